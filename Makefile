@@ -1,0 +1,32 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both install into .venv first, with pinned releases.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+MODEL ?= hermes-tiny
+
+.PHONY: demo test lint clean
+
+demo: .venv/.installed
+	$(BIN)/hermes eval --model $(MODEL) --profile
+	$(BIN)/hermes align --model $(MODEL) --rounds 3
+	$(BIN)/hermes leaderboard runs/ --format md
+
+test: .venv/.installed-dev lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy hermes
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable '.[text]'
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(PIP) --editable '.[text,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist *.egg-info

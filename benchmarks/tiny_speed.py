@@ -1,0 +1,88 @@
+"""Speed of hermes-tiny as ratios: text with the cache against the plain way, images at batch 32 against batch 1."""
+
+import argparse
+import itertools
+import random
+import time
+from collections.abc import Callable
+
+import torch
+
+from hermes.evaluators.base import ONE_SENTENCE
+from hermes.harness.images import ImageHandle
+from hermes.harness.models.tiny.adapter import TinyModel
+from hermes.harness.models.tiny.packing import ANS, END, SPECIALS, collate, understanding_row
+from hermes.harness.models.tiny.writing import Ask, write
+from hermes.harness.shapes import captions
+from hermes.harness.shapes.draw import draw
+from hermes.harness.shapes.lessons import short_answer
+from hermes.harness.shapes.questions import homologous
+from hermes.harness.shapes.scene import Scene, scenes
+from hermes.harness.types import GenerationConfig, Request
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def plain_text(model: TinyModel, codes: torch.Tensor, prompt: list[int], tokens: int) -> None:
+    """``tokens`` greedy tokens for each image, one request at a time, the whole sequence run again for every token."""
+    with torch.inference_mode():
+        for code in codes:
+            answer: list[int] = []
+            while len(answer) < tokens:
+                row = understanding_row(
+                    (code + model.transformer.shape.text).numpy(), [([*prompt, ANS, *answer][:-1], None)]
+                )
+                row.tokens[-1] = [*prompt, ANS, *answer][-1]
+                batch = collate([row])
+                hidden, _ = model.transformer(batch.tokens, batch.place, batch.cell, batch.mask)
+                logits = model.transformer.text_logits(hidden[0, -1])
+                logits[: len(SPECIALS)] = -torch.inf
+                answer.append(int(logits.argmax()))
+
+
+def requests_for(world: list[Scene], rng: random.Random) -> tuple[list[Request], list[Request]]:
+    """Six questions about each scene, and one image from each full caption."""
+    config = GenerationConfig()
+    asks, draws = [], []
+    for number, scene in enumerate(world):
+        image = ImageHandle(draw(scene))
+        for qa in homologous(scene, rng):
+            prompt = short_answer(qa.question)
+            asks.append(Request(sample_id="u", index=0, prompt=prompt, images=(image,), config=config, seed=number))
+        caption = captions.full(scene, rng)
+        draws.append(Request(sample_id="g", index=0, prompt=caption, config=config, seed=number))
+    return asks, draws
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--tokens", type=int, default=24)
+    options = parser.parse_args()
+    model = TinyModel.load()
+    asks, draws = requests_for(list(itertools.islice(scenes("test", 0, "speed"), options.scenes)), random.Random(0))
+    model.understand(asks[:8])
+    model.generate(draws[:8])
+
+    codes = torch.randint(0, 875, (32, 36), generator=torch.Generator().manual_seed(0))
+    prompt = model.text.encode(ONE_SENTENCE)
+    plain = seconds(lambda: plain_text(model, codes, prompt, options.tokens))
+    model.transformer.head.weight.data[END] -= 100
+    cached = seconds(
+        lambda: write(model.transformer, codes, [Ask(i, prompt, max_new_tokens=options.tokens) for i in range(32)])
+    )
+    model = TinyModel.load()
+    single = seconds(lambda: [model.generate([draw]) for draw in draws[:32]])
+    batched = seconds(lambda: model.generate(draws[:32]))
+    answers, images = seconds(lambda: model.understand(asks)), seconds(lambda: model.generate(draws))
+    print(f"text, 32 x {options.tokens} tokens: cache and batch against plain one by one {plain / cached:.1f}x")
+    print(f"32 images: one batch against one by one {single / batched:.1f}x")
+    print(f"{len(asks) / answers:.0f} short answers/s, {len(draws) / images:.0f} images/s")
+
+
+if __name__ == "__main__":
+    main()

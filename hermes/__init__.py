@@ -1,0 +1,51 @@
+"""Hermes: how well a unified multimodal model understands and generates, how far apart the two are, and self-play
+that closes the gap. Every function here imports what it needs when it is called; `import hermes` loads no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hermes.harness.models.base import UnifiedModel
+    from hermes.harness.progress import Progress
+
+__version__ = "0.1.0"
+__all__ = ["align", "evaluate", "leaderboard", "load_model", "score"]
+
+
+def load_model(reference: str, device: str = "auto") -> "UnifiedModel":
+    """The model behind a registered name ("hermes-tiny") or a checkpoint folder."""
+    from hermes.harness.runner import load_model as load
+
+    return load(reference, device)
+
+
+def evaluate(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:
+    """Run benchmarks; keywords are the fields of `EvalSettings`. Returns what results.json holds, and "folder"."""
+    from hermes.harness.runner import evaluate as run
+    from hermes.harness.settings import EvalSettings, build
+
+    return run(build(EvalSettings, overrides={"model": model, **settings}), progress)
+
+
+def score(run: Path | str, protocol: str = "official", progress: "Progress | None" = None) -> dict[str, Any]:
+    """Score a run folder's stored answers again under a protocol; loads no model."""
+    from hermes.harness.runner import rescore
+
+    return rescore(Path(run), protocol, progress)
+
+
+def align(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:
+    """Pair-DPO self-play; keywords are the fields of `AlignSettings`. Returns what history.json holds, and "folder"."""
+    from hermes.align.selfplay import align as run
+    from hermes.align.settings import AlignSettings
+    from hermes.harness.settings import build
+
+    return run(build(AlignSettings, overrides={"model": model, **settings}), progress)
+
+
+def leaderboard(paths: Sequence[Path], format: str = "md", **options: Any) -> str:
+    """The table of all runs under the paths as "md", "latex" or "html"; see `hermes.leaderboards.leaderboard`."""
+    from hermes.leaderboards import leaderboard as table
+
+    return table(paths, format, **options)

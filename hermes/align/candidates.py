@@ -1,0 +1,174 @@
+"""Candidates of a round: homologous items, what the model is asked about them, and its answers with their scores."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hermes.align.preferences import Candidate
+from hermes.align.similarity import Similarity
+from hermes.evaluators.base import Answer, Evaluator
+from hermes.harness.data import load_data
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle
+from hermes.harness.seeds import derive_seed
+from hermes.harness.types import GenerationConfig, Judgement, Request, Response, Sample
+
+# (top_k, temperature) of the captions, as in the released HermesFlow data script: greedy, then 3 x 3 samplings.
+LADDER = ((1, 1.0), *((k, t) for k in (2, 3, 4) for t in (0.1, 0.7, 2.0)))
+
+
+@dataclass(frozen=True)
+class Item:
+    """One homologous item: the real image x, and the sample that asks for an image of its caption y."""
+
+    id: str
+    image: ImageHandle
+    generation: Sample
+
+    @property
+    def caption(self) -> str:
+        return self.generation.prompt
+
+
+def shapes_items(understanding: Evaluator, generation: Evaluator, count: int, seed: int) -> list[Item]:
+    """``count`` items of the built-in world's train split; another seed gives other items with other ids."""
+    items: list[Item] = []
+    block = 0
+    while len(items) < count:
+        draw = derive_seed(seed, block, "selfplay")
+        asked = understanding.samples(understanding.shapes_rows("train", draw))
+        drawn = generation.samples(generation.shapes_rows("train", draw))
+        items += _join(asked, drawn, prefix=f"{draw:016x}/")
+        block += 1
+    return items[:count]
+
+
+def data_items(understanding: Evaluator, generation: Evaluator, source: str, count: int) -> list[Item]:
+    """The first ``count`` items of a data folder or of the hub. Raises HermesError where there are fewer."""
+    asked = load_data(understanding, source, "train", count).samples
+    items = _join(asked, load_data(generation, source, "train", count).samples)
+    if len(items) < count:
+        raise HermesError(
+            f"{source} holds {len(items)} homologous items, {count} are wanted; give --items {len(items)}"
+        )
+    return items
+
+
+def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") -> list[Item]:
+    """Both sides joined by group_id; an item that has one side alone is an error."""
+    images: dict[str, ImageHandle] = {}
+    for sample in asked:
+        images.setdefault(sample.group_id, sample.images[0])
+    items = []
+    for sample in drawn:
+        if sample.group_id not in images:
+            raise HermesError(f"item {sample.group_id!r} has a caption but no questions; give both or neither")
+        name = prefix + sample.group_id
+        items.append(Item(name, images[sample.group_id], sample.model_copy(update={"id": name, "group_id": name})))
+    return items
+
+
+def rungs(n: int) -> list[tuple[int, float]]:
+    """n (top_k, temperature) settings, spread over the ladder from its first to its last rung; more than ten repeat."""
+    last = len(LADDER) - 1
+    return [LADDER[round(k * last / (n - 1))] if n <= len(LADDER) else LADDER[k % len(LADDER)] for k in range(n)]
+
+
+def caption_requests(
+    items: Sequence[Item], n: int, prompt: str, defaults: GenerationConfig, max_new_tokens: int, seed: int
+) -> list[Request]:
+    """n requests for a caption of each real image, one for each rung; ``seed`` is the round's."""
+    configs = [
+        defaults.model_copy(update={"top_k": k, "temperature": t, "max_new_tokens": max_new_tokens, "seed": seed})
+        for k, t in rungs(n)
+    ]
+    return [
+        Request(
+            sample_id=item.id,
+            index=index,
+            prompt=prompt,
+            images=(item.image,),
+            config=config,
+            seed=derive_seed(seed, item.id, index, "caption"),
+        )
+        for item in items
+        for index, config in enumerate(configs)
+    ]
+
+
+def image_requests(
+    items: Sequence[Item], n: int, defaults: GenerationConfig, guidance: float, seed: int
+) -> list[Request]:
+    """n requests for an image of each caption; ``seed`` is the round's."""
+    config = defaults.model_copy(update={"guidance_scale": guidance, "num_images": 1, "seed": seed})
+    return [
+        Request(
+            sample_id=item.id,
+            index=index,
+            prompt=item.caption,
+            config=config,
+            seed=derive_seed(seed, item.id, index, "image"),
+        )
+        for item in items
+        for index in range(n)
+    ]
+
+
+def distinct_images(responses: Sequence[Response]) -> list[Response]:
+    """One response for each different image of an item; an identical image needs no second judgement."""
+    first: dict[tuple[str, str], Response] = {}
+    for response in responses:
+        if response.image:
+            first.setdefault((response.sample_id, response.image), response)
+    return list(first.values())
+
+
+def caption_candidates(
+    items: Sequence[Item], responses: Sequence[Response], similarity: Similarity, number: int
+) -> list[Candidate]:
+    """The captions of round ``number`` with their similarity to the item's own; failed responses are left out."""
+    captions = {item.id: item.caption for item in items}
+    good = [(response, response.text) for response in responses if response.text is not None]
+    scores = similarity([text for _, text in good], [captions[response.sample_id] for response, _ in good])
+    return [
+        Candidate(
+            item_id=response.sample_id,
+            side="und",
+            round=number,
+            index=response.index,
+            seed=response.seed,
+            score=score,
+            text=text,
+        )
+        for (response, text), score in zip(good, scores, strict=True)
+    ]
+
+
+def image_candidates(
+    items: Sequence[Item],
+    responses: Sequence[Response],
+    judgements: Mapping[tuple[str, int], Judgement],
+    evaluator: Evaluator,
+    number: int,
+) -> list[Candidate]:
+    """The images of round ``number`` with the share of the item's questions that the critic answered right.
+
+    ``evaluator`` (homologous-g) reads the judgements, so the reward is the benchmark's own score. Failed and doubled
+    images are left out.
+    """
+    samples = {item.id: item.generation for item in items}
+    candidates = []
+    for response in distinct_images(responses):
+        judgement = judgements[response.sample_id, response.index]
+        answer = Answer(samples[response.sample_id], response, judgement=judgement.data)
+        candidates.append(
+            Candidate(
+                item_id=response.sample_id,
+                side="gen",
+                round=number,
+                index=response.index,
+                seed=response.seed,
+                score=evaluator.score(answer, evaluator.protocols[0]).values["accuracy"],
+                image=response.image,
+            )
+        )
+    return candidates

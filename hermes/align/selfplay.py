@@ -1,0 +1,276 @@
+"""Pair-DPO self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from hermes.align import candidates, preferences
+from hermes.align.history import round_entry, round_folder, write_history
+from hermes.align.likelihoods import TrainPair
+from hermes.align.replay import homologous, shapes_lessons
+from hermes.align.settings import AlignSettings, TrainSettings
+from hermes.align.similarity import resolve, similarity
+from hermes.align.steplog import TrainingReport
+from hermes.align.trainer import plan, train
+from hermes.harness import registry
+from hermes.harness.data import Data
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle
+from hermes.harness.models.base import Alignable, LikelihoodItem
+from hermes.harness.plan import Task, run_id
+from hermes.harness.processes import current
+from hermes.harness.progress import Progress, Silent
+from hermes.harness.runner import draw, evaluate, load_judges, load_model, open_run
+from hermes.harness.scoring import judge_responses
+from hermes.harness.seeds import derive_seed
+from hermes.harness.settings import EvalSettings
+from hermes.harness.store import Journal, ResponseStore, locked, read_json, write_atomic, write_json, write_jsonl
+from hermes.harness.types import SCHEMA_VERSION, DataInfo, Judgement, Response
+
+UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
+
+
+def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str, Any]:
+    """Play ``settings.rounds`` rounds, going on from whatever the folder holds; returns what history.json holds.
+
+    Round 0 evaluates the base model. Round r draws candidates from the model of round r - 1, which is also the
+    reference, trains on the preferences among them, and evaluates. The folder is under the key "folder". Raises
+    HermesError for settings that do not fit the model, and for a folder of another self-play.
+    """
+    cls = registry.model_class(settings.model)
+    if not cls.alignable:
+        raise HermesError(
+            f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
+        )
+    registry.load_class("judges", settings.critic)
+    world = "shapes" if _source(settings, cls) == "shapes" else "real"
+    settings = settings.model_copy(update={"similarity": resolve(settings.similarity, world)})
+    model = cast(Alignable, load_model(settings.model, settings.device))
+    info = model.info.model_dump(mode="json")
+    spec = {"schema": SCHEMA_VERSION, "model": info["fingerprint"], "settings": settings.identity()}
+    folder = settings.out or settings.runs / model.info.name / f"align-{run_id(spec)}"
+    with ExitStack() as stack:
+        if current().main:
+            stack.enter_context(locked(folder))
+            open_run(folder, spec, settings.fresh)
+        current().wait()
+        game = SelfPlay(settings, folder, model, progress or Silent())
+        for number in range(settings.rounds + 1):
+            game.play(number)
+            if current().main:
+                write_history(folder, run_id(spec), info, settings.objective, settings.seed)
+            current().wait()
+        if current().main:
+            _write_reports(folder)
+    content: dict[str, Any] = read_json(folder / "history.json")
+    return content | {"folder": folder}
+
+
+class SelfPlay:
+    """One self-play in one folder. Every phase of a round has one output and is skipped where that exists."""
+
+    def __init__(self, settings: AlignSettings, folder: Path, base: Alignable, progress: Progress) -> None:
+        self.settings, self.folder, self.progress = settings, folder, progress
+        self.media = folder / "media"
+        self.name = base.info.name
+        self.source = _source(settings, base)
+        self.asker = registry.load_class("evaluators", UNDERSTANDING)()
+        self.drawer = registry.load_class("evaluators", GENERATION)()
+        self._loaded: tuple[int, Alignable] | None = (0, base)
+
+    def play(self, number: int) -> None:
+        """One round, from whatever of it is done, to its round.json."""
+        home = round_folder(self.folder, number)
+        if (home / "round.json").exists():
+            return
+        if number:
+            self._phase(home, "candidates", home / "candidates.jsonl", lambda: self._draw(number, home))
+            self._phase(home, "preferences", home / "preferences.jsonl", lambda: self._prefer(number, home))
+            self._phase(home, "training", home / "checkpoint", lambda: self._train(number, home))
+        self._phase(home, "evaluation", home / "evaluation" / "results.json", lambda: self._evaluate(number, home))
+        if current().main:
+            report = TrainingReport.model_validate(read_json(home / "training.json")) if number else None
+            drops = read_json(home / "drops.json") if number else {}
+            results = read_json(home / "evaluation" / "results.json")
+            write_json(home / "round.json", round_entry(number, results, self._guided(), report, drops, _seconds(home)))
+            (home / "training" / "state.safetensors").unlink(missing_ok=True)
+        current().wait()
+
+    def _phase(self, home: Path, name: str, output: Path, work: Callable[[], None]) -> None:
+        done = output.exists()
+        current().wait()
+        if done:
+            return
+        begin = time.perf_counter()
+        work()
+        current().wait()
+        if current().main:
+            write_json(home / "seconds.json", _seconds(home) | {name: round(time.perf_counter() - begin, 2)})
+
+    def _draw(self, number: int, home: Path) -> None:
+        """Captions and images of every item from the model of the round before, scored."""
+        settings, model = self.settings, self._model(number - 1)
+        items, seed = self._items(number), derive_seed(settings.seed, number, "round")
+        captions, images = self._stores(home)
+        defaults = model.info.defaults
+        wanted = candidates.caption_requests(
+            items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
+        )
+        texts = self._ask(model, wanted, captions, f"captions, round {number}")
+        wanted = candidates.image_requests(items, settings.n, defaults, settings.guidance, seed)
+        pictures = self._ask(model, wanted, images, f"images, round {number}")
+        task = self._judging(items)
+        critic = load_judges([task], model, settings.device)[settings.critic]
+        judge_responses(task, candidates.distinct_images(pictures), images, critic, self.progress)
+        if current().main:
+            judgements = Journal(images.journal.folder, "judgements", Judgement).read()
+            self.progress.start(f"similarity ({settings.similarity})", len(texts))
+            found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
+            self.progress.advance(len(texts))
+            found += candidates.image_candidates(items, pictures, judgements, self.drawer, number)
+            write_jsonl(home / "candidates.jsonl", found)
+
+    def _prefer(self, number: int, home: Path) -> None:
+        """Preference pairs from this round's candidates and, under a raise-the-bar rule, those before."""
+        if not current().main:
+            return
+        settings = self.settings
+        rounds = [
+            preferences.read_records(round_folder(self.folder, r) / "candidates.jsonl", preferences.Candidate)
+            for r in range(1, number + 1)
+        ]
+        captions, images = self._stores(home)
+        items = {item.id: (images.keep_image(item.image.open()), item.caption) for item in self._items(number)}
+        kept, drops = preferences.build(
+            items,
+            preferences.raise_bars(rounds, settings.rule),
+            number=number,
+            prompt=settings.caption_prompt,
+            threshold=settings.threshold,
+            pairing=settings.pairing,
+            objective=settings.objective,
+        )
+        failed = sum(answer.status == "error" for store in (captions, images) for answer in store.read().values())
+        write_json(home / "drops.json", drops | ({"candidate errors": failed} if failed else {}))
+        write_jsonl(home / "preferences.jsonl", kept)
+
+    def _train(self, number: int, home: Path) -> None:
+        """From the model of the round before to this round's checkpoint."""
+        model = self._model(number - 1)
+        kept = preferences.read_records(home / "preferences.jsonl", preferences.Preference)
+        pairs = [train_pair(preference, self.media) for preference in kept]
+        fields = {name: getattr(self.settings, name) for name in TrainSettings.model_fields}
+        settings = TrainSettings(**fields | {"seed": derive_seed(self.settings.seed, number, "training")})
+        self._loaded = None
+        report = train(model, pairs, self._replay(number, len(pairs)), settings, home / "training", self.progress)
+        if current().main:
+            write_json(home / "training.json", report)
+            part = home / "checkpoint.part"
+            shutil.rmtree(part, ignore_errors=True)
+            model.save(part)
+            part.rename(home / "checkpoint")
+
+    def _evaluate(self, number: int, home: Path) -> None:
+        settings, guided = self.settings, self._guided()
+        evaluate(
+            EvalSettings(
+                model=self._reference(number),
+                tasks=(UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks),
+                data=settings.data,
+                split=settings.eval_split,
+                limit=settings.eval_limit,
+                seed=settings.seed,
+                batch_size=settings.batch_draw,
+                device=settings.device,
+                out=home / "evaluation",
+                label=f"{self.name}, round {number} ({settings.objective}, seed {settings.seed})",
+            ),
+            self.progress,
+            self._model(number),
+        )
+
+    def _model(self, number: int) -> Alignable:
+        """The model after round ``number``, as its checkpoint holds it."""
+        if self._loaded is None or self._loaded[0] != number:
+            self._loaded = None
+            loaded = load_model(self._reference(number), self.settings.device)
+            self._loaded = (number, cast(Alignable, loaded))
+        return self._loaded[1]
+
+    def _reference(self, number: int) -> str:
+        return str(round_folder(self.folder, number) / "checkpoint") if number else self.settings.model
+
+    def _items(self, number: int) -> list[candidates.Item]:
+        settings = self.settings
+        if self.source != "shapes":
+            return candidates.data_items(self.asker, self.drawer, self.source, settings.items)
+        seed = derive_seed(settings.seed, number if settings.fresh_items else 0, "items")
+        return candidates.shapes_items(self.asker, self.drawer, settings.items, seed)
+
+    def _replay(self, number: int, pairs: int) -> list[LikelihoodItem]:
+        settings = self.settings
+        count = len(plan(pairs, 1, settings)) * settings.replay_batch if settings.replay else 0
+        seed = derive_seed(settings.seed, number, "replay")
+        if self.source == "shapes":
+            return shapes_lessons(count, seed)
+        return homologous(self._items(number), settings.caption_prompt, count, seed)
+
+    def _stores(self, home: Path) -> tuple[ResponseStore, ResponseStore]:
+        rank = current().rank
+        folders = (home / "candidates" / "captions", home / "candidates" / "images")
+        return ResponseStore(folders[0], self.media, rank), ResponseStore(folders[1], self.media, rank)
+
+    def _ask(self, model: Alignable, requests: Sequence[Any], store: ResponseStore, label: str) -> list[Response]:
+        return draw(model, requests, store, self.settings.batch_draw, self.progress, label)
+
+    def _judging(self, items: Sequence[candidates.Item]) -> Task:
+        samples = tuple(item.generation for item in items)
+        world: Literal["shapes", "real"] = "shapes" if self.source == "shapes" else "real"
+        info = DataInfo(source=self.source, fingerprint="", n=len(samples), n_expected=len(samples), world=world)
+        return Task("candidates", self.drawer, {}, Data(samples, info), self.settings.critic)
+
+    def _guided(self) -> str | None:
+        guidance = self.settings.eval_guidance
+        return None if guidance is None else f"{GENERATION}@guidance_scale={guidance:g}"
+
+
+def train_pair(preference: preferences.Preference, media: Path) -> TrainPair:
+    """A preference as the likelihood items that it is trained on; both sides belong to one homologous item."""
+
+    def stored(digest: str | None) -> ImageHandle:
+        return ImageHandle(media / f"{digest}.png", where=f"{media / str(digest)}.png ({preference.item_id})")
+
+    und, gen = preference.und, preference.gen
+    captions, images = None, None
+    if und:
+        real = stored(preference.image)
+        captions = (
+            LikelihoodItem("text", preference.prompt, real, und.winner.text or ""),
+            LikelihoodItem("text", preference.prompt, real, und.loser.text or ""),
+        )
+    if gen:
+        images = (
+            LikelihoodItem("image", preference.caption, stored(gen.winner.image)),
+            LikelihoodItem("image", preference.caption, stored(gen.loser.image)),
+        )
+    return TrainPair(preference.item_id, captions, images)
+
+
+def _source(settings: AlignSettings, model: Any) -> str:
+    """Where items come from: what the settings say, or the world that the model lives in."""
+    return settings.data or ("shapes" if getattr(model, "world", "real") == "shapes" else "hub")
+
+
+def _seconds(home: Path) -> dict[str, float]:
+    path = home / "seconds.json"
+    return read_json(path) if path.exists() else {}
+
+
+def _write_reports(folder: Path) -> None:
+    from hermes.leaderboards.report import report_html, report_markdown
+
+    write_atomic(folder / "report.md", report_markdown(folder))
+    write_atomic(folder / "report.html", report_html(folder))

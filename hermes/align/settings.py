@@ -1,0 +1,76 @@
+"""Settings of training and self-play; `hermes.harness.settings.build` reads them from a file and the command line."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from hermes.evaluators.base import ONE_SENTENCE
+from hermes.harness.types import Record
+
+ObjectiveName = Literal["sum", "product", "coupled", "joint", "und", "gen", "replay"]
+Rule = Literal["fresh", "paper", "released"]
+
+_BESIDE = {"rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"}
+
+
+class TrainSettings(Record):
+    """One round of preference training."""
+
+    objective: ObjectiveName = "sum"
+    beta_und: float = Field(0.2, gt=0)
+    beta_gen: float = Field(0.5, gt=0)
+    normalize: bool = False
+    anchor: float = Field(1.0, ge=0)
+    lr: float = Field(2e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(32, ge=1)
+    micro_batch: int = Field(32, ge=1)
+    replay: float = Field(0.3, ge=0)
+    replay_batch: int = Field(32, ge=1)
+    average: float = Field(0.0, ge=0, lt=1)
+    bf16: bool = False
+    checkpoint_every: int = Field(20, ge=1)
+    seed: int = 0
+
+
+class AlignSettings(TrainSettings):
+    """Pair-DPO self-play: candidates, preferences, training and evaluation of every round."""
+
+    model: str = "hermes-tiny"
+    rounds: int = Field(3, ge=1)
+    items: int = Field(320, ge=1)
+    fresh_items: bool = False
+    n: int = Field(6, ge=2)
+    caption_prompt: str = ONE_SENTENCE
+    caption_tokens: int = Field(64, ge=1)
+    guidance: float = Field(0.0, ge=0)
+    similarity: str = "auto"
+    critic: str = "self"
+    rule: Rule = "fresh"
+    threshold: float = Field(0.6, ge=0, le=1)
+    pairing: Literal["both", "either"] = "both"
+    eval_split: Literal["validation", "test"] = "test"
+    eval_limit: int | None = Field(None, ge=1)
+    eval_guidance: float | None = Field(None, ge=0)
+    eval_tasks: tuple[str, ...] = ()
+    data: str | None = None
+    batch_draw: int = Field(64, ge=1)
+    device: str = "auto"
+    out: Path | None = None
+    runs: Path = Path("runs")
+    fresh: bool = False
+
+    @field_validator("rule")
+    @classmethod
+    def _rule_needs_lasting_items(cls, rule: str, info: ValidationInfo) -> str:
+        if rule != "fresh" and info.data.get("fresh_items"):
+            raise ValueError("it compares the rounds of an item, so fresh_items must be false")
+        return rule
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the result of a round, and nothing else: the align id hashes this. More rounds go on."""
+        return self.model_dump(mode="json", exclude=_BESIDE)

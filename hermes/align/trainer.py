@@ -1,0 +1,237 @@
+"""One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hermes.align.checkpoint import load_state, save_state, trainable
+from hermes.align.likelihoods import PairBatches, TrainPair, to_device
+from hermes.align.objectives import at_zero, pair_loss
+from hermes.align.settings import TrainSettings
+from hermes.align.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
+from hermes.harness.errors import HermesError
+from hermes.harness.models.base import Alignable, LikelihoodItem
+from hermes.harness.processes import current
+from hermes.harness.progress import Progress, Silent
+from hermes.harness.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step sees: pairs of one epoch, and replay items, by index."""
+
+    epoch: int
+    pairs: tuple[int, ...]
+    replay: tuple[int, ...]
+
+
+def plan(pairs: int, replay: int, settings: TrainSettings) -> list[Step]:
+    """All steps of a training, from the seed alone: each epoch in a new order, replay items in turn."""
+    steps: list[Step] = []
+    for epoch in range(settings.epochs):
+        generator = torch.Generator().manual_seed(derive_seed(settings.seed, epoch, "order"))
+        order = torch.randperm(pairs, generator=generator).tolist()
+        for begin in range(0, pairs, settings.batch_size):
+            first = len(steps) * settings.replay_batch
+            items = tuple((first + k) % replay for k in range(settings.replay_batch)) if replay else ()
+            steps.append(Step(epoch, tuple(order[begin : begin + settings.batch_size]), items))
+    return steps
+
+
+def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
+    """Linear warm-up over a share ``warmup`` of the steps, then a cosine to zero."""
+    warm = max(1, round(settings.warmup * steps))
+    if step < warm:
+        return settings.lr * (step + 1) / warm
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def train(
+    model: Alignable,
+    pairs: Sequence[TrainPair],
+    replay: Sequence[LikelihoodItem],
+    settings: TrainSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train ``model.module`` in place; the model as it comes is also the reference.
+
+    The loss of a step is the mean over its pairs, plus ``settings.replay`` times the mean over its replay items of
+    their negative log-likelihood per token (under the "replay" objective the pairs only set the number of steps).
+    Neither micro-batches nor processes change it. ``folder`` keeps train.jsonl, and state.safetensors, from which the
+    same call goes on. Raises HermesError where there is no pair, or where the first loss shows that policy and
+    reference differ.
+    """
+    if not pairs:
+        raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
+    if settings.objective == "replay" and not (replay and settings.replay):
+        raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
+    training = _Training(model, pairs, replay if settings.replay else (), settings)
+    return training.run(folder, progress or Silent())
+
+
+class _Training:
+    """The pieces of one training, on this process."""
+
+    def __init__(
+        self, model: Alignable, pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.model, self.settings = model, settings
+        self.batches = PairBatches(model, pairs, settings.seed)
+        self.replay = model.prepare(list(replay))
+        self.steps = plan(len(pairs), len(replay), settings)
+        self.identity = _identity(pairs, replay, settings)
+        self.inner = model.module
+        self.start = {name: value.detach().clone() for name, value in trainable(self.inner).items()}
+        self.accelerator = Accelerator(cpu=next(self.inner.parameters()).device.type == "cpu")
+        self.device: torch.device = self.accelerator.device
+        adamw = torch.optim.AdamW(
+            list(trainable(self.inner).values()), lr=settings.lr, weight_decay=settings.weight_decay
+        )
+        self.module, self.optimizer = self.accelerator.prepare(self.inner, adamw)
+
+    def run(self, folder: Path, progress: Progress) -> TrainingReport:
+        """All steps that are not yet done, from the stored state if there is one."""
+        was_training = self.inner.training
+        _without_dropout(self.inner)
+        self.reference = self._reference()
+        state, total = folder / "state.safetensors", len(self.steps)
+        done = load_state(state, self.inner, self.optimizer.optimizer, self.identity)
+        log = StepLog(folder / "train.jsonl", done)
+        progress.start(f"train ({self.settings.objective})", total, done)
+        for number in range(done, total):
+            rate = learning_rate(number, total, self.settings)
+            figures = self._step(self.steps[number], rate, check=number == 0)
+            log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
+            last = number + 1 == total
+            if current().main and (last or (number + 1) % self.settings.checkpoint_every == 0):
+                log.flush()
+                save_state(state, self.inner, self.optimizer.optimizer, number + 1, self.identity)
+            progress.advance(note=f"loss {figures['loss']:.3f}")
+        self.accelerator.wait_for_everyone()
+        self._average()
+        self.inner.train(was_training)
+        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches))
+
+    def _reference(self) -> Tensor:
+        """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work."""
+        if self.settings.objective == "replay":
+            return torch.zeros(self.settings.epochs, 4, len(self.batches))
+        rows = range(current().rank, len(self.batches), current().world)
+        with self._autocast():
+            table = self.batches.reference(
+                self.inner, rows, self.settings.epochs, self.settings.micro_batch, self.device
+            )
+        shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
+        return shared
+
+    def _step(self, step: Step, rate: float, check: bool) -> dict[str, Any]:
+        """One optimizer step; returns its figures, the same in all processes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        pairs = () if self.settings.objective == "replay" else step.pairs
+        work = [("pairs", rows, real) for rows, real in _chunks(pairs, self.settings.micro_batch)]
+        work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.settings.micro_batch)]
+        sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))
+        for number, (kind, rows, real) in enumerate(work):
+            with self._accumulating(number + 1 < len(work)):
+                found = self._pairs(rows, real, step, check) if kind == "pairs" else self._replayed(rows, real, step)
+                self.accelerator.backward(found["loss"] * current().world)
+            for name, value in found.items():
+                sums[name] = sums[name] + value.detach().double()
+        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        whole = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
+        return means(dict(zip(SUMS, whole, strict=True))) | {"grad_norm": float(norm)}
+
+    def _pairs(self, rows: Sequence[int], real: Sequence[bool], step: Step, check: bool) -> dict[str, Tensor]:
+        settings = self.settings
+        with self._autocast():
+            policy, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device)
+        reference = self.reference[step.epoch][:, list(rows)]
+        pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
+        result = pair_loss(
+            pairs, settings.objective, settings.beta_und, settings.beta_gen, settings.normalize, settings.anchor
+        )
+        if check:
+            self._check_start(result.preference, at_zero(settings.objective, result.margins))
+        mask = torch.tensor(real, device=self.device)
+        loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs)
+        return {"loss": loss, **pair_sums(pairs, result, mask)}
+
+    def _check_start(self, found: Tensor, expected: Tensor) -> None:
+        gap = float((found - expected).detach().mean().abs())
+        if not gap <= (5e-2 if self.settings.bf16 else 1e-3):
+            raise HermesError(
+                f"the first loss is {gap:.3g} off its value at policy = reference; the model's log-probabilities "
+                "differ between two calls on the same items (dropout, unseeded masks, or mixed precision)"
+            )
+
+    def _replayed(self, rows: Sequence[int], real: Sequence[bool], step: Step) -> dict[str, Tensor]:
+        items = [self.replay[row] for row in rows]
+        with self._autocast():
+            log_probs, counts = self.module(to_device(self.model.collate(items), self.device))
+        nll = torch.where(torch.tensor(real, device=self.device), -log_probs / counts.clamp(min=1), 0.0).sum()
+        return {
+            "loss": self.settings.replay * nll / len(step.replay),
+            "replay": nll,
+            "items": torch.tensor(float(sum(real)), device=self.device),
+        }
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+
+    def _accumulating(self, more: bool) -> AbstractContextManager[Any]:
+        """Gradients of all processes meet once a step, in its last backward pass."""
+        context: AbstractContextManager[Any] = self.accelerator.no_sync(self.module) if more else nullcontext()
+        return context
+
+    def _average(self) -> None:
+        """theta <- (1 - average) theta + average theta_start, which keeps later rounds from falling."""
+        weight = self.settings.average
+        if weight:
+            with torch.no_grad():
+                for name, value in trainable(self.inner).items():
+                    value.lerp_(self.start[name].to(value.device), weight)
+
+
+def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list[bool]]]:
+    """This process's share in micro-batches, as (indices, real); shares are padded to one length, pads are not real."""
+    if not indices:
+        return
+    processes = current()
+    length = -(-len(indices) // processes.world)
+    mine = list(indices[processes.rank :: processes.world])
+    padded = mine + [indices[0]] * (length - len(mine))
+    real = [True] * len(mine) + [False] * (length - len(mine))
+    for begin in range(0, length, size):
+        yield padded[begin : begin + size], real[begin : begin + size]
+
+
+def _without_dropout(module: nn.Module) -> None:
+    """Training mode with every dropout off: policy and reference must see the same network."""
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+
+
+def _identity(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings) -> str:
+    """Which training a stored state belongs to."""
+    digest = hashlib.sha256(settings.model_dump_json(exclude={"checkpoint_every", "micro_batch"}).encode())
+    for pair in pairs:
+        digest.update(pair.id.encode())
+        for item in (*(pair.und or ()), *(pair.gen or ())):
+            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1e".encode())
+    digest.update(str(len(replay)).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,241 @@
+"""The commands: parse, call the API, print. No logic, and no heavy import before a command runs."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hermes.harness.errors import HermesError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Measure how well a unified multimodal model understands and generates, and close the gap by self-play.",
+)
+Model = Annotated[str | None, typer.Option("--model", "-m", help="A name, or a checkpoint folder.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<model>/<run id>.")]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on where the folder ends.")]
+Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; the command line wins over it.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
+
+
+@app.command("eval")
+def eval_command(
+    model: Model = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Names with commas, each with overrides if wanted: homologous-g@guidance_scale=1")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="shapes, hub, or a folder with <task>.jsonl or .parquet.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the shapes world: test or validation.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each task.")] = None,
+    judge: Annotated[str | None, typer.Option(help="Who judges generated images: oracle, self, ...")] = None,
+    protocol: Annotated[str | None, typer.Option(help="official, lmms-eval, llava, corrected.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch; changes no answer.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all sampling.")] = None,
+    device: Device = None,
+    label: Annotated[str | None, typer.Option(help="Name of the row in leaderboards.")] = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    config: Config = None,
+    profile: Profile = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run benchmarks on a model and print scores and gaps."""
+    from hermes import terminal
+    from hermes.harness.processes import current
+    from hermes.harness.progress import rich_progress
+    from hermes.harness.runner import evaluate
+    from hermes.harness.settings import EvalSettings, build
+
+    overrides: dict[str, Any] = {
+        "model": model,
+        "tasks": _split_tasks(tasks),
+        "data": data,
+        "split": split,
+        "limit": limit,
+        "judge": judge,
+        "protocol": protocol,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+        "label": label,
+        "out": out,
+        "fresh": fresh or None,
+    }
+    settings = build(EvalSettings, config, overrides)
+    with rich_progress(quiet) as progress:
+        content = evaluate(settings, progress)
+    if current().main:
+        terminal.show(terminal.eval_summary(content))
+        if profile:
+            terminal.show(terminal.profile(content["seconds"], content["peak_memory_mb"]))
+        terminal.show(f"results: {content['folder']}/results.json")
+
+
+@app.command("align")
+def align_command(
+    model: Model = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of self-play; more of them go on.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="sum, product, coupled, joint, und, gen, or replay (the control).")
+    ] = None,
+    items: Annotated[int | None, typer.Option(min=1, help="Homologous items a round.")] = None,
+    n: Annotated[int | None, typer.Option("-n", min=2, help="Captions and images drawn for each item.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="fresh, paper or released: how a round meets the one before.")
+    ] = None,
+    critic: Annotated[str | None, typer.Option(help="Who judges candidates: self, oracle, ...")] = None,
+    similarity: Annotated[str | None, typer.Option(help="auto, minilm, facts or bert-cls:CHECKPOINT.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs of a round.")] = None,
+    eval_split: Annotated[str | None, typer.Option(help="Scenes to report on: test, or validation to tune.")] = None,
+    eval_limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each evaluation.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Benchmarks to run after every round beside the gap.")] = None,
+    data: Annotated[str | None, typer.Option(help="shapes, hub, or a folder of homologous items.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of candidates, training and evaluation.")] = None,
+    device: Device = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Close the gap by Pair-DPO self-play, and evaluate after every round."""
+    from hermes import terminal
+    from hermes.align.selfplay import align
+    from hermes.align.settings import AlignSettings
+    from hermes.harness.processes import current
+    from hermes.harness.progress import rich_progress
+    from hermes.harness.settings import build
+
+    overrides: dict[str, Any] = {
+        "model": model,
+        "rounds": rounds,
+        "objective": objective,
+        "items": items,
+        "n": n,
+        "rule": rule,
+        "critic": critic,
+        "similarity": similarity,
+        "lr": lr,
+        "epochs": epochs,
+        "eval_split": eval_split,
+        "eval_limit": eval_limit,
+        "eval_tasks": _split_tasks(tasks),
+        "data": data,
+        "seed": seed,
+        "device": device,
+        "out": out,
+        "fresh": fresh or None,
+    }
+    settings = build(AlignSettings, config, overrides)
+    with rich_progress(quiet) as progress:
+        content = align(settings, progress)
+    if current().main:
+        title = f"{content['model']['name']}, objective {content['objective']}, seed {content['seed']}"
+        terminal.show(terminal.align_summary(content["rounds"], title))
+        terminal.show(f"history: {content['folder']}/history.json")
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    protocol: Annotated[str, typer.Option(help="official, lmms-eval, llava, corrected.")] = "official",
+    quiet: Quiet = False,
+) -> None:
+    """Score a run's stored answers again under a protocol; needs no model."""
+    from hermes import terminal
+    from hermes.harness.progress import rich_progress
+    from hermes.harness.runner import rescore
+
+    with rich_progress(quiet) as progress:
+        content = rescore(run, protocol, progress)
+    terminal.show(terminal.eval_summary(content))
+
+
+@app.command()
+def leaderboard(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
+    format: Annotated[str, typer.Option(help="md, latex or html.")] = "md",
+    out: Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")] = None,
+    deltas: Annotated[bool, typer.Option("--deltas", help="Show the difference to the base row.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Show 95 % intervals.")] = False,
+    published: Annotated[bool, typer.Option("--published", help="Add the paper's rows, marked as quoted.")] = False,
+    base: Annotated[str | None, typer.Option(help="The row that deltas are taken against.")] = None,
+) -> None:
+    """Write the table of all runs, for a paper or a page."""
+    from hermes.leaderboards import leaderboard as table
+
+    text = table(runs, format, deltas=deltas, intervals=intervals, published=published, base=base)
+    if out is None:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+    else:
+        from hermes.harness.store import write_atomic
+
+        write_atomic(out, text)
+        typer.echo(f"written: {out}", err=True)
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[str, typer.Argument(help="models, evaluators or judges.")],
+) -> None:
+    """Show what is installed, with abilities, data sizes and what each needs."""
+    from hermes import terminal
+    from hermes.listing import listing
+
+    terminal.show(listing(kind))
+
+
+@app.command("train-tiny")
+def train_tiny(
+    out: Annotated[Path, typer.Option(help="Folder for the weights and the log.")] = Path("hermes-tiny-retrained"),
+    seed: Annotated[int, typer.Option(help="Seed of data and weights.")] = 0,
+    device: Device = None,
+    scale: Annotated[float, typer.Option(help="Share of the full training; 1 is what the package ships.")] = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Train hermes-tiny from nothing, as the shipped weights were."""
+    from hermes.harness.environment import pick_device
+    from hermes.harness.models.tiny.train import train_tiny as train
+    from hermes.harness.progress import rich_progress
+
+    with rich_progress(quiet) as progress:
+        train(out, seed=seed, device=pick_device(device or "auto"), scale=scale, progress=progress)
+    typer.echo(f"evaluate it: hermes eval --model {out}")
+
+
+def _split_tasks(text: str | None) -> tuple[str, ...] | None:
+    """ "a,b@x=1,y=2,c" to ("a", "b@x=1,y=2", "c"): a part with "=" and no "@" belongs to the task before it."""
+    if text is None:
+        return None
+    tasks: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        if "=" in part and "@" not in part and tasks and "@" in tasks[-1]:
+            tasks[-1] += f",{part}"
+        else:
+            tasks.append(part)
+    return tuple(tasks)
+
+
+def _stop(*_: object) -> None:
+    sys.stderr.write("\nhermes: stopped; the same command goes on where it was\n")
+    raise SystemExit(130)
+
+
+def main() -> None:
+    """Run a command; a HermesError is one line on stderr and exit code 2, Ctrl-C one line and 130."""
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        app()
+    except HermesError as error:
+        sys.stderr.write(f"hermes: {' '.join(str(error).split())}\n")
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

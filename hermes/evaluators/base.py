@@ -1,0 +1,91 @@
+"""What a benchmark is: one subclass in one file, from rows to samples to scores to metrics. Knows no model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hermes.harness.images import ImageHandle
+from hermes.harness.judges.base import Judge
+from hermes.harness.shapes.scene import Split
+from hermes.harness.types import Ability, GenerationConfig, Metric, Response, Sample, Score
+
+Row = Mapping[str, Any]
+
+SHORT_ANSWER = "\nAnswer the question using a single word or phrase."
+OPTION_LETTER = "\nAnswer with the option's letter from the given choices directly."
+ONE_SENTENCE = "Provide a one-sentence caption for the provided image."
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The real data set (hub id, pinned revision, expected n) and the size of its twin in the shapes world.
+
+    ``columns`` must be in every row, of the real data set and of the twin. ``n`` and ``shapes_n`` count samples.
+    """
+
+    hub: str
+    split: str
+    n: int
+    columns: tuple[str, ...]
+    shapes_n: int
+    config: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sample with what a model answered: ``image`` where that is one, ``judgement`` once a judge has spoken."""
+
+    sample: Sample
+    response: Response
+    image: ImageHandle | None = None
+    judgement: Mapping[str, Any] | None = None
+
+
+class Evaluator(ABC):
+    """One benchmark.
+
+    ``chance`` and ``best`` bound the headline metric, in its own unit, and bring it to 0..1 for the gap.
+    ``judge`` names the default judge of the shapes world, None where no judge is needed; ``judge_needs`` is what the
+    judge must be able to do, "answer" or "detect".
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[str]
+    ability: ClassVar[Ability]
+    data: ClassVar[DataSpec]
+    config: ClassVar[GenerationConfig]
+    headline: ClassVar[str]
+    unit: ClassVar[str]
+    chance: ClassVar[float]
+    best: ClassVar[float]
+    protocols: ClassVar[tuple[str, ...]] = ("official",)
+    judge: ClassVar[str | None] = None
+    judge_needs: ClassVar[str] = "answer"
+    extra: ClassVar[str | None] = None
+
+    @abstractmethod
+    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
+        """The whole twin of the data set in the shapes world, in the columns of the real one."""
+
+    @abstractmethod
+    def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
+        """Rows to samples, in order. A sample that expects k images has ``config.num_images`` = k."""
+
+    def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
+        """For generation: what the judge says of each image, as JSON-ready data; one batched call."""
+        raise NotImplementedError(f"{self.name} needs no judge")
+
+    @abstractmethod
+    def score(self, answer: Answer, protocol: str) -> Score:
+        """One answer (never one with an error) to its score, from the stored text or judgement alone."""
+
+    def score_all(self, answers: Sequence[Answer], protocol: str) -> list[Score]:
+        """All answers, in sample order. Override only where the protocol's own parser depends on the order."""
+        return [self.score(answer, protocol) for answer in answers]
+
+    @abstractmethod
+    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
+        """Scores (errors left out) to metrics with intervals; ``samples`` by id, for corpus-level metrics."""

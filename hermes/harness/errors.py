@@ -1,0 +1,12 @@
+"""The one error a user is meant to read: what is wrong, where, and what to do, in one line."""
+
+
+class HermesError(Exception):
+    """A mistake in the input or the environment. The command line prints its text alone and exits with 2."""
+
+
+class MissingExtra(HermesError):
+    """A package that an optional part of Hermes needs is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an extra: pip install 'hermes-bench[{extra}]'")

@@ -1,0 +1,44 @@
+"""The model as its own judge: it answers the questions about the images that it drew (self-VQA)."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from hermes.evaluators.base import SHORT_ANSWER
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle
+from hermes.harness.models.base import UnifiedModel
+from hermes.harness.types import GenerationConfig, Request
+
+
+class SelfJudge:
+    """Greedy short answers of the evaluated model. It cannot detect objects."""
+
+    description: ClassVar[str] = "the evaluated model answers about its own images"
+    extra: ClassVar[str | None] = None
+    abilities: ClassVar[tuple[str, ...]] = ("answer",)
+    needs_model: ClassVar[bool] = True
+
+    def __init__(self, model: UnifiedModel) -> None:
+        self._model = model
+        self.identity = f"self-{model.info.name}-{model.info.fingerprint}"
+
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+        """One answer for each (image, question)."""
+        config = GenerationConfig(max_new_tokens=16, temperature=0.0)
+        requests = [
+            Request(
+                sample_id=str(number),
+                index=0,
+                prompt=question + SHORT_ANSWER,
+                images=(ImageHandle(image),),
+                config=config,
+                seed=0,
+            )
+            for number, (image, question) in enumerate(zip(images, questions, strict=True))
+        ]
+        return self._model.understand(requests)
+
+    def detect(self, images: Sequence[Image.Image]) -> list[dict[str, list[dict[str, Any]]]]:
+        raise HermesError("the judge 'self' cannot detect objects; use --judge oracle or a detector")

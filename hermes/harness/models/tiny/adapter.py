@@ -1,0 +1,218 @@
+"""hermes-tiny as the harness sees it: load, understand, generate, and log-probabilities for align."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle
+from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.models.tiny.drawing import draw_codes
+from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
+from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture, to_tensor
+from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
+from hermes.harness.models.tiny.transformer import Shape, Transformer
+from hermes.harness.models.tiny.writing import Ask, write
+from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+
+NAME = "hermes-tiny"
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULTS = GenerationConfig(max_new_tokens=48, guidance_scale=0.0, steps=8, image_size=PIXELS)
+IMAGE_TEMPERATURE = 1.0
+MASKS = 2
+CHUNK = 64
+
+
+class TinyModel:
+    """A unified model of the Show-o kind for the shapes world.
+
+    Text is greedy and images are drawn at temperature 1 where a request names no temperature.
+    """
+
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    parameters: ClassVar[str] = "2.5 M"
+    description: ClassVar[str] = "Small unified model of the shapes world; its weights ship with Hermes"
+    extra: ClassVar[str | None] = None
+    alignable: ClassVar[bool] = True
+    world: ClassVar[str] = "shapes"
+
+    def __init__(
+        self, name: str, text: TextTokenizer, images: ImageTokenizer, transformer: Transformer, masks: int = MASKS
+    ) -> None:
+        self.name = name
+        self.text = text
+        self.images = images.eval().requires_grad_(False)
+        self.transformer = transformer.eval()
+        self.module: nn.Module = Likelihood(transformer)
+        self.masks = masks
+
+    @classmethod
+    def load(cls, reference: str = NAME, device: str = "cpu") -> "TinyModel":
+        """The shipped weights (``hermes-tiny``) or a folder written by ``save``."""
+        folder = WEIGHTS if reference == NAME else Path(reference)
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            transformer, images = Transformer(Shape(**config["shape"])), ImageTokenizer()
+            transformer.load_state_dict(_weights(folder / "transformer.safetensors"))
+            images.load_state_dict(_weights(folder / "tokenizer.safetensors"))
+            masks = int(config["image_masks"])
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise HermesError(
+                f"{folder}: no model of the hermes-tiny kind ({reason}); give '{NAME}' or a folder that align saved"
+            ) from None
+        text = TextTokenizer.load(folder / "vocabulary.json")
+        return cls(NAME, text, images.to(device), transformer.to(device), masks)
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write config, vocabulary and weights; ``dtype`` is that of the stored weights."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"model_type": NAME, "shape": self.transformer.shape.as_json(), "image_masks": self.masks}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        self.text.save(folder / "vocabulary.json")
+        for name, module in (("transformer", self.transformer), ("tokenizer", self.images)):
+            state = {key: value.detach().cpu().to(dtype).contiguous() for key, value in module.state_dict().items()}
+            save_file(state, folder / f"{name}.safetensors")
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is; the fingerprint is that of the weights as they are now."""
+        modules = (self.transformer, self.images)
+        return ModelInfo(
+            name=self.name,
+            fingerprint=_fingerprint(modules, self.text),
+            abilities=self.abilities,
+            parameters=sum(p.numel() for module in modules for p in module.parameters()),
+            resolution=PIXELS,
+            defaults=DEFAULTS,
+        )
+
+    def understand(self, requests: Sequence[Request]) -> list[str]:
+        """One answer for each request, which must have exactly one image."""
+        codes, which = self._encode([_only_image(request) for request in requests])
+        asks = [
+            Ask(
+                image=image,
+                prompt=self.text.encode(request.prompt),
+                seed=request.seed,
+                max_new_tokens=request.config.max_new_tokens or DEFAULTS.max_new_tokens or 1,
+                temperature=request.config.temperature or 0.0,
+                top_k=request.config.top_k or 0,
+            )
+            for request, image in zip(requests, which, strict=True)
+        ]
+        answers: list[str] = []
+        for start in range(0, len(asks), CHUNK):
+            part = asks[start : start + CHUNK]
+            used = sorted({ask.image for ask in part})
+            local = [replace(ask, image=used.index(ask.image)) for ask in part]
+            answers += [self.text.decode(ids) for ids in write(self.transformer, codes[used], local)]
+        return answers
+
+    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+        """One 48 x 48 image for each request."""
+        pictures: list[Image.Image | None] = [None] * len(requests)
+        groups: dict[tuple[int, float, float], list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(_drawing_settings(request), []).append(index)
+        for (steps, temperature, guidance), members in groups.items():
+            for start in range(0, len(members), CHUNK):
+                part = members[start : start + CHUNK]
+                prompts = [self.text.encode(requests[index].prompt) for index in part]
+                seeds = [requests[index].seed for index in part]
+                codes = draw_codes(self.transformer, prompts, seeds, steps, temperature, guidance)
+                for index, code in zip(part, codes, strict=True):
+                    pictures[index] = self.decode(code)
+        return [picture for picture in pictures if picture is not None]
+
+    def prepare(self, items: Sequence[LikelihoodItem]) -> list[Prepared]:
+        """Tokenised items; picklable."""
+        codes, which = self._encode([item.image for item in items])
+        ids = codes.cpu().numpy() + self.transformer.shape.text
+        return [
+            Prepared(
+                prompt=tuple(self.text.encode(item.prompt)),
+                image=ids[image],
+                text=tuple(self.text.encode(item.text)) if item.kind == "text" else None,
+                seed=item.seed,
+            )
+            for item, image in zip(items, which, strict=True)
+        ]
+
+    def with_seed(self, prepared: Prepared, seed: int) -> Prepared:
+        """The same item with the masks of another seed; texts come back as they are."""
+        return prepared.with_seed(seed)
+
+    def collate(self, prepared: Sequence[Prepared]) -> LikelihoodBatch:
+        """A batch for ``module``, on the model's device."""
+        return collate_items(prepared, self.masks).to(self.transformer.head.weight.device)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Image.Image:
+        """One image from its codes (36,); one at a time, so that companions cannot change a pixel."""
+        return to_picture(self.images.decode(codes[None])[0])
+
+    @torch.inference_mode()
+    def _encode(self, handles: Sequence[ImageHandle]) -> tuple[Tensor, list[int]]:
+        """Codes (N, 36) of the N distinct pictures, and which of them each handle is."""
+        device = self.transformer.head.weight.device
+        numbers: dict[bytes, int] = {}
+        codes: list[Tensor] = []
+        which: list[int] = []
+        for handle in handles:
+            picture = handle.open()
+            if picture.size != (PIXELS, PIXELS):
+                picture = picture.resize((PIXELS, PIXELS), Image.Resampling.BOX)
+            key = picture.tobytes()
+            if key not in numbers:
+                numbers[key] = len(codes)
+                codes.append(self.images.encode(to_tensor(np.asarray(picture)[None]).to(device))[0])
+            which.append(numbers[key])
+        return torch.stack(codes) if codes else torch.empty(0, 36, dtype=torch.long), which
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    return {name: tensor.float() for name, tensor in load_file(path).items()}
+
+
+def _fingerprint(modules: Sequence[nn.Module], text: TextTokenizer) -> str:
+    digest = hashlib.blake2b(json.dumps(text.pieces).encode(), digest_size=8)
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _only_image(request: Request) -> ImageHandle:
+    if len(request.images) != 1:
+        raise HermesError(
+            f"{request.sample_id}: hermes-tiny looks at exactly one image, this request has {len(request.images)}; "
+            "leave the sample out or choose another model"
+        )
+    return request.images[0]
+
+
+def _drawing_settings(request: Request) -> tuple[int, float, float]:
+    """Steps, temperature and guidance, checked."""
+    config = request.config
+    steps = DEFAULTS.steps if config.steps is None else config.steps
+    temperature = IMAGE_TEMPERATURE if config.temperature is None else config.temperature
+    guidance = DEFAULTS.guidance_scale if config.guidance_scale is None else config.guidance_scale
+    if config.image_size not in (None, PIXELS):
+        raise HermesError(f"image_size: hermes-tiny draws {PIXELS} x {PIXELS} px only; leave image_size out")
+    if steps is None or not 1 <= steps <= 36:
+        raise HermesError(f"steps: hermes-tiny draws 36 tokens in 1 to 36 steps, not {steps}")
+    if temperature < 0 or guidance is None or guidance < 0:
+        raise HermesError("temperature and guidance_scale must not be negative")
+    return steps, temperature, guidance

@@ -1,0 +1,125 @@
+"""The training loop that the image tokeniser and the transformer share: AdamW, warm-up, decay, log, exact resume."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: the learning rate rises linearly for ``warm_up`` steps, stays, and falls linearly to zero
+    over the last ``decay`` share of the steps."""
+
+    steps: int
+    learning_rate: float
+    warm_up: int = 150
+    decay: float = 0.35
+    weight_decay: float = 0.02
+    clip: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    log_every: int = 50
+    save_every: int = 200
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        if step < self.warm_up:
+            return self.learning_rate * (step + 1) / self.warm_up
+        return self.learning_rate * min(1.0, (self.steps - step) / (self.decay * self.steps))
+
+
+def optimizer_for(module: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=schedule.betas)
+
+
+def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Weights and optimiser moments after ``step`` steps in one safetensors file, replaced in one move."""
+    tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value).clone()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file(tensors, part, metadata={"step": str(step)})
+    part.replace(path)
+
+
+def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """The inverse of save_state. Returns the number of steps done."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        step = int(file.metadata()["step"])
+    tensors = load_file(path)
+    module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+    return step
+
+
+def fit(
+    module: nn.Module,
+    batch: Callable[[int], Any],
+    loss: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
+    schedule: Schedule,
+    folder: Path,
+    device: str = "cpu",
+    watch: Callable[[int], dict[str, float]] | None = None,
+    watch_every: int = 1000,
+) -> None:
+    """Train ``module`` in place.
+
+    ``batch(step)`` must depend on the step alone: then a run killed at any time and started again ends in the same
+    weights. ``loss`` returns the loss and figures for ``folder/log.jsonl``; ``watch(step)`` adds measured scores.
+    Matrix products run in bfloat16, weights and optimiser in float32. The next batch is drawn while a step runs.
+    """
+    optimizer = optimizer_for(module, schedule)
+    state = folder / "state.safetensors"
+    first = load_state(state, module, optimizer) if state.exists() else 0
+    started = time.monotonic()
+    module.train()
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(batch, first)
+        for step in range(first, schedule.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(step)
+            data = coming.result()
+            coming = ahead.submit(batch, step + 1)
+            with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
+                value, figures = loss(module, data)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(value)
+            norm = nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+            optimizer.step()
+            done = step + 1
+            if done % schedule.log_every == 0 or done == schedule.steps:
+                line: dict[str, Any] = {"step": done, "loss": round(value.item(), 5), "norm": round(float(norm), 3)}
+                line |= {name: round(figure, 5) for name, figure in figures.items()}
+                if watch and (done % watch_every == 0 or done == schedule.steps):
+                    module.eval()
+                    line |= watch(done)
+                    module.train()
+                line["seconds"] = round(time.monotonic() - started, 1)
+                print(json.dumps(line), file=log, flush=True)
+            if done % schedule.save_every == 0 or done == schedule.steps:
+                save_state(state, module, optimizer, done)
+    module.eval()

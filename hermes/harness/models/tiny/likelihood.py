@@ -1,0 +1,114 @@
+"""Log-probabilities of texts and images, differentiable: what preference training needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hermes.harness.models.tiny.packing import (
+    NOTHING,
+    Batch,
+    Row,
+    collate,
+    cosine_mask,
+    generation_row,
+    understanding_row,
+)
+from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS
+from hermes.harness.models.tiny.transformer import Transformer
+from hermes.harness.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One tokenised item. ``text`` None: log p(image | prompt) over the masks of ``seed``; else log p(text | ...).
+
+    ``image`` (36,) holds token ids.
+    """
+
+    prompt: tuple[int, ...]
+    image: NDArray[np.int64]
+    text: tuple[int, ...] | None
+    seed: int
+
+    def with_seed(self, seed: int) -> "Prepared":
+        return self if self.text is not None else replace(self, seed=seed)
+
+
+@dataclass(frozen=True)
+class LikelihoodBatch:
+    """Rows, the weight of each target (B, L), the number of tokens summed (B,), and which rows are texts (B,)."""
+
+    rows: Batch
+    weight: Tensor
+    counts: Tensor
+    text: Tensor
+
+    def to(self, device: str | torch.device) -> "LikelihoodBatch":
+        moved = (tensor.to(device) for tensor in (self.weight, self.counts, self.text))
+        return LikelihoodBatch(self.rows.to(device), *moved)
+
+
+def masks_of(seed: int, count: int) -> list[NDArray[np.bool_]]:
+    """``count`` masks (36,) that depend on the seed alone; they come in antithetic pairs of ratios, u and 1 - u."""
+    rng = np.random.default_rng(derive_seed(seed, "masks"))
+    masks: list[NDArray[np.bool_]] = []
+    u = 0.0
+    for index in range(count):
+        u = rng.random() if index % 2 == 0 else 1 - u
+        masks.append(cosine_mask(rng, u))
+    return masks
+
+
+def _row(item: Prepared, masks: int) -> tuple[Row, NDArray[np.float64]]:
+    if item.text is not None:
+        row = understanding_row(item.image, [(item.prompt, item.text)])
+        return row, (row.target != NOTHING).astype(np.float64)
+    drawn = masks_of(item.seed, masks)
+    row = generation_row(item.prompt, item.image, drawn)
+    weight = np.zeros(len(row.tokens))
+    for number, hidden in enumerate(drawn, start=1):
+        weight[(row.segment == number) & (row.target != NOTHING)] = IMAGE_TOKENS / (hidden.sum() * masks)
+    return row, weight
+
+
+def collate_items(items: Sequence[Prepared], masks: int) -> LikelihoodBatch:
+    """Texts and images in one batch; ``masks`` is K, the number of masks an image is averaged over."""
+    rows, weights = zip(*(_row(item, masks) for item in items), strict=True)
+    batch = collate(rows)
+    weight = torch.zeros(batch.tokens.shape)
+    for index, value in enumerate(weights):
+        weight[index, : len(value)] = torch.from_numpy(value).float()
+    counts = torch.tensor([float(IMAGE_TOKENS) if item.text is None else len(item.text) + 1.0 for item in items])
+    return LikelihoodBatch(batch, weight, counts, torch.tensor([item.text is not None for item in items]))
+
+
+class Likelihood(nn.Module):
+    """The trainable module: a LikelihoodBatch to (log_probs, counts), two float tensors (B,).
+
+    Text: sum of next-token log-probabilities of the answer and <end>, exact. Image: the masked-prediction estimate
+    (1 / K) sum_k 36 / |M_k| sum_{i in M_k} log p(x_i | x outside M_k, prompt), with masks by the cosine law that the
+    model is trained under; it is scaled to all 36 tokens.
+    """
+
+    def __init__(self, transformer: Transformer) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, batch: LikelihoodBatch) -> tuple[Tensor, Tensor]:
+        rows, model = batch.rows, self.transformer
+        hidden, _ = model(rows.tokens, rows.place, rows.cell, rows.mask)
+        asked = rows.target != NOTHING
+        total = torch.zeros_like(batch.counts)
+        text = asked & batch.text[:, None]
+        for where, offset, read in (
+            (text, 0, model.text_logits),
+            (asked & ~text, model.shape.text, model.image_logits),
+        ):
+            target = rows.target[where] - offset
+            told = torch.log_softmax(read(hidden[where]), -1).gather(1, target[:, None])[:, 0]
+            total = total.index_add(0, where.nonzero()[:, 0], told * batch.weight[where])
+        return total, batch.counts

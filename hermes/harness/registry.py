@@ -1,0 +1,67 @@
+"""Names to classes, through entry points; a class is imported only when it is asked for."""
+
+import json
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from hermes.harness.errors import HermesError, MissingExtra
+
+Kind = Literal["evaluators", "models", "judges"]
+
+
+@cache
+def _points(kind: Kind) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"hermes.{kind}"):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise HermesError(
+                f"two packages offer {kind[:-1]} {point.name!r}: {other.value} and {point.value}; uninstall one of them"
+            )
+    return found
+
+
+def names(kind: Kind) -> list[str]:
+    """All registered names, sorted; nothing is imported."""
+    return sorted(_points(kind))
+
+
+def load_class(kind: Kind, name: str) -> Any:
+    """The class behind a name. Raises HermesError that lists the names, or that says what could not be imported."""
+    points = _points(kind)
+    if name not in points:
+        raise HermesError(f"unknown {kind[:-1]} {name!r}; choose from {', '.join(names(kind))}")
+    point = points[name]
+    try:
+        cls = point.load()
+    except (ImportError, AttributeError) as error:
+        raise HermesError(f"{kind[:-1]} {name!r} ({point.value}) cannot be imported: {error}") from error
+    extra = getattr(cls, "extra", None)
+    if extra is not None and not _available(cls):
+        raise MissingExtra(f"{kind[:-1]} {name!r}", extra)
+    return cls
+
+
+def _available(cls: Any) -> bool:
+    check = getattr(cls, "available", None)
+    return True if check is None else bool(check())
+
+
+def model_class(reference: str) -> Any:
+    """The adapter for a registered name, or for a folder whose config.json names one in ``model_type``."""
+    if reference in _points("models"):
+        return load_class("models", reference)
+    folder = Path(reference)
+    if not folder.exists():
+        known = ", ".join(names("models"))
+        raise HermesError(f"unknown model {reference!r}: neither a folder nor one of {known}")
+    config = folder / "config.json"
+    try:
+        model_type = json.loads(config.read_text())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise HermesError(f"{folder} holds no config.json with a model_type; give a checkpoint folder") from None
+    if model_type not in _points("models"):
+        raise HermesError(f"{config}: model_type {model_type!r} has no adapter; known: {', '.join(names('models'))}")
+    return load_class("models", model_type)

@@ -1,0 +1,107 @@
+"""Stored responses to scores to results; loads no model, and can run again at any time under another protocol."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hermes.evaluators.base import Answer
+from hermes.harness.judges.base import Judge
+from hermes.harness.plan import Task
+from hermes.harness.processes import current
+from hermes.harness.progress import Progress, Silent
+from hermes.harness.store import Journal, ResponseStore, write_json, write_jsonl
+from hermes.harness.types import Judgement, Response, Result, Sample, Score
+
+JUDGE_BATCH = 64
+
+
+def judge_responses(
+    task: Task,
+    responses: Sequence[Response],
+    store: ResponseStore,
+    judge: Judge,
+    progress: Progress | None = None,
+) -> None:
+    """Ask the judge about every image that it has not yet judged; appended batch by batch, shared by all processes."""
+    progress = progress or Silent()
+    processes = current()
+    journal = Journal(store.journal.folder, "judgements", Judgement, processes.rank)
+    samples = {sample.id: sample for sample in task.data.samples}
+    done = journal.read()
+    processes.wait()
+    wanted = [item for item in responses if item.status == "ok" and (item.sample_id, item.index) not in done]
+    mine = wanted[processes.rank :: processes.world]
+    progress.start(f"judge {task.name}", len(mine))
+    for begin in range(0, len(mine), JUDGE_BATCH):
+        batch = mine[begin : begin + JUDGE_BATCH]
+        answers = [Answer(samples[item.sample_id], item, store.image(item)) for item in batch]
+        spoken = task.evaluator.ask_judge(answers, judge)
+        journal.append(
+            Judgement(sample_id=item.sample_id, index=item.index, judge=judge.identity, data=data)
+            for item, data in zip(batch, spoken, strict=True)
+        )
+        progress.advance(len(batch))
+    processes.wait()
+
+
+def score_task(
+    task: Task, num_images: int, store: ResponseStore, protocol: str, judge_identity: str | None
+) -> tuple[Result, list[Score]]:
+    """Score what is stored for one task, write scores.jsonl and result.json beside it, and return both.
+
+    A response that is missing or ended in an error is a score with status ``error``: counted, and in no mean.
+    """
+    folder = store.journal.folder
+    used = protocol if protocol in task.evaluator.protocols else task.evaluator.protocols[0]
+    responses = store.read()
+    judgements = Journal(folder, "judgements", Judgement).read() if task.judge else {}
+    answers: list[Answer] = []
+    errors: dict[tuple[str, int], Score] = {}
+    for sample in task.data.samples:
+        for index in range(num_images):
+            key = (sample.id, index)
+            response, judgement = responses.get(key), judgements.get(key)
+            if response is None or response.status == "error":
+                errors[key] = _error(sample, index, (response.error or "error") if response else "no response")
+            elif task.judge and judgement is None:
+                errors[key] = _error(sample, index, "no judgement")
+            else:
+                image = store.image(response) if response.image else None
+                answers.append(Answer(sample, response, image, judgement.data if judgement else None))
+    good = task.evaluator.score_all(answers, used)
+    scored = {(score.sample_id, score.index): score for score in good} | errors
+    ordered = [scored[sample.id, index] for sample in task.data.samples for index in range(num_images)]
+    samples: Mapping[str, Sample] = {sample.id: sample for sample in task.data.samples}
+    usable = [score for score in ordered if score.status != "error"]
+    counts = Counter(score.status for score in ordered)
+    info, evaluator = task.data.info, task.evaluator
+    result = Result(
+        evaluator=evaluator.name,
+        version=evaluator.version,
+        ability=evaluator.ability,
+        protocol=used,
+        judge=judge_identity,
+        data=info,
+        headline=evaluator.headline,
+        unit=evaluator.unit,
+        chance=evaluator.chance,
+        best=evaluator.best,
+        metrics=evaluator.aggregate(samples, usable, used) if usable else {},
+        n=len(usable),
+        n_expected=info.n_expected * num_images,
+        partial=len(usable) < info.n_expected * num_images,
+        counts={status: counts.get(status, 0) for status in ("scored", "unparsed", "error")},
+    )
+    if current().main:
+        write_jsonl(folder / "scores.jsonl", ordered)
+        write_json(folder / "result.json", result)
+    return result, ordered
+
+
+def _error(sample: Sample, index: int, reason: str) -> Score:
+    return Score(sample_id=sample.id, index=index, group_id=sample.group_id, reason=reason, status="error")
+
+
+def task_folder(run: Path, name: str) -> Path:
+    """The folder of one task in a run; overrides stay readable in its name."""
+    return run / name.replace("/", "_")

@@ -1,0 +1,72 @@
+"""Tables as one HTML page that needs nothing else. All text is escaped."""
+
+from html import escape
+
+from hermes.leaderboards.tables import Cell, Column, Table, has_number, spell
+
+STYLE = """
+:root { color-scheme: light dark; --line: #d5d8dc; --soft: #6b7280; --best: #0b6e4f; --shade: #f6f7f8; }
+@media (prefers-color-scheme: dark) {
+  :root { --line: #3a3f45; --soft: #9aa2ab; --best: #5fd3a6; --shade: #1d2024; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 90rem; margin: 2.5rem auto; padding: 0 1.25rem; }
+h1 { font-size: 1.5rem; margin: 0 0 1.5rem; }
+h2 { font-size: 1.1rem; margin: 2.25rem 0 .6rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .5rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
+th { font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
+th.text, td.text { text-align: left; }
+th:last-child, td:last-child { position: sticky; right: 0; background: Canvas; }
+tbody tr:hover > * { background: var(--shade); }
+td.best { font-weight: 700; color: var(--best); }
+td.empty, .more { color: var(--soft); }
+.more { display: block; font-size: .85em; font-weight: 400; }
+td.text { white-space: normal; min-width: 4rem; }
+p { color: var(--soft); font-size: .9rem; margin: .5rem 0; max-width: 62rem; }
+"""
+
+
+def table(content: Table, intervals: bool = False) -> str:
+    """A heading, the table and its notes. Interval and source of a number are in its tooltip."""
+    head = "".join(f'<th class="{_kind(column)}">{escape(column.title)}</th>' for column in content.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(_cell(cell, column, intervals) for cell, column in zip(row, content.columns, strict=True))
+        + "</tr>\n"
+        for row in content.rows
+    )
+    notes = "".join(f"<p>{escape(text)}</p>\n" for text in (content.caption, *content.notes) if text)
+    return (
+        f"<section>\n<h2>{escape(content.title)}</h2>\n"
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
+        f"{notes}</section>\n"
+    )
+
+
+def document(title: str, tables: list[Table], intervals: bool = False) -> str:
+    """The whole page."""
+    sections = "".join(table(one, intervals) for one in tables)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n{sections}</body>\n</html>\n"
+    )
+
+
+def _kind(column: Column) -> str:
+    return "text" if column.is_text else "number"
+
+
+def _cell(cell: Cell, column: Column, intervals: bool) -> str:
+    kinds = [_kind(column)] + ["best"] * cell.best + ["empty"] * (not cell.text and not has_number(cell))
+    number, _, more = (cell.text, "", "") if cell.text else spell(cell, column, intervals).partition(" ")
+    interval = (
+        f"95 % interval {cell.low:.4g} to {cell.high:.4g}" if cell.low is not None and cell.high is not None else ""
+    )
+    hint = "; ".join(part for part in (cell.source, interval) if part)
+    attribute = f' title="{escape(hint)}"' if hint else ""
+    small = f' <span class="more">{escape(more)}</span>' if more else ""
+    return f'<td class="{" ".join(kinds)}"{attribute}>{escape(number)}{small}</td>'

@@ -1,0 +1,182 @@
+"""The report of one run folder, evaluation or self-play: all scores, counts, gaps and where they come from."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hermes.harness.errors import HermesError
+from hermes.harness.types import Metric, ModelInfo
+from hermes.leaderboards import html, markdown
+from hermes.leaderboards.board import HOMOLOGOUS, boards, digits, size, title
+from hermes.leaderboards.read import HISTORY, RESULTS, History, Run, read_history, read_run, read_runs
+from hermes.leaderboards.tables import Cell, Column, Table, text_column
+
+
+def report_markdown(run_dir: Path) -> str:
+    """The report as Markdown. Raises HermesError where the folder holds no finished run."""
+    return markdown.document(*_content(Path(run_dir)), intervals=True)
+
+
+def report_html(run_dir: Path) -> str:
+    """The report as one self-contained HTML page. Raises HermesError where the folder holds no finished run."""
+    return html.document(*_content(Path(run_dir)), intervals=True)
+
+
+def _content(folder: Path) -> tuple[str, list[Table]]:
+    if (folder / HISTORY).exists():
+        history = read_history(folder / HISTORY)
+        return f"Self-play of {history.model.name}", _self_play(history)
+    if (folder / RESULTS).exists():
+        run = read_run(folder / RESULTS)
+        return run.name + (" (partial run)" if run.partial else ""), _evaluation(run)
+    raise HermesError(f"{folder} holds neither {RESULTS} nor {HISTORY}; give the folder of a finished run")
+
+
+def _evaluation(run: Run) -> list[Table]:
+    tables = [_summary(run), _gaps(run), _all_metrics(run), _provenance(run)]
+    return [table for table in tables if table.rows]
+
+
+def _summary(run: Run) -> Table:
+    rows = []
+    for name, result in run.results.items():
+        metric = result.metrics.get(result.headline)
+        label = _label(name) + (" (partial)" if result.partial else "")
+        counts = [Cell(float(result.counts.get(status, 0))) for status in ("scored", "unparsed", "error")]
+        texts = [Cell(text=f"{result.headline}, {result.unit}"), Cell(text=result.judge or "")]
+        measured = _number(metric, digits(result), run)
+        rows.append((Cell(text=label), *texts, measured, Cell(result.n), Cell(result.n_expected), *counts))
+    counted = [Column(name, 0, None) for name in ("n", "Expected", "Scored", "Unparsed", "Errors")]
+    return Table(
+        title="Scores",
+        columns=(text_column("Benchmark"), text_column("Metric"), text_column("Judge"), Column("Score"), *counted),
+        rows=tuple(rows),
+        caption="Score with its 95 % interval. Unparsed answers count as their protocol says, mostly as wrong; "
+        "errors are in no mean. A run that lacks a part of its n is partial and ranks nowhere.",
+    )
+
+
+def _label(task: str) -> str:
+    return f"Homologous {title(task)}" if task.startswith(HOMOLOGOUS) else title(task)
+
+
+def _gaps(run: Run) -> Table:
+    named = {"homologous items": run.gap.homologous}
+    named |= {f"homologous items, {title(name)}": found for name, found in run.gap.variants.items()}
+    rows = [
+        (Cell(text=name), *(_number(metric, 3, run) for metric in (found.u, found.g, found.gap)), Cell(found.items))
+        for name, found in named.items()
+        if found
+    ]
+    notes = []
+    if across := run.gap.benchmarks:
+        cells = [_number(metric, 3, run) for metric in (across.u, across.g, across.gap)]
+        rows.append((Cell(text="benchmarks, each brought to 0..1"), *cells, Cell()))
+        sides = (", ".join(map(title, side)) for side in (across.understanding, across.generation))
+        notes.append("Benchmarks: U is the mean of {}; G the mean of {}.".format(*sides))
+    return Table(
+        title="Gap between understanding (U) and generation (G)",
+        columns=(text_column("Over"), Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3), Column("Items", 0)),
+        rows=tuple(rows),
+        caption="Homologous: the same questions about the real and about the generated image; its interval is paired.",
+        notes=tuple(notes),
+    )
+
+
+def _all_metrics(run: Run) -> Table:
+    rows = tuple(
+        (Cell(text=_label(name)), Cell(text=key), _number(metric, digits(result), run), Cell(metric.n))
+        for name, result in run.results.items()
+        for key, metric in result.metrics.items()
+    )
+    columns = (text_column("Benchmark"), text_column("Metric"), Column("Value"), Column("n", 0))
+    return Table("All metrics", columns, rows)
+
+
+def _provenance(run: Run) -> Table:
+    facts = [("run id", run.run_id), *_model_facts(run.model), ("world", run.world), ("split", run.split)]
+    facts += [("seed", str(run.seed)), ("limit", str(run.limit or "none")), ("protocol", run.protocol or "official")]
+    for name, result in run.results.items():
+        data = result.data
+        revision = f" @ {data.revision}" if data.revision else ""
+        text = f"{data.source}{revision}, fingerprint {data.fingerprint}, {data.n} of {data.n_expected} samples"
+        facts.append((_label(name), f"version {result.version}, {result.protocol} protocol; {text}"))
+    return _facts([*facts, *_environment(run.path)])
+
+
+def _model_facts(model: ModelInfo) -> list[tuple[str, str]]:
+    name = model.name + (f" @ {model.revision}" if model.revision else "")
+    parameters = f", {size(model.parameters)} parameters" if model.parameters else ""
+    return [("model", name + parameters), ("weights", model.fingerprint)]
+
+
+def _facts(facts: list[tuple[str, str]]) -> Table:
+    rows = tuple((Cell(text=key), Cell(text=value)) for key, value in facts)
+    return Table("Provenance", (text_column("What"), text_column("Value")), rows)
+
+
+def _environment(folder: Path) -> Iterator[tuple[str, str]]:
+    """The scalars of environment.json; it is outside the run id, so a missing or odd one is no error."""
+    try:
+        content = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    yield from _scalars(content, "")
+
+
+def _scalars(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _scalars(value, f"{prefix}{key} " if isinstance(value, dict) else f"{prefix}{key}")
+    elif content is not None and not isinstance(content, list):
+        yield prefix, str(content)
+
+
+def _self_play(history: History) -> list[Table]:
+    facts = [("align id", history.align_id), *_model_facts(history.model), ("objective", history.objective)]
+    facts += [("seed", str(history.seed)), ("world", history.world), *_environment(history.path)]
+    runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
+    evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
+    return [_rounds(history), _drops(history), *evaluations, _facts(facts)]
+
+
+def _rounds(history: History) -> Table:
+    source = f"measured ({history.align_id})"
+    rows = []
+    for entry in history.rounds:
+        metrics = (entry.u, entry.g, entry.gap, entry.g_guided)
+        cells = [_number(metric, 3, None, source) for metric in metrics]
+        trained = [entry.pairs, sum(entry.drops.values()), entry.margin_und, entry.margin_gen, entry.loss]
+        more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
+        number = f"{entry.round}" + (" (base)" if entry.round == 0 else "")
+        rows.append((Cell(text=number), *cells, *more, Cell(sum(entry.seconds.values()))))
+    return Table(
+        title="Rounds",
+        columns=(
+            text_column("Round"),
+            *(Column(name, 3) for name in ("U", "G", "Gap (U - G)", "G guided")),
+            *(Column(name, 0, None) for name in ("Pairs", "Dropped")),
+            *(Column(name, 3, None) for name in ("Margin und", "Margin gen", "Loss")),
+            Column("Seconds", 0, None),
+        ),
+        rows=tuple(rows),
+        caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}.",
+        notes=("Evaluated on a part of the benchmark: the rows rank nowhere.",) if history.partial else (),
+    )
+
+
+def _drops(history: History) -> Table:
+    rows = tuple(
+        (Cell(text=str(entry.round)), Cell(text=reason), Cell(count))
+        for entry in history.rounds
+        for reason, count in entry.drops.items()
+    )
+    return Table("Items that gave no pair", (text_column("Round"), text_column("Reason"), Column("Items", 0)), rows)
+
+
+def _number(metric: Metric | None, places: int, run: Run | None, source: str = "") -> Cell:
+    if metric is None:
+        return Cell()
+    source = f"measured (run {run.run_id}, n = {metric.n})" if run else source
+    return Cell(metric.value, low=metric.low, high=metric.high, source=source, digits=places)

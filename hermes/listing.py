@@ -1,0 +1,50 @@
+"""`hermes list`: what is installed, as tables; classes are imported, models are not loaded."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from hermes.harness import registry
+from hermes.harness.errors import HermesError
+
+COLUMNS = {
+    "models": ("name", "parameters", "understands", "generates", "align", "needs", "description"),
+    "evaluators": ("name", "benchmark", "ability", "n (real)", "n (shapes)", "metric", "protocols", "judge", "needs"),
+    "judges": ("name", "can", "needs", "description"),
+}
+
+
+def listing(kind: str) -> Table:
+    """One row for each registered class. A class that cannot be imported is listed with the reason."""
+    if kind not in COLUMNS:
+        raise HermesError(f"unknown kind {kind!r}; choose from {', '.join(COLUMNS)}")
+    table = Table(*COLUMNS[kind], title=kind)
+    row = {"models": _model, "evaluators": _evaluator, "judges": _judge}[kind]
+    for name in registry.names(kind):  # type: ignore[arg-type]
+        try:
+            table.add_row(name, *row(registry.load_class(kind, name)))  # type: ignore[arg-type]
+        except HermesError as error:
+            table.add_row(name, f"[red]{escape(str(error))}[/red]")
+    return table
+
+
+def _needs(cls: Any) -> str:
+    extra = getattr(cls, "extra", None)
+    return escape(f"hermes-bench[{extra}]") if extra else "-"
+
+
+def _model(cls: Any) -> tuple[str, ...]:
+    yes = [("yes" if ability in cls.abilities else "no") for ability in ("understanding", "generation")]
+    return (cls.parameters, *yes, "yes" if cls.alignable else "no", _needs(cls), cls.description)
+
+
+def _evaluator(cls: Any) -> tuple[str, ...]:
+    images = cls.config.num_images
+    real, shapes = (f"{n:,}" + (f" x {images}" if images > 1 else "") for n in (cls.data.n, cls.data.shapes_n))
+    metric, protocols = f"{cls.headline}, {cls.unit}", ", ".join(cls.protocols)
+    return (cls.title, cls.ability, real, shapes, metric, protocols, cls.judge or "-", _needs(cls))
+
+
+def _judge(cls: Any) -> tuple[str, ...]:
+    return (", ".join(cls.abilities), _needs(cls), cls.description)

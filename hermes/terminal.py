@@ -1,0 +1,112 @@
+"""What a person sees at the end of a command: one readable table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hermes.harness.types import Metric, Result
+
+
+def number(metric: Metric | None, digits: int | None = None) -> str:
+    """ "0.873 ± 0.012": the value with half the width of its 95 % interval."""
+    if metric is None or metric.value != metric.value:
+        return "-"
+    digits = digits if digits is not None else (1 if abs(metric.value) >= 10 else 3)
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.{digits}f}"
+    return f"{metric.value:.{digits}f} ± {(metric.high - metric.low) / 2:.{digits}f}"
+
+
+def eval_summary(content: Mapping[str, Any]) -> Group:
+    """The table of an eval: each benchmark's headline with its interval, counts by status, and both gaps."""
+    model = content["model"]
+    title = f"{content['label'] or model.name}  ({content['world']} world, run {content['run_id']})"
+    table = Table(title=escape(title))
+    for name, justify in (("benchmark", "left"), ("metric", "left"), ("score", "right"), ("n", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name in ("unparsed", "errors"):
+        table.add_column(name, justify="right")
+    results: Mapping[str, Result] = content["results"]
+    for ability in ("understanding", "generation"):
+        for name, result in results.items():
+            if result.ability == ability:
+                n = f"{result.n}" + (f" of {result.n_expected}, partial" if result.partial else "")
+                table.add_row(
+                    name,
+                    f"{result.headline}, {result.unit}",
+                    number(result.metrics.get(result.headline)),
+                    n,
+                    str(result.counts["unparsed"]),
+                    str(result.counts["error"]),
+                    end_section=False,
+                )
+        table.add_section()
+    return Group(table, *gap_lines(content["gap"]))
+
+
+def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
+    """Both gaps in a line each, with U, G and the intervals."""
+    lines = []
+    for key, title in (("homologous", "gap over homologous items"), ("benchmarks", "gap over benchmarks (0..1)")):
+        found = gap.get(key)
+        if found:
+            lines.append(_gap_line(title, found))
+    for name, found in (gap.get("variants") or {}).items():
+        if found:
+            lines.append(_gap_line(f"gap with {name}", found))
+    return lines
+
+
+def _gap_line(title: str, found: Mapping[str, Any]) -> Text:
+    u, g, gap = (number(found[key], 3) for key in ("u", "g", "gap"))
+    return Text(f"{title}: U {u}   G {g}   ").append(f"U - G {gap}", style="bold")
+
+
+def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
+    """Where the time went, longest first."""
+    table = Table(title=f"profile (peak memory {peak_mb:.0f} MiB)")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    total = sum(seconds.values()) or 1.0
+    for name, value in sorted(seconds.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{value:.2f}", f"{100 * value / total:.0f} %")
+    table.add_row("all", f"{total:.2f}", "100 %")
+    return table
+
+
+def align_summary(rounds: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """The table of a self-play: U, G and the gap of every round."""
+    table = Table(title=escape(title))
+    for name in ("round", "U", "G", "gap", "G guided", "pairs", "dropped"):
+        table.add_column(name, justify="left" if name == "round" else "right")
+    for entry in rounds:
+        cells = (entry[key] for key in ("u", "g", "gap", "g_guided"))
+        table.add_row(
+            str(entry["round"]) + (" (base)" if entry["round"] == 0 else ""),
+            *(number(_metric(cell), 3) for cell in cells),
+            str(entry["pairs"]) if entry["round"] else "-",
+            str(sum(entry["drops"].values())) if entry["round"] else "-",
+        )
+    return table
+
+
+def _metric(cell: Mapping[str, Any] | None) -> Metric | None:
+    """A metric as JSON holds it, where NaN is null."""
+    return Metric.model_validate(cell) if cell and cell["value"] is not None else None
+
+
+def show(*parts: Any) -> None:
+    """Print to stdout; wide enough to read when it is not a terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, markup=False, highlight=False, soft_wrap=True)
+        else:
+            console.print(part)

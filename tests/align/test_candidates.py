@@ -1,0 +1,122 @@
+"""Items, requests and scored candidates."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermes.align.candidates import (
+    LADDER,
+    Item,
+    caption_candidates,
+    caption_requests,
+    data_items,
+    distinct_images,
+    image_candidates,
+    image_requests,
+    rungs,
+    shapes_items,
+)
+from hermes.align.similarity import similarity
+from hermes.evaluators.homologous import Generation, Understanding
+from hermes.harness.errors import HermesError
+from hermes.harness.seeds import derive_seed
+from hermes.harness.types import GenerationConfig, Judgement, Response
+
+DEFAULTS = GenerationConfig(steps=8)
+
+
+def items(count: int = 3, seed: int = 5) -> list[Item]:
+    return shapes_items(Understanding(), Generation(), count, seed)
+
+
+def answer(item: str, index: int, text: str | None = None, image: str | None = None) -> Response:
+    status = "ok" if text is not None or image is not None else "error"
+    return Response(sample_id=item, index=index, seed=index, prompt_sha256="", text=text, image=image, status=status)
+
+
+def test_items_depend_on_the_seed_alone_and_blocks_have_their_own_ids() -> None:
+    first, again, other = items(450), items(450), items(450, seed=6)
+    assert [item.id for item in first] == [item.id for item in again]
+    assert len({item.id for item in first}) == 450
+    assert {item.id for item in first}.isdisjoint(item.id for item in other)
+    assert first[0].caption != other[0].caption
+
+
+def test_the_image_of_an_item_is_the_one_its_questions_are_about() -> None:
+    evaluator = Understanding()
+    item = items(1)[0]
+    rows = evaluator.shapes_rows("train", derive_seed(5, 0, "selfplay"))
+    row = next(row for row in rows if row["caption"] == item.caption)
+    assert item.image.open().tobytes() == row["image"].tobytes()
+    assert item.generation.target == row["questions"]
+
+
+@given(n=st.integers(2, 25))
+def test_rungs_begin_greedy_and_end_hot(n: int) -> None:
+    found = rungs(n)
+    assert len(found) == n
+    assert found[0] == (1, 1.0)
+    if n <= len(LADDER):
+        assert len(set(found)) == n
+        assert found[-1] == (4, 2.0)
+
+
+def test_requests_have_their_own_seeds_that_change_with_the_round() -> None:
+    some = items()
+    first = caption_requests(some, 4, "caption?", DEFAULTS, 32, seed=1)
+    first += image_requests(some, 4, DEFAULTS, 0.5, seed=1)
+    second = caption_requests(some, 4, "caption?", DEFAULTS, 32, seed=2)
+    second += image_requests(some, 4, DEFAULTS, 0.5, seed=2)
+    seeds = [request.seed for request in first + second]
+    assert len(set(seeds)) == len(seeds) == 2 * 2 * 3 * 4
+    image = first[-1]
+    assert (image.config.guidance_scale, image.config.steps, image.config.num_images) == (0.5, 8, 1)
+    assert image.prompt == some[-1].caption
+    assert first[0].config.max_new_tokens == 32
+
+
+def test_identical_images_are_judged_once_and_the_first_stands() -> None:
+    responses = [
+        answer("a", 0, image="x"),
+        answer("a", 1, image="y"),
+        answer("a", 2, image="x"),
+        answer("b", 0, image="x"),
+    ]
+    kept = [(response.sample_id, response.index) for response in distinct_images(responses)]
+    assert kept == [("a", 0), ("a", 1), ("b", 0)]
+
+
+def test_captions_are_scored_against_their_own_item() -> None:
+    one, two = items(2)
+    responses = [answer(two.id, 0, two.caption), answer(one.id, 0, one.caption), answer(one.id, 1)]
+    found = caption_candidates([one, two], responses, similarity("facts"), number=2)
+    assert [(c.item_id, c.score, c.round) for c in found] == [(two.id, 1.0, 2), (one.id, 1.0, 2)]
+
+
+def test_images_are_scored_by_the_benchmark() -> None:
+    item = items(1)[0]
+    right = [qa["answer"] for qa in item.generation.target]
+    wrong = ["nonsense"] * len(right)
+    half = [*right[: len(right) // 2], *wrong[len(right) // 2 :]]
+    responses = [answer(item.id, index, image=str(index)) for index in range(3)]
+    judgements = {
+        (item.id, index): Judgement(sample_id=item.id, index=index, judge="j", data={"answers": answers})
+        for index, answers in enumerate((right, half, wrong))
+    }
+    found = image_candidates([item], responses, judgements, Generation(), number=1)
+    assert [candidate.score for candidate in found] == [1.0, 0.5, 0.0]
+    assert [candidate.image for candidate in found] == ["0", "1", "2"]
+
+
+def test_too_few_rows_in_a_folder_are_an_error(tmp_path: Path) -> None:
+    item = items(1)[0]
+    item.image.open().save(tmp_path / "a.png")
+    row = (
+        '{"id": "1", "image": "a.png", "caption": "a", "questions": [{"question": "q?", "answer": "yes", "kind": "k"}]}'
+    )
+    (tmp_path / "rows.jsonl").write_text(row + "\n")
+    assert [found.id for found in data_items(Understanding(), Generation(), str(tmp_path), 1)] == ["1"]
+    with pytest.raises(HermesError, match="--items 1"):
+        data_items(Understanding(), Generation(), str(tmp_path), 2)

@@ -1,0 +1,143 @@
+"""Self-play end to end on a fake model: what is written, resuming after a kill anywhere, and the control arm."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from align_fake import FakeModel
+
+from hermes.align.preferences import Preference, read_records
+from hermes.align.selfplay import align
+from hermes.align.settings import AlignSettings
+from hermes.harness import registry
+from hermes.harness.errors import HermesError
+
+SETTINGS: dict[str, Any] = {
+    "model": "fake",
+    "rounds": 2,
+    "items": 6,
+    "n": 3,
+    "similarity": "facts",
+    "critic": "oracle",
+    "threshold": 0.2,
+    "epochs": 2,
+    "batch_size": 2,
+    "replay_batch": 4,
+    "checkpoint_every": 1,
+    "eval_limit": 3,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
+
+
+def play(folder: Path, **changes: Any) -> dict[str, Any]:
+    return align(AlignSettings.model_validate({**SETTINGS, "out": folder, **changes}))
+
+
+def lasting(folder: Path) -> dict[str, Any]:
+    """All that must not depend on interruptions: history without times, preferences, logs, weights, evaluations."""
+    history = json.loads((folder / "history.json").read_text())
+    for entry in history["rounds"]:
+        del entry["seconds"]
+    files = [
+        *folder.glob("round-*/candidates.jsonl"),
+        *folder.glob("round-*/preferences.jsonl"),
+        *folder.glob("round-*/training/train.jsonl"),
+        *folder.glob("round-*/checkpoint/model.safetensors"),
+        *folder.glob("round-*/evaluation/results.json"),
+    ]
+    assert len(files) == 3 + 4 * 2
+    return {"history": history} | {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_history_holds_every_round(tmp_path: Path) -> None:
+    history = play(tmp_path / "run", eval_guidance=1.5)
+    assert [entry["round"] for entry in history["rounds"]] == [0, 1, 2]
+    assert history["folder"] == tmp_path / "run"
+    base, first, _ = history["rounds"]
+    for entry in history["rounds"]:
+        assert entry["gap"]["value"] == pytest.approx(entry["u"]["value"] - entry["g"]["value"])
+        assert entry["g_guided"] is not None
+    assert (base["pairs"], base["loss"], base["drops"]) == (0, None, {})
+    kept = read_records(tmp_path / "run" / "round-1" / "preferences.jsonl", Preference)
+    assert first["pairs"] == len(kept) > 0
+    assert set(first["seconds"]) == {"candidates", "preferences", "training", "evaluation"}
+    assert not list((tmp_path / "run").glob("**/state.safetensors"))
+
+
+def test_a_second_call_does_nothing_and_more_rounds_go_on(tmp_path: Path) -> None:
+    first = play(tmp_path / "run", rounds=1)
+    stamp = (tmp_path / "run" / "round-1" / "round.json").stat().st_mtime_ns
+    assert play(tmp_path / "run", rounds=1) == first
+    more = play(tmp_path / "run", rounds=2)
+    assert more["rounds"][:2] == first["rounds"]
+    assert len(more["rounds"]) == 3
+    assert (tmp_path / "run" / "round-1" / "round.json").stat().st_mtime_ns == stamp
+
+
+def test_a_kill_at_any_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+    writes = 0
+
+    def counting(source: Any, target: Any) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == stop_at:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", counting)
+    stop_at = 0
+    play(tmp_path / "whole")
+    expected, total = lasting(tmp_path / "whole"), writes
+    for number, stop in enumerate(range(1, total, max(1, total // 12))):
+        folder = tmp_path / f"killed-{number}"
+        writes, stop_at = 0, stop
+        with pytest.raises(KeyboardInterrupt):
+            play(folder)
+        stop_at = 0
+        play(folder)
+        assert lasting(folder) == expected, f"killed at write {stop} of {total}"
+
+
+def test_the_control_arm_trains_without_preferences(tmp_path: Path) -> None:
+    history = play(tmp_path / "run", objective="replay", rounds=1)
+    entry = history["rounds"][1]
+    assert entry["pairs"] > 0
+    assert entry["margin_und"] is None
+    assert entry["training"]["replay"] is not None
+
+
+def test_fresh_items_differ_from_round_to_round(tmp_path: Path) -> None:
+    play(tmp_path / "run", fresh_items=True)
+    ids = [
+        {json.loads(line)["item_id"] for line in (tmp_path / "run" / f"round-{r}" / "candidates.jsonl").open()}
+        for r in (1, 2)
+    ]
+    assert ids[0].isdisjoint(ids[1])
+
+
+def test_rules_see_the_candidates_of_earlier_rounds(tmp_path: Path) -> None:
+    play(tmp_path / "run", rule="paper", threshold=0.0)
+    kept = read_records(tmp_path / "run" / "round-2" / "preferences.jsonl", Preference)
+    rounds = {c.round for p in kept for duel in (p.und, p.gen) if duel for c in (duel.winner, duel.loser)}
+    assert rounds == {1, 2}
+
+
+def test_a_folder_of_other_settings_is_refused_and_fresh_starts_over(tmp_path: Path) -> None:
+    play(tmp_path / "run", rounds=1)
+    with pytest.raises(HermesError, match="another run"):
+        play(tmp_path / "run", rounds=1, seed=1)
+    assert play(tmp_path / "run", rounds=1, seed=1, fresh=True)["seed"] == 1
+
+
+def test_a_model_that_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeModel, "alignable", False)
+    with pytest.raises(HermesError, match="cannot be trained"):
+        play(tmp_path / "run")

@@ -1,0 +1,134 @@
+"""DPG-Bench: both protocols against the reference, the quirks by hand, and the twin under the oracle."""
+
+from itertools import islice
+
+import pytest
+from asked import golden
+from hypothesis import given
+from hypothesis import strategies as st
+from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
+
+from hermes.evaluators.dpg_bench import DPGBench, corrected_points, official_points
+from hermes.harness.errors import HermesError
+from hermes.harness.shapes.draw import draw
+from hermes.harness.shapes.scene import scenes
+
+COLUMNS = DPGBench.data.columns
+SUITES = (
+    *("main_60_images_4_crops", "first_row_is_a_sacrificial_item", "single_crop", "all_yes", "only_last_crop_yes"),
+    *("only_first_crop_yes", "roots_no_children_yes", "first_item_has_no_dependencies", "non_contiguous_item"),
+)
+
+
+def row(item, number, dependency="0", level="entity - whole (cup)", text="a cup"):
+    values = (item, text, "", number, dependency, "", "", level, f"{item} {number}?")
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def answers(*said):
+    return {"answers": {str(number): word for number, word in enumerate(said, 1)}}
+
+
+SPARE = row("spare", 1, text="")
+
+
+@pytest.mark.parametrize("protocol", DPGBench.protocols)
+@pytest.mark.parametrize("name", SUITES)
+def test_agrees_with_the_reference(name, protocol):
+    (suite,) = [suite for suite in golden("dpg")["suites"] if suite["name"] == name]
+    rows = [dict(zip(suite["csv_columns"], values, strict=True)) for values in suite["csv_rows"]]
+    samples = {sample.id: sample for sample in DPGBench().samples(rows)}
+    judgements = {
+        item: [
+            {"answers": {str(p["id"]): crop[p["question"]] for p in samples[item].metadata["propositions"]}}
+            for crop in suite["answers"][item][: suite["pic_num"]]
+        ]
+        for item in suite["images"]
+    }
+    scores, metrics = score_judgements(DPGBench(), rows, judgements, protocol)
+    expected = suite[f"expected_{protocol}"]
+    assert metrics["overall"] == pytest.approx(expected["dpg_bench_score_x100"], rel=1e-9)
+    parts = {"": ("L1", "L2")}
+    if protocol == "corrected":
+        parts = {"raw/": ("L1_raw_answers", "L2_raw_answers")}
+        parts[""] = ("L1_after_dependency_zeroing", "L2_after_dependency_zeroing")
+    wanted = {"overall"}
+    for prefix, (first, second) in parts.items():
+        levels = {prefix + level: value for level, value in expected[first].items()}
+        levels |= {f"{prefix}L2/{level}": value for level, value in expected[second].items()}
+        assert {level: metrics[level] for level in levels} == pytest.approx(levels, rel=1e-9)
+        wanted |= set(levels)
+    assert set(metrics) == wanted
+    for item in suite["images"]:
+        found = [score.values["score"] for score in scores if score.sample_id == item and score.values]
+        assert found == pytest.approx(expected["per_image"].get(item, {"crop_scores": []})["crop_scores"], rel=1e-9)
+
+
+def test_a_no_reaches_grandchildren_backwards_only_when_corrected():
+    rows = [SPARE, row("a", 1, "2"), row("a", 2, "3"), row("a", 3)]
+    said = {"a": [answers("yes", "yes", "no")]}
+    assert score_judgements(DPGBench(), rows, said, "official")[1]["overall"] == pytest.approx(100 / 3)
+    assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 0.0
+
+
+def test_an_item_that_depends_on_the_skipped_row_is_dropped_and_says_so():
+    rows = [row("a", 1), row("a", 2, "1"), row("b", 1)]
+    said = {"a": [answers("yes", "yes")], "b": [answers("no")]}
+    scores, official = score_judgements(DPGBench(), rows, said, "official")
+    assert scores[0].values == {}
+    assert "drops this item" in scores[0].reason
+    assert official["overall"] == 0.0
+    assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 50.0
+
+
+def test_one_dropped_image_drops_the_item():
+    rows = [row("a", 1), row("a", 2), row("a", 3, "2,1"), row("b", 1)]
+    said = {"a": [answers("yes", "no", "yes"), answers("yes", "yes", "yes")], "b": [answers("yes"), answers("no")]}
+    assert score_judgements(DPGBench(), rows, said, "official")[1]["overall"] == 50.0
+
+
+def test_an_answer_neither_yes_nor_no_is_unparsed_and_has_no_point():
+    scores, metrics = score_judgements(DPGBench(), [SPARE, row("a", 1)], {"a": [answers("Yes"), answers("yes")]})
+    assert [score.status for score in scores] == ["unparsed", "scored"]
+    assert metrics["overall"] == 50.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sets(st.integers(1, 8))), min_size=1, max_size=8))
+def test_corrected_never_exceeds_official_which_never_exceeds_the_answers(drawn):
+    known = range(1, len(drawn) + 1)
+    asked = {number: {"dependencies": sorted(parents & set(known))} for number, (_, parents) in enumerate(drawn, 1)}
+    raw = {number: float(yes) for number, (yes, _) in enumerate(drawn, 1)}
+    official, corrected = official_points(asked, raw), corrected_points(asked, raw)
+    assert all(corrected[number] <= official[number] <= raw[number] for number in known)
+    assert corrected == corrected_points(asked, corrected)
+
+
+def test_the_twin_begins_with_a_row_that_is_no_item():
+    rows = assert_fit_generation_twin(DPGBench())
+    assert rows[0]["text"] == ""
+    assert len({row["item_id"] for row in rows}) == DPGBench.data.shapes_n + 1
+    broad = {row["category_broad"] for row in rows[1:]}
+    assert broad == {"entity", "attribute", "relation", "global", "other"}
+
+
+@pytest.mark.parametrize("protocol", DPGBench.protocols)
+def test_true_pictures_score_100_and_blank_ones_0(protocol):
+    rows = DPGBench().shapes_rows("test", 0)
+    drawn = map(draw, islice(scenes("test", 0, "dpg_bench"), DPGBench.data.shapes_n))
+    scores, metrics = score_images(DPGBench(), rows, lambda sample: next(drawn), protocol)
+    assert {score.status for score in scores} == {"scored"}
+    assert set(metrics.values()) == {100.0}
+    _, blank = score_images(DPGBench(), rows, lambda sample: BLANK, protocol)
+    assert blank["overall"] == 0.0
+
+
+def test_columns_read_as_text_from_a_csv_give_the_same_samples():
+    rows = DPGBench().shapes_rows("test", 0)
+    as_text = [{column: str(value) for column, value in row.items()} for row in rows]
+    assert list(DPGBench().samples(as_text)) == list(DPGBench().samples(rows))
+
+
+@pytest.mark.parametrize("broken", [{"proposition_id": "x"}, {"dependency": ""}, {"tuple": None}])
+def test_a_broken_row_is_named(broken):
+    with pytest.raises(HermesError, match="dpg_bench row 2"):
+        list(DPGBench().samples([SPARE, row("a", 1) | broken]))

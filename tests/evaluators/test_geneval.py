@@ -1,0 +1,145 @@
+"""GenEval: the reference scorer's verdicts, hand-made boxes, and the twin under the oracle."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from asked import golden
+from hypothesis import given
+from hypothesis import strategies as st
+from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
+
+from hermes.evaluators.geneval import GenEval, iou, kept_boxes, relations, verdict
+from hermes.harness.errors import HermesError
+from hermes.harness.shapes.draw import draw
+from hermes.harness.shapes.prompts import TAGS, geneval_scene
+
+METADATA = Path(__file__).parents[3] / "shared" / "realdata" / "geneval" / "evaluation_metadata.jsonl"
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+COORDINATES = st.integers(0, 500)
+BOXES = st.tuples(COORDINATES, COORDINATES, st.integers(1, 200), st.integers(1, 200)).map(
+    lambda parts: [parts[0], parts[1], parts[0] + parts[2], parts[1] + parts[3]]
+)
+
+
+def box(score=1.0, x=0.0, y=0.0, color="red", side=10.0):
+    return {"box": [x, y, x + side, y + side], "score": score, "color": color}
+
+
+@pytest.mark.parametrize("part", ["cases", "hand_written_metadata", "overlap_0.5_cases"])
+def test_verdicts_are_those_of_the_reference(part):
+    for case in golden("geneval")[part]:
+        expected, metadata = case["expected"], case["metadata"]
+        kept = kept_boxes(case["detections"], metadata["tag"], 0.5 if "overlap" in part else 1.0)
+        assert verdict(kept, metadata) == (expected["correct"], expected["reason"])
+        if "kept_boxes" in expected:
+            boxes = {name: [[*found["box"], found["score"]] for found in members] for name, members in kept.items()}
+            assert boxes == expected["kept_boxes"]
+
+
+def test_relations_and_overlaps_are_those_of_the_reference():
+    for case in golden("geneval")["relative_position_and_iou_cases"]:
+        assert sorted(relations(case["box_a"], case["box_b"])) == sorted(case["relations_of_a_to_b"])
+        assert iou(case["box_a"], case["box_b"]) == pytest.approx(case["iou"], rel=1e-5)
+
+
+def test_aggregates_are_those_of_the_reference():
+    data = golden("geneval")
+    prompts = {json.dumps(case["metadata"], sort_keys=True): case["metadata"] for case in data["cases"]}
+    numbers = {key: f"{number:05d}" for number, key in enumerate(prompts)}
+    judgements = {number: [] for number in numbers.values()}
+    for case in data["cases"]:
+        judgements[numbers[json.dumps(case["metadata"], sort_keys=True)]].append({"detections": case["detections"]})
+    scores, metrics = score_judgements(GenEval(), prompts.values(), judgements)
+    expected = data["aggregates"]
+    assert sum(score.values["correct"] for score in scores) == expected["images_correct"]
+    assert {tag: metrics[tag] for tag in TAGS} == pytest.approx(expected["task_means_unrounded"])
+    assert metrics["overall"] == pytest.approx(expected["overall_unrounded"])
+    (line,) = [line for line in expected["summary_scores_stdout_lines"] if "correct prompts" in line]
+    assert f"{100 * metrics['prompts']:.2f}%" in line
+
+
+def test_the_real_prompts_give_553_samples_in_six_tasks():
+    if not METADATA.exists():
+        pytest.skip("GenEval's own prompts are not here")
+    samples = list(GenEval().samples(map(json.loads, METADATA.read_text().splitlines())))
+    assert len(samples) == GenEval.data.n
+    assert Counter(sample.metadata["tag"] for sample in samples) == {
+        **{"single_object": 80, "two_object": 99, "counting": 80},
+        **{"colors": 94, "position": 100, "color_attr": 100},
+    }
+    assert samples[0].prompt == "a photo of a bench"
+
+
+def test_thresholds_are_strict_and_counting_has_its_own():
+    boxes = {"cup": [box(0.3), box(0.31), box(0.95)]}
+    assert len(kept_boxes(boxes, "colors")["cup"]) == 2
+    assert len(kept_boxes(boxes, "counting")["cup"]) == 1
+    assert kept_boxes({"cup": [box(0.1)]}, "colors") == {}
+
+
+def test_at_most_sixteen_boxes_and_the_later_of_equal_ones_first():
+    kept = kept_boxes({"cup": [box(0.5, x=float(k)) for k in range(20)]}, "colors")["cup"]
+    assert [found["box"][0] for found in kept] == list(range(19, 3, -1))
+
+
+def test_only_the_best_boxes_are_asked_for_their_color():
+    metadata = {"include": [{"class": "cup", "count": 1, "color": "blue"}]}
+    best_is_red = {"cup": [box(0.9, color="red"), box(0.8, color="blue")]}
+    assert verdict(best_is_red, metadata) == (False, "expected blue cup>=1, found 0 blue; and 1 red")
+    assert verdict({"cup": [box(color=None)]}, metadata)[0] is False
+
+
+def test_a_position_needs_a_matched_target():
+    entry = {"class": "cat", "count": 1, "position": ["left of", 0]}
+    metadata = {"include": [{"class": "dog", "count": 1}, entry]}
+    assert verdict({"cat": [box()], "dog": [box(x=50.0)]}, metadata) == (True, "")
+    assert verdict({"cat": [box()]}, metadata)[1] == "expected dog>=1, found 0\nno target for cat to be left of"
+
+
+@given(BOXES, BOXES)
+def test_relations_are_mirrored_and_overlap_is_symmetric(a, b):
+    assert {OPPOSITE[relation] for relation in relations(a, b)} == relations(b, a)
+    assert iou(a, b) == pytest.approx(iou(b, a))
+    assert iou(a, a) == 1.0
+
+
+def test_the_twin_has_twelve_prompts_a_task_in_turn():
+    rows = assert_fit_generation_twin(GenEval())
+    assert [row["tag"] for row in rows[:6]] == list(TAGS)
+    assert set(Counter(row["tag"] for row in rows).values()) == {16}
+
+
+def test_true_pictures_score_one_and_blank_ones_zero():
+    rows = GenEval().shapes_rows("test", 0)
+    rng = random.Random(0)
+    scores, metrics = score_images(GenEval(), rows, lambda sample: draw(geneval_scene(sample.target, rng)))
+    assert [score.reason for score in scores if not score.values["correct"]] == []
+    assert list(metrics.values()) == pytest.approx([1.0] * len(metrics))
+    _, blank = score_images(GenEval(), rows, lambda sample: BLANK)
+    assert set(blank.values()) == {0.0}
+
+
+def test_overall_is_the_mean_of_tasks_not_of_images():
+    rows = GenEval().shapes_rows("test", 0)[:2]
+    seen = {rows[0]["include"][0]["class"]: [box()]}
+    _, metrics = score_judgements(GenEval(), rows, {"00000": [{"detections": seen}] * 3, "00001": [{"detections": {}}]})
+    assert metrics["overall"] == 0.5
+    assert metrics["prompts"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"include": [{"class": "cup"}]},
+        {"include": [{"count": 1}]},
+        {"include": [{"class": "cup", "count": 1, "position": ["above", 0]}]},
+        {"prompt": None},
+    ],
+)
+def test_a_broken_row_is_named(broken):
+    row = {"tag": "colors", "prompt": "a photo", "include": []} | broken
+    with pytest.raises(HermesError, match="geneval row 1"):
+        list(GenEval().samples([row]))

@@ -1,0 +1,123 @@
+"""The training of hermes-tiny: exact resume, data that depend on the step alone, a loss that falls, targets in place."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hermes.harness.models.tiny import train
+from hermes.harness.models.tiny.adapter import WEIGHTS
+from hermes.harness.models.tiny.fit import Schedule, fit
+from hermes.harness.models.tiny.packing import ANS, END, MASK, NOTHING, generation_row, understanding_row
+from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, ImageTokenizer
+from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
+from hermes.harness.models.tiny.transformer import Shape, Transformer
+
+
+def line(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Linear(4, 1)
+
+
+def points(step: int) -> tuple[Tensor, Tensor]:
+    x = torch.randn(16, 4, generator=torch.Generator().manual_seed(step))
+    return x, x @ torch.tensor([[1.0], [-2.0], [3.0], [0.5]])
+
+
+def squared(module: nn.Module, data: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    value = (module(data[0]).float() - data[1]).square().mean()
+    return value, {"squared": value.item()}
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    schedule = Schedule(steps=30, learning_rate=0.05, warm_up=5, log_every=10, save_every=7)
+    whole, broken = line(), line()
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    fit(whole, points, squared, schedule, tmp_path / "whole")
+    calls = 0
+
+    def dying(module: nn.Module, data: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        nonlocal calls
+        calls += 1
+        if calls == 18:
+            raise Killed
+        return squared(module, data)
+
+    with pytest.raises(Killed):
+        fit(broken, points, dying, schedule, tmp_path / "broken")
+    resumed = line(1)
+    fit(resumed, points, squared, schedule, tmp_path / "broken")
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    log = [json.loads(text) for text in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [10, 20, 30]
+    assert log[-1]["loss"] < log[0]["loss"]
+
+
+def test_a_wider_schedule_warms_up_and_falls_to_zero() -> None:
+    schedule = Schedule(steps=100, learning_rate=1.0, warm_up=10)
+    rates = [schedule.rate(step) for step in range(101)]
+    assert rates[9] == 1.0
+    assert rates[0] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[100] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def lessons() -> tuple[TextTokenizer, ImageTokenizer]:
+    torch.manual_seed(0)
+    return TextTokenizer.load(WEIGHTS / "vocabulary.json"), ImageTokenizer().eval()
+
+
+def test_lessons_depend_on_the_step_alone_and_teach(
+    lessons: tuple[TextTokenizer, ImageTokenizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "SCENES", 4)
+    data = train.steps(*lessons, seed=0, device="cpu")
+    first, again, other = data(3), data(3), data(4)
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first.understanding, again.understanding, strict=True))
+    assert all(torch.equal(a.target, b.target) for a, b in zip(first.generation, again.generation, strict=True))
+    assert first.generation[0].tokens.shape != other.generation[0].tokens.shape or not torch.equal(
+        first.generation[0].tokens, other.generation[0].tokens
+    )
+    torch.manual_seed(0)
+    model = Transformer(Shape(text=len(lessons[0]), width=32, layers=1, heads=1))
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    values = []
+    for _ in range(8):
+        value, figures = train.lesson_loss(model, first)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.8 * values[0]
+    assert set(figures) == {"image", "caption", "answer"}
+
+
+def test_a_row_asks_for_answers_only() -> None:
+    image = np.arange(100, 100 + IMAGE_TOKENS)
+    row = understanding_row(image, [([10, 11], [12, 13]), ([14], None)])
+    asked = row.target != NOTHING
+    assert row.target[asked].tolist() == [12, 13, END]
+    assert row.tokens[asked].tolist() == [ANS, 12, 13]
+    assert row.tokens[-2:].tolist() == [14, ANS]
+    assert row.segment.tolist() == [0] * (1 + IMAGE_TOKENS) + [1] * 5 + [2] * 2
+
+
+def test_hidden_cells_are_asked_for_and_shown_ones_are_not() -> None:
+    image = np.arange(100, 100 + IMAGE_TOKENS)
+    hidden = np.zeros(IMAGE_TOKENS, bool)
+    hidden[[3, 30]] = True
+    row = generation_row([10], image, [hidden, ~hidden])
+    first, second = row.segment == 1, row.segment == 2
+    assert row.target[first][hidden].tolist() == [103, 130]
+    assert set(row.tokens[first][hidden]) == {MASK}
+    assert (row.tokens[first] == MASK).sum() == 2
+    assert (row.target[second] != NOTHING).sum() == IMAGE_TOKENS - 2

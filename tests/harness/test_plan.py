@@ -1,0 +1,229 @@
+"""The plan: tasks with overrides, seeds, and a run id of all that changes an answer and of nothing else."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermes.harness import registry
+from hermes.harness.errors import HermesError
+from hermes.harness.plan import (
+    Task,
+    differences,
+    parse_task,
+    plan_tasks,
+    requests_of,
+    resolved_config,
+    run_id,
+    run_spec,
+)
+from hermes.harness.seeds import derive_seed
+from hermes.harness.settings import EvalSettings
+from hermes.harness.types import GenerationConfig, ModelInfo
+
+pytestmark = pytest.mark.usefixtures("plugins")
+INFO = ModelInfo(name="theirs", fingerprint="f", abilities=("understanding", "generation"))
+JUDGES = {"theirs-judge": "theirs-judge-1"}
+
+
+def plan(*tasks: str, **settings: Any) -> list[Task]:
+    wanted = EvalSettings(model="theirs", tasks=tasks or ("theirs", "theirs-drawing"), **settings)
+    return plan_tasks(wanted, registry.model_class("theirs"))
+
+
+def identity(seed: int = 0, info: ModelInfo = INFO, judges: dict[str, str] = JUDGES, **settings: Any) -> str:
+    return run_id(run_spec(plan(*settings.pop("tasks", ()), **settings), info, judges, seed))
+
+
+def test_overrides_are_parsed_into_the_types_of_the_settings() -> None:
+    assert parse_task("geneval") == ("geneval", {})
+    assert parse_task("geneval@guidance_scale=1.5,steps=4") == ("geneval", {"guidance_scale": 1.5, "steps": 4})
+
+
+@pytest.mark.parametrize("text", ["x@steps", "x@step=4", "x@steps=four", "x@num_images=0", "x@=4"])
+def test_bad_overrides_are_named(text: str) -> None:
+    with pytest.raises(HermesError, match=f"task '{text}'"):
+        parse_task(text)
+
+
+@given(st.dictionaries(st.sampled_from(["steps", "seed", "top_k", "image_size"]), st.integers(0, 10**6)))
+def test_written_overrides_are_read_back(overrides: dict[str, int]) -> None:
+    assert parse_task("x@" + ",".join(f"{key}={value}" for key, value in overrides.items())) == ("x", overrides)
+
+
+@given(st.text())
+def test_any_text_is_a_task_or_a_clear_error(text: str) -> None:
+    with suppress(HermesError):
+        name, overrides = parse_task(text)
+        assert text.startswith(name)
+        assert set(overrides) <= set(GenerationConfig.model_fields)
+
+
+def test_the_model_gives_defaults_the_evaluator_settings_and_the_task_overrides() -> None:
+    defaults = GenerationConfig(guidance_scale=5.0, steps=18, temperature=1.0, max_new_tokens=99)
+    info = INFO.model_copy(update={"defaults": defaults})
+    plain, changed, drawing = plan("theirs", "theirs@max_new_tokens=3,guidance_scale=1", "theirs-drawing")
+    assert resolved_config(plain, info, 7) == GenerationConfig(
+        max_new_tokens=8, temperature=0.0, guidance_scale=5.0, steps=18, seed=7
+    )
+    assert resolved_config(changed, info, 7).max_new_tokens == 3
+    assert resolved_config(changed, info, 7).guidance_scale == 1.0
+    assert resolved_config(drawing, info, 7).num_images == 2
+    assert resolved_config(plan("theirs@seed=3")[0], info, 7).seed == 3
+
+
+def test_requests_stand_in_sample_order_with_seeds_of_their_own() -> None:
+    (task,) = plan("theirs-drawing", limit=4)
+    requests = requests_of(task, resolved_config(task, INFO, 7))
+    assert [(item.sample_id, item.index) for item in requests] == [
+        (f"drawing-{k}", index) for k in range(4) for index in (0, 1)
+    ]
+    assert len({item.seed for item in requests}) == len(requests)
+    assert requests[3].seed == derive_seed(7, "theirs-drawing", "drawing-1", 1, "draw")
+
+
+def test_a_limit_and_the_other_tasks_leave_a_sample_its_seed() -> None:
+    (short,), (_, long) = plan("theirs-drawing", limit=2), plan("theirs", "theirs-drawing")
+    few, all_ = (requests_of(task, resolved_config(task, INFO, 0)) for task in (short, long))
+    assert few == all_[:4]
+
+
+def test_variants_of_a_task_draw_with_the_same_seeds_so_that_they_can_be_compared() -> None:
+    plain, changed = plan("theirs-drawing", "theirs-drawing@steps=4")
+    seeds = [[item.seed for item in requests_of(task, resolved_config(task, INFO, 0))] for task in (plain, changed)]
+    assert seeds[0] == seeds[1]
+    assert plain.data is changed.data
+
+
+def test_the_default_is_every_task_that_fits_the_model() -> None:
+    class Reader:
+        abilities = ("understanding",)
+        world = "shapes"
+
+    registered = {"theirs": "understanding", "theirs-drawing": "generation"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "names", lambda kind: sorted(registered))
+        names = [task.name for task in plan_tasks(EvalSettings(), Reader)]
+    assert names == ["theirs"]
+
+
+def test_a_task_given_twice_runs_once() -> None:
+    assert [task.name for task in plan("theirs", "theirs-drawing", "theirs")] == ["theirs", "theirs-drawing"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tasks": ("thiers",)}, "unknown evaluator 'thiers'"),
+        ({"protocol": "lenient"}, "no task has a protocol 'lenient'; choose from official, strict"),
+        ({"judge": "nobody"}, "unknown judge 'nobody'"),
+        ({"data": "no/such/folder"}, "no/such/folder does not exist"),
+    ],
+)
+def test_what_would_fail_later_is_said_at_once(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(HermesError, match=said):
+        plan(*settings.pop("tasks", ()), **settings)
+
+
+def test_an_ability_that_the_model_has_not_is_said() -> None:
+    class Painter:
+        abilities = ("generation",)
+
+    with pytest.raises(HermesError, match="task 'theirs' needs understanding, which model 'theirs' has not"):
+        plan_tasks(EvalSettings(model="theirs", tasks=("theirs",)), Painter)
+
+
+def test_a_protocol_that_only_some_tasks_know_is_welcome() -> None:
+    assert len(plan(protocol="strict")) == 2
+
+
+def test_the_judge_asked_for_stands_in_only_where_one_is_needed_and_able() -> None:
+    asked, drawn = plan()
+    assert (asked.judge, drawn.judge) == (None, "theirs-judge")
+
+    class Detector:
+        abilities = ("detect",)
+        extra = None
+
+    load = registry.load_class
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "load_class", lambda kind, name: Detector if name == "eyes" else load(kind, name))
+        assert [task.judge for task in plan(judge="eyes")] == [None, "theirs-judge"]
+        Detector.abilities = ("answer",)
+        assert [task.judge for task in plan(judge="eyes")] == [None, "eyes"]
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 1},
+    "weights": {"info": INFO.model_copy(update={"fingerprint": "g"})},
+    "model": {"info": INFO.model_copy(update={"name": "other"})},
+    "revision": {"info": INFO.model_copy(update={"revision": "main"})},
+    "model defaults": {"info": INFO.model_copy(update={"defaults": GenerationConfig(steps=3)})},
+    "judge": {"judges": {"theirs-judge": "theirs-judge-2"}},
+    "limit": {"limit": 3},
+    "split": {"split": "validation"},
+    "tasks": {"tasks": ("theirs",)},
+    "overrides": {"tasks": ("theirs", "theirs-drawing@steps=4")},
+}
+SAME: dict[str, dict[str, Any]] = {
+    "batch size": {"batch_size": 1},
+    "device": {"device": "cuda"},
+    "folder": {"out": "elsewhere"},
+    "runs": {"runs": "elsewhere"},
+    "fresh": {"fresh": True},
+    "label": {"label": "ours"},
+    "protocol": {"protocol": "strict"},
+    "order of tasks": {"tasks": ("theirs-drawing", "theirs")},
+    "parameters": {"info": INFO.model_copy(update={"parameters": 3})},
+    "a limit beyond the end": {"limit": 10_000},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_run_id_changes_with(change: dict[str, Any]) -> None:
+    assert identity(**change) != identity()
+
+
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+def test_the_run_id_does_not_change_with(change: dict[str, Any]) -> None:
+    assert identity(**change) == identity()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda patch, cls: patch.setattr(cls, "version", "2"), lambda patch, cls: _ask_otherwise(patch, cls)],
+    ids=["the evaluator's version", "a prompt"],
+)
+def test_the_run_id_changes_with_the_evaluator(
+    change: Callable[[pytest.MonkeyPatch, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity()
+    change(monkeypatch, registry.load_class("evaluators", "theirs"))
+    assert identity() != before
+
+
+def _ask_otherwise(patch: pytest.MonkeyPatch, cls: Any) -> None:
+    samples = cls.samples
+
+    def polite(self: Any, rows: Any) -> Any:
+        return (item.model_copy(update={"prompt": f"Please: {item.prompt}"}) for item in samples(self, rows))
+
+    patch.setattr(cls, "samples", polite)
+
+
+def test_a_spec_is_plain_json_and_reads_back_as_itself() -> None:
+    spec = run_spec(plan(), INFO, JUDGES, 0)
+    assert json.loads(json.dumps(spec)) == spec
+    assert list(differences(json.loads(json.dumps(spec)), spec)) == []
+
+
+def test_differences_name_the_keys() -> None:
+    old, new = (run_spec(plan("theirs", limit=limit), INFO, JUDGES, 0) for limit in (2, 3))
+    found = list(differences(old, new))
+    assert [line.split(" ")[0] for line in found] == ["tasks.theirs.data", "tasks.theirs.n", "tasks.theirs.prompts"]
+    assert found[1] == "tasks.theirs.n 4 there, 6 here"
+    assert list(differences({"a": 1}, {"b": 2})) == ["a 1 there, None here", "b None there, 2 here"]

@@ -1,0 +1,127 @@
+"""Run folders as the harness writes them, with made-up numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hermes.harness.store import write_json
+from hermes.harness.types import DataInfo, Metric, ModelInfo, Result
+
+BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
+    "pope": ("accuracy", "%", 50.0, 100.0),
+    "mme": ("perception", "points", 750.0, 2000.0),
+    "geneval": ("overall", "0..1", 0.0, 1.0),
+    "homologous-u": ("accuracy", "0..1", 0.0, 1.0),
+    "homologous-g": ("accuracy", "0..1", 0.0, 1.0),
+    "homologous-g@guidance_scale=1.5": ("accuracy", "0..1", 0.0, 1.0),
+}
+GENERATION = ("geneval", "homologous-g")
+
+
+def metric(value: float, half: float = 0.02) -> Metric:
+    return Metric(value=value, low=value - half, high=value + half, n=100, groups=50)
+
+
+def model(name: str = "tiny", parameters: int = 1_300_000) -> ModelInfo:
+    return ModelInfo(
+        name=name, fingerprint=f"w-{name}", abilities=("understanding", "generation"), parameters=parameters
+    )
+
+
+def result(task: str, value: float, world: str = "shapes", n: int = 100, **changes: Any) -> Result:
+    name = task.partition("@")[0]
+    headline, unit, chance, best = BENCHMARKS[task]
+    counts = changes.pop("counts", {"scored": n, "unparsed": 0, "error": 0})
+    data = DataInfo(
+        source=world,
+        fingerprint=f"{name}-{changes.pop('data', 'a')}",
+        n=n,
+        n_expected=100,
+        world=world,
+    )
+    fields: dict[str, Any] = {
+        "evaluator": name,
+        "version": "1",
+        "ability": "generation" if name in GENERATION else "understanding",
+        "protocol": "official",
+        "judge": "oracle 1" if name in GENERATION else None,
+        "data": data,
+        "headline": headline,
+        "unit": unit,
+        "chance": chance,
+        "best": best,
+        "metrics": {headline: metric(value, 1.0 if best > 1 else 0.02)},
+        "n": n,
+        "n_expected": 100,
+        "partial": n < 100,
+        "counts": counts,
+    }
+    return Result(**fields | changes)
+
+
+def gap(u: float, g: float) -> dict[str, Any]:
+    return {"homologous": {"u": metric(u), "g": metric(g), "gap": metric(u - g), "items": 50}, "benchmarks": None}
+
+
+def run(folder: Path, name: str, results: dict[str, Result], **changes: Any) -> Path:
+    """Write results.json and return the folder."""
+    content = {
+        "schema": 1,
+        "run_id": f"id{name}",
+        "label": name,
+        "model": model(),
+        "world": "shapes",
+        "split": "test",
+        "seed": 0,
+        "limit": None,
+        "protocol": "official",
+        "partial": any(one.partial for one in results.values()),
+        "results": results,
+        "gap": {"homologous": None, "benchmarks": None, "variants": {}},
+    }
+    write_json(folder / "results.json", content | changes)
+    return folder
+
+
+def history(folder: Path, objective: str, seed: int, rounds: list[tuple[float, float]], **changes: Any) -> Path:
+    """Write history.json and each round's evaluation, and return the folder."""
+    entries = []
+    for number, (u, g) in enumerate(rounds):
+        entries.append(
+            {
+                "round": number,
+                "u": metric(u),
+                "g": metric(g),
+                "gap": metric(u - g),
+                "g_guided": metric(g + 0.1),
+                "pairs": 40 * number,
+                "drops": {"no winner above 0.6": 3} if number else {},
+                "margin_und": 0.5 if number else None,
+                "margin_gen": 0.4 if number else None,
+                "loss": 0.61 if number else None,
+                "training": None,
+                "seconds": {"training": 12.5},
+                "results": {},
+            }
+        )
+        run(
+            folder / f"round-{number}" / "evaluation",
+            f"tiny, round {number}",
+            {"homologous-u": result("homologous-u", u), "homologous-g": result("homologous-g", g)},
+            run_id=f"{objective}{seed}{number}",
+            gap=gap(u, g),
+        )
+    content = {
+        "schema": 1,
+        "align_id": f"{objective}-{seed}",
+        "model": model(),
+        "objective": objective,
+        "seed": seed,
+        "rounds": entries,
+    }
+    write_json(folder / "history.json", content | changes)
+    return folder
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

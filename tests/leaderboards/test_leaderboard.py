@@ -1,0 +1,197 @@
+"""What a leaderboard shows: columns, best, deltas, partial and mixed runs, worlds, quoted rows, errors."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import edit, gap, history, result, run
+
+from hermes.harness.errors import HermesError
+from hermes.leaderboards import FORMATS, leaderboard
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the Markdown table under a heading, its head first."""
+    block = text.split(f"### {heading}")[1].split("\n### ")[0]
+    lines = [line for line in block.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in [lines[0], *lines[2:]]]
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """Two full runs and a partial one with the highest numbers."""
+    for name, pope, mme, u, g in (("a", 80.0, 1200.0, 0.6, 0.4), ("b", 82.5, 1100.0, 0.62, 0.55)):
+        run(
+            tmp_path / name,
+            name,
+            {
+                "homologous-g": result("homologous-g", g),
+                "homologous-u": result("homologous-u", u),
+                "homologous-g@guidance_scale=1.5": result("homologous-g@guidance_scale=1.5", g + 0.1),
+                "mme": result("mme", mme),
+                "pope": result("pope", pope),
+            },
+            gap=gap(u, g),
+        )
+    run(tmp_path / "c", "c", {"pope": result("pope", 99.0, n=10), "mme": result("mme", 1999.0, n=10)}, limit=10)
+    return tmp_path
+
+
+def test_models_in_rows_benchmarks_in_columns_gap_last_best_in_bold(three: Path) -> None:
+    head, a, b, c = rows(leaderboard([three]), "Shapes world")
+    assert head == ["Model", "Params", "Source", "POPE", "MME", "U", "G", "G (guidance scale 1.5)", "Gap (U - G)"]
+    assert a == ["a", "1.3M", "measured (ida)", "80.0", "**1200.0**", "0.600", "0.400", "0.500", "0.200"]
+    assert b[3:] == ["**82.5**", "1100.0", "**0.620**", "**0.550**", "**0.650**", "**0.070**"]
+    assert c == ["c (partial)", "1.3M", "measured (idc)", "99.0", "1999.0", "-", "-", "-", "-"]
+
+
+def test_caption_and_notes_name_samples_and_what_is_missing(three: Path) -> None:
+    text = leaderboard([three])
+    assert "POPE: accuracy, %, n = 10 to 100" in text
+    assert "c (idc) is partial and not ranked: POPE 10 of 100, MME 10 of 100." in text
+
+
+def test_deltas_and_intervals(three: Path) -> None:
+    _, a, b, c = rows(leaderboard([three], deltas=True), "Shapes world")
+    assert a[3] == "80.0"
+    assert (b[3], b[-1]) == ("**82.5 (+2.5)**", "**0.070 (-0.130)**")
+    assert c[3] == "99.0 (+19.0)"
+    _, a, b, _ = rows(leaderboard([three], base="b"), "Shapes world")
+    assert (a[3], b[3]) == ("80.0 (-2.5)", "**82.5**")
+    _, a, _, _ = rows(leaderboard([three], intervals=True), "Shapes world")
+    assert a[3] == "80.0 [79.0, 81.0]"
+    with pytest.raises(HermesError, match="no run is called 'x'; --base is one of: a, b, c"):
+        leaderboard([three], base="x")
+
+
+def test_worlds_and_splits_never_share_a_table(tmp_path: Path) -> None:
+    run(tmp_path / "a", "a", {"pope": result("pope", 80.0)})
+    run(tmp_path / "b", "b", {"pope": result("pope", 90.0, "real")}, world="real")
+    run(tmp_path / "c", "c", {"pope": result("pope", 70.0)}, split="validation")
+    run(tmp_path / "d", "d", {"pope": result("pope", 60.0), "mme": result("mme", 900.0, "real")}, world="mixed")
+    text = leaderboard([tmp_path])
+    assert [row[0] for row in rows(text, "Shapes world (built in), split test")[1:]] == ["a", "d"]
+    assert [row[0] for row in rows(text, "Real data, split test")[1:]] == ["b", "d"]
+    assert [row[0] for row in rows(text, "Shapes world (built in), split validation")[1:]] == ["c"]
+    assert "**90.0**" not in text
+
+
+@pytest.mark.parametrize("change", [{"data": "other"}, {"protocol": "lmms-eval"}, {"judge": "self"}, {"version": "2"}])
+def test_numbers_on_other_terms_are_not_ranked(tmp_path: Path, change: dict[str, Any]) -> None:
+    run(tmp_path / "a", "a", {"pope": result("pope", 80.0), "mme": result("mme", 1000.0)})
+    run(tmp_path / "b", "b", {"pope": result("pope", 90.0, **change), "mme": result("mme", 1100.0)})
+    text = leaderboard([tmp_path], deltas=True)
+    _, a, b = rows(text, "Shapes world")
+    assert (a[3], b[3], b[4]) == ("80.0", "90.0", "**1100.0 (+100.0)**")
+    assert "POPE: the rows differ in data, judge, protocol or version, so none is best." in text
+
+
+def test_unparsed_and_errors_are_counted(tmp_path: Path) -> None:
+    counts = {"scored": 90, "unparsed": 7, "error": 3}
+    run(tmp_path / "a", "a", {"pope": result("pope", 80.0, counts=counts)})
+    text = leaderboard([tmp_path])
+    assert "a (ida), unparsed: POPE 7." in text
+    assert "a (ida), errors: POPE 3." in text
+
+
+def test_equal_labels_are_told_apart_and_copies_count_once(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(tmp_path / str(seed), "tiny", {"pope": result("pope", 80.0)}, seed=seed, run_id=f"id{seed}")
+    run(tmp_path / "copy", "tiny", {"pope": result("pope", 80.0)}, seed=1, run_id="id1")
+    found = rows(leaderboard([tmp_path, tmp_path]), "Shapes world")[1:]
+    assert [row[0] for row in found] == ["tiny (seed 0)", "tiny (seed 1)"]
+    assert [row[3] for row in found] == ["**80.0**", "**80.0**"]
+
+
+def test_a_metric_that_could_not_be_computed_is_a_dash(tmp_path: Path) -> None:
+    run(tmp_path / "a", "a", {"pope": result("pope", float("nan"))})
+    run(tmp_path / "b", "b", {"pope": result("pope", 60.0)})
+    _, a, b = rows(leaderboard([tmp_path], deltas=True), "Shapes world")
+    assert (a[3], b[3]) == ("-", "60.0")
+
+
+def test_published_rows_stand_apart_and_are_marked(three: Path) -> None:
+    text = leaderboard([three], published=True)
+    assert all(row[2] == "quoted" for row in rows(text, "Quoted, real data: understanding")[1:])
+    assert rows(text, "Quoted, real data: gap score")[-1] == ["HermesFlow", "1.3B", "quoted", "0.533", "0.497", "0.036"]
+    assert "quoted" not in text.split("### Quoted")[0]
+    assert "arXiv:2502.12148" in text
+    assert "**" not in text.split("### Quoted", 1)[1]
+    assert "Quoted" not in leaderboard([three])
+
+
+def test_ablation_averages_seeds(tmp_path: Path) -> None:
+    history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
+    history(tmp_path / "p1", "pair-dpo", 1, [(0.6, 0.4), (0.62, 0.6)])
+    history(tmp_path / "u0", "dpo-u", 0, [(0.6, 0.4), (0.7, 0.4)])
+    found = rows(leaderboard([tmp_path]), "Self-play of tiny, shapes world")
+    head, u_base, u_first, p_base, p_first = found
+    assert head == ["Objective", "Round", "Source", "U", "G", "Gap (U - G)", "G guided", "Pairs"]
+    assert u_first[:2] == ["dpo-u", "1"]
+    assert u_first[3:] == ["**0.700**", "0.400", "0.300", "0.500", "40"]
+    assert p_first[3:] == ["0.610 ± 0.014", "**0.550 ± 0.071**", "**0.060 ± 0.057**", "**0.650 ± 0.071**", "40"]
+    assert p_first[2] == "measured (pair-dpo-0, pair-dpo-1)"
+    assert (u_base[1], p_base[-1]) == ("0 (base)", "-")
+
+
+def test_ablation_does_not_average_other_settings(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        history(tmp_path / name, "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)], align_id=name)
+    found = rows(leaderboard([tmp_path]), "Self-play of tiny")[1:]
+    assert [row[0] for row in found] == ["pair-dpo (x)"] * 2 + ["pair-dpo (y)"] * 2
+    assert not any("±" in cell for row in found for cell in row)
+
+
+def test_rounds_are_rows_of_the_leaderboard(tmp_path: Path) -> None:
+    history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
+    assert [row[0] for row in rows(leaderboard([tmp_path]), "Shapes world")[1:]] == ["tiny, round 0", "tiny, round 1"]
+
+
+def test_what_cannot_be_read_is_named(three: Path) -> None:
+    path = three / "a" / "results.json"
+    good = path.read_text()
+    for text, message in (
+        ("{", "not valid JSON"),
+        ("[]", "holds no object"),
+        ('{"schema": 7}', "schema 7, this version reads 1"),
+        (good.replace('"accuracy"', '"accuracy", "headlin": 1', 1), "headlin"),
+        (good.replace('"seed": 0,\n  "limit"', '"seed": "x",\n  "limit"'), "seed"),
+    ):
+        path.write_text(text)
+        with pytest.raises(HermesError, match=message) as caught:
+            leaderboard([three])
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match="no finished run under"):
+        leaderboard([tmp_path])
+    with pytest.raises(HermesError, match="does not exist"):
+        leaderboard([tmp_path / "missing"])
+    with pytest.raises(HermesError, match="format 'pdf' is unknown; use one of md, latex, html"):
+        leaderboard([tmp_path], "pdf")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_shows_every_run(three: Path, format: str) -> None:
+    text = leaderboard([three], format, deltas=True, intervals=True, published=True)
+    for part in ("ida", "idb", "idc", "82.5", "(partial)", "HermesFlow"):
+        assert part in text
+
+
+def test_a_later_version_may_write_more(three: Path) -> None:
+    before = leaderboard([three])
+    edit(three / "a" / "results.json", novelty={"x": 1})
+    assert leaderboard([three]) == before
+
+
+def test_benchmark_gap_stands_before_the_gap_and_lower_is_better(tmp_path: Path) -> None:
+    for name, g in (("a", 0.4), ("b", 0.5)):
+        results = {task: result(task, value) for task, value in (("pope", 80.0), ("geneval", g))}
+        results |= {"homologous-u": result("homologous-u", 0.6), "homologous-g": result("homologous-g", g)}
+        across = {**gap(0.7, g)["homologous"], "understanding": ["pope"], "generation": ["geneval"]}
+        run(tmp_path / name, name, results, gap=gap(0.6, g) | {"benchmarks": across})
+    head, a, b = rows(leaderboard([tmp_path]), "Shapes world")
+    assert head[-2:] == ["Benchmark gap", "Gap (U - G)"]
+    assert (a[-2:], b[-2:]) == (["0.300", "0.200"], ["**0.200**", "**0.100**"])

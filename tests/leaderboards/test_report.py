@@ -1,0 +1,50 @@
+"""The reports of one evaluation and of one self-play."""
+
+from pathlib import Path
+
+import pytest
+from made import gap, history, result, run
+
+from hermes.harness.errors import HermesError
+from hermes.harness.store import write_json
+from hermes.leaderboards.report import report_html, report_markdown
+
+
+def test_report_of_an_evaluation_shows_scores_counts_gap_and_provenance(tmp_path: Path) -> None:
+    counts = {"scored": 90, "unparsed": 7, "error": 3}
+    variant = "homologous-g@guidance_scale=1.5"
+    results = {
+        "pope": result("pope", 81.25, n=97, counts=counts),
+        "homologous-u": result("homologous-u", 0.6),
+        "homologous-g": result("homologous-g", 0.4),
+    }
+    gaps = gap(0.6, 0.4) | {"variants": {variant: gap(0.6, 0.5)["homologous"]}}
+    gaps["benchmarks"] = {**gap(0.7, 0.6)["homologous"], "understanding": ["pope"], "generation": ["geneval"]}
+    run(tmp_path, "my <model>", results, gap=gaps, limit=97)
+    write_json(tmp_path / "environment.json", {"python": "3.11", "packages": {"torch": "2.9"}, "argv": ["x"]})
+    text = report_markdown(tmp_path)
+    assert text.startswith(r"# my \<model\> (partial run)")
+    assert "| POPE (partial) | accuracy, % | - | 81.2 [80.2, 82.2] | 97 | 100 | 90 | 7 | 3 |" in text
+    assert "| Homologous G | accuracy, 0..1 | oracle 1 | 0.400 [0.380, 0.420] |" in text
+    assert "| homologous items | 0.600 [0.580, 0.620] | 0.400 [0.380, 0.420] | 0.200 [0.180, 0.220] | 50 |" in text
+    assert "| homologous items, G (guidance scale 1.5) | 0.600" in text
+    assert "| benchmarks, each brought to 0..1 | 0.700" in text
+    assert "fingerprint pope-a, 97 of 100 samples" in text
+    assert "| packages torch | 2.9 |" in text
+    assert "<h1>my &lt;model&gt; (partial run)</h1>" in report_html(tmp_path)
+
+
+def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
+    history(tmp_path, "pair-dpo", 0, [(0.6, 0.4), (0.61, 0.5)])
+    text = report_markdown(tmp_path)
+    assert "| 1 | 0.610 [0.590, 0.630] | 0.500 [0.480, 0.520] | 0.110 [0.090, 0.130] |" in text
+    assert "| 40 | 3 | 0.500 | 0.400 | 0.610 | 12 |" in text
+    assert "| 1 | no winner above 0.6 | 3 |" in text
+    assert "| tiny, round 1 | 1.3M | measured (pair-dpo01) |" in text
+    assert "(+0.100)" in text
+    assert "<h2>Rounds</h2>" in report_html(tmp_path)
+
+
+def test_a_report_needs_a_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match=r"holds neither results\.json nor history\.json"):
+        report_markdown(tmp_path)

@@ -1,0 +1,49 @@
+"""A model as a third party writes one: its answers follow from the request's pixels, prompt and seed alone."""
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from PIL import Image
+
+from hermes.harness.images import pixel_sha256
+from hermes.harness.types import Ability, ModelInfo, Request
+
+WORDS = ("yes", "no", "1", "2", "3", "4", "Yes.", "perhaps")
+COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+
+class TheirModel:
+    """Guesses; takes THEIRS_SECONDS for each batch."""
+
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    parameters: ClassVar[str] = "0"
+    description: ClassVar[str] = "guesses by the seed"
+    extra: ClassVar[str | None] = None
+    alignable: ClassVar[bool] = False
+    world: ClassVar[str] = "shapes"
+
+    def __init__(self) -> None:
+        self.info = ModelInfo(name="theirs", fingerprint="theirs-1", abilities=self.abilities, resolution=8)
+
+    @classmethod
+    def load(cls, reference: str, device: str) -> "TheirModel":
+        return cls()
+
+    def understand(self, requests: Sequence[Request]) -> list[str]:
+        _take_time()
+        return [self._random(request).choice(WORDS) for request in requests]
+
+    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+        _take_time()
+        return [Image.new("RGB", (8, 8), self._random(request).choice(COLORS)) for request in requests]
+
+    def _random(self, request: Request) -> random.Random:
+        pixels = [pixel_sha256(handle.open()) for handle in request.images]
+        return random.Random(f"{request.seed} {request.prompt} {pixels}")
+
+
+def _take_time() -> None:
+    time.sleep(float(os.environ.get("THEIRS_SECONDS", "0")))
