@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MODEL ?= hermes-tiny
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint seeds clean
 
 demo: .venv/.installed
 	$(BIN)/hermes eval --model $(MODEL) --profile
@@ -28,5 +28,15 @@ lint: .venv/.installed-dev
 	$(PIP) --editable '.[text,dev]'
 	touch $@
 
+# The table of docs/selfplay.md: two runs side by side, one thread each; goes on where it was stopped.
+SEEDS ?= 0 1 2
+OBJECTIVES ?= sum replay
+ROUNDS ?= 3
+seeds: .venv/.installed
+	for seed in $(SEEDS); do for objective in $(OBJECTIVES); do echo $$objective $$seed; done; done | \
+	OMP_NUM_THREADS=1 xargs -P 2 -L 1 sh -c '$(BIN)/hermes align --quiet --model $(MODEL) --rounds $(ROUNDS) \
+		--objective $$0 --seed $$1 --out runs-selfplay/$$0-$$1 > /dev/null'
+	$(BIN)/hermes leaderboard runs-selfplay --format md
+
 clean:
-	rm -rf .venv runs build dist *.egg-info
+	rm -rf .venv runs runs-selfplay build dist *.egg-info

@@ -41,9 +41,11 @@ def _model(cls: Any) -> tuple[str, ...]:
 
 def _evaluator(cls: Any) -> tuple[str, ...]:
     images = cls.config.num_images
-    real, shapes = (f"{n:,}" + (f" x {images}" if images > 1 else "") for n in (cls.data.n, cls.data.shapes_n))
+    times = f" x {images}" if images > 1 else ""
+    real, shapes = (f"{n:,}{times}" if n else "-" for n in (cls.data.n, cls.data.shapes_n))
     metric, protocols = f"{cls.headline}, {cls.unit}", ", ".join(cls.protocols)
-    return (cls.title, cls.ability, real, shapes, metric, protocols, cls.judge or "-", _needs(cls))
+    side = {"understanding": "understand", "generation": "generate"}[cls.ability]
+    return (cls.title, side, real, shapes, metric, protocols, cls.judge or "-", _needs(cls))
 
 
 def _judge(cls: Any) -> tuple[str, ...]:

@@ -1,70 +1,16 @@
-"""Candidates of a round: homologous items, what the model is asked about them, and its answers with their scores."""
+"""Candidates of a round: what the model is asked about homologous items, and its answers with their scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from hermes.align.items import Item
 from hermes.align.preferences import Candidate
 from hermes.align.similarity import Similarity
 from hermes.evaluators.base import Answer, Evaluator
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
 from hermes.harness.seeds import derive_seed
-from hermes.harness.types import GenerationConfig, Judgement, Request, Response, Sample
+from hermes.harness.types import GenerationConfig, Judgement, Request, Response
 
 # (top_k, temperature) of the captions, as in the released HermesFlow data script: greedy, then 3 x 3 samplings.
 LADDER = ((1, 1.0), *((k, t) for k in (2, 3, 4) for t in (0.1, 0.7, 2.0)))
-
-
-@dataclass(frozen=True)
-class Item:
-    """One homologous item: the real image x, and the sample that asks for an image of its caption y."""
-
-    id: str
-    image: ImageHandle
-    generation: Sample
-
-    @property
-    def caption(self) -> str:
-        return self.generation.prompt
-
-
-def shapes_items(understanding: Evaluator, generation: Evaluator, count: int, seed: int) -> list[Item]:
-    """``count`` items of the built-in world's train split; another seed gives other items with other ids."""
-    items: list[Item] = []
-    block = 0
-    while len(items) < count:
-        draw = derive_seed(seed, block, "selfplay")
-        asked = understanding.samples(understanding.shapes_rows("train", draw))
-        drawn = generation.samples(generation.shapes_rows("train", draw))
-        items += _join(asked, drawn, prefix=f"{draw:016x}/")
-        block += 1
-    return items[:count]
-
-
-def data_items(understanding: Evaluator, generation: Evaluator, source: str, count: int) -> list[Item]:
-    """The first ``count`` items of a data folder or of the hub. Raises HermesError where there are fewer."""
-    asked = load_data(understanding, source, "train", count).samples
-    items = _join(asked, load_data(generation, source, "train", count).samples)
-    if len(items) < count:
-        raise HermesError(
-            f"{source} holds {len(items)} homologous items, {count} are wanted; give --items {len(items)}"
-        )
-    return items
-
-
-def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") -> list[Item]:
-    """Both sides joined by group_id; an item that has one side alone is an error."""
-    images: dict[str, ImageHandle] = {}
-    for sample in asked:
-        images.setdefault(sample.group_id, sample.images[0])
-    items = []
-    for sample in drawn:
-        if sample.group_id not in images:
-            raise HermesError(f"item {sample.group_id!r} has a caption but no questions; give both or neither")
-        name = prefix + sample.group_id
-        items.append(Item(name, images[sample.group_id], sample.model_copy(update={"id": name, "group_id": name})))
-    return items
 
 
 def rungs(n: int) -> list[tuple[int, float]]:

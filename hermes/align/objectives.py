@@ -127,20 +127,22 @@ def replay(m: Margins) -> Tensor:
 
 
 class Objective(NamedTuple):
-    """A loss, and whether a pair that has (has_und, has_gen) can be used by it."""
+    """A loss, whether a pair that has (has_und, has_gen) can be used by it, and the sides whose winners it anchors."""
 
     loss: Callable[[Margins], Tensor]
     usable: Callable[[bool, bool], bool]
+    anchored: tuple[str, ...]
 
 
+BOTH = ("und", "gen")
 OBJECTIVES: dict[str, Objective] = {
-    "sum": Objective(separate, lambda has_und, has_gen: has_und or has_gen),
-    "product": Objective(product, lambda has_und, has_gen: has_und and has_gen),
-    "coupled": Objective(coupled, lambda has_und, has_gen: has_und or has_gen),
-    "joint": Objective(joint, lambda has_und, has_gen: has_und or has_gen),
-    "und": Objective(und, lambda has_und, has_gen: has_und),
-    "gen": Objective(gen, lambda has_und, has_gen: has_gen),
-    "replay": Objective(replay, lambda has_und, has_gen: has_und or has_gen),
+    "sum": Objective(separate, lambda has_und, has_gen: has_und or has_gen, BOTH),
+    "product": Objective(product, lambda has_und, has_gen: has_und and has_gen, BOTH),
+    "coupled": Objective(coupled, lambda has_und, has_gen: has_und or has_gen, BOTH),
+    "joint": Objective(joint, lambda has_und, has_gen: has_und or has_gen, BOTH),
+    "und": Objective(und, lambda has_und, has_gen: has_und, ("und",)),
+    "gen": Objective(gen, lambda has_und, has_gen: has_gen, ("gen",)),
+    "replay": Objective(replay, lambda has_und, has_gen: has_und or has_gen, ()),
 }
 
 
@@ -154,8 +156,9 @@ def pair_loss(
 ) -> PairLoss:
     """The loss of each pair, (B,), under the named objective of `OBJECTIVES`.
 
-    ``anchor`` adds the winners' negative log-likelihood per token on each present side with this weight, which keeps
-    their likelihood from falling with the loser's (the NLL term of iterative RPO, arXiv 2404.19733, eq. 1).
+    ``anchor`` adds the winners' negative log-likelihood per token with this weight, on each present side that the
+    objective looks at; it keeps their likelihood from falling with the loser's (the NLL term of iterative RPO,
+    arXiv 2404.19733, eq. 1).
     """
     margins = Margins(
         margin(pairs.und, beta_und, normalize),
@@ -166,7 +169,8 @@ def pair_loss(
     preference = OBJECTIVES[objective].loss(margins)
     total = preference
     if anchor:
-        total = preference + anchor * (_winner_nll(pairs.und) + _winner_nll(pairs.gen))
+        for side in OBJECTIVES[objective].anchored:
+            total = total + anchor * _winner_nll(pairs.und if side == "und" else pairs.gen)
     return PairLoss(total, preference, margins)
 
 

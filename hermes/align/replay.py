@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from hermes.align.candidates import Item
+from hermes.align.items import Item
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.seeds import derive_seed

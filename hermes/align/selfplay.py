@@ -5,18 +5,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from hermes.align import candidates, preferences
 from hermes.align.history import round_entry, round_folder, write_history
+from hermes.align.items import Item, ItemSource
 from hermes.align.likelihoods import TrainPair
 from hermes.align.replay import homologous, shapes_lessons
 from hermes.align.settings import AlignSettings, TrainSettings
 from hermes.align.similarity import resolve, similarity
 from hermes.align.steplog import TrainingReport
-from hermes.align.trainer import plan, train
+from hermes.align.trainer import native_bf16, plan, train
 from hermes.harness import registry
 from hermes.harness.data import Data
+from hermes.harness.environment import pick_device
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import Alignable, LikelihoodItem
@@ -45,19 +47,27 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         raise HermesError(
             f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
         )
-    registry.load_class("judges", settings.critic)
-    world = "shapes" if _source(settings, cls) == "shapes" else "real"
-    settings = settings.model_copy(update={"similarity": resolve(settings.similarity, world)})
+    asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
+    source = ItemSource(asker, drawer, settings, cls)
+    settings = resolved(settings, source.world, cls)
+    judge = registry.load_class("judges", settings.critic)
     model = cast(Alignable, load_model(settings.model, settings.device))
     info = model.info.model_dump(mode="json")
-    spec = {"schema": SCHEMA_VERSION, "model": info["fingerprint"], "settings": settings.identity()}
+    spec = {
+        "schema": SCHEMA_VERSION,
+        "model": info["fingerprint"],
+        "items": source.fingerprint(),
+        "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
+        "critic": getattr(judge, "identity", settings.critic),
+        "settings": settings.identity(),
+    }
     folder = settings.out or settings.runs / model.info.name / f"align-{run_id(spec)}"
     with ExitStack() as stack:
         if current().main:
             stack.enter_context(locked(folder))
             open_run(folder, spec, settings.fresh)
         current().wait()
-        game = SelfPlay(settings, folder, model, progress or Silent())
+        game = SelfPlay(settings, folder, model, source, progress or Silent())
         for number in range(settings.rounds + 1):
             game.play(number)
             if current().main:
@@ -69,16 +79,29 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     return content | {"folder": folder}
 
 
+def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
+    """The settings with what "auto" and None mean here, so that the align id holds it."""
+    bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
+    guidance = settings.eval_guidance
+    return settings.model_copy(
+        update={
+            "similarity": resolve(settings.similarity, world),
+            "bf16": bf16,
+            "fresh_items": settings.changes_items,
+            "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
+        }
+    )
+
+
 class SelfPlay:
     """One self-play in one folder. Every phase of a round has one output and is skipped where that exists."""
 
-    def __init__(self, settings: AlignSettings, folder: Path, base: Alignable, progress: Progress) -> None:
-        self.settings, self.folder, self.progress = settings, folder, progress
+    def __init__(
+        self, settings: AlignSettings, folder: Path, base: Alignable, source: ItemSource, progress: Progress
+    ) -> None:
+        self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
         self.media = folder / "media"
         self.name = base.info.name
-        self.source = _source(settings, base)
-        self.asker = registry.load_class("evaluators", UNDERSTANDING)()
-        self.drawer = registry.load_class("evaluators", GENERATION)()
         self._loaded: tuple[int, Alignable] | None = (0, base)
 
     def play(self, number: int) -> None:
@@ -113,7 +136,7 @@ class SelfPlay:
     def _draw(self, number: int, home: Path) -> None:
         """Captions and images of every item from the model of the round before, scored."""
         settings, model = self.settings, self._model(number - 1)
-        items, seed = self._items(number), derive_seed(settings.seed, number, "round")
+        items, seed = self.source.of_round(number), derive_seed(settings.seed, number, "round")
         captions, images = self._stores(home)
         defaults = model.info.defaults
         wanted = candidates.caption_requests(
@@ -130,7 +153,7 @@ class SelfPlay:
             self.progress.start(f"similarity ({settings.similarity})", len(texts))
             found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
             self.progress.advance(len(texts))
-            found += candidates.image_candidates(items, pictures, judgements, self.drawer, number)
+            found += candidates.image_candidates(items, pictures, judgements, self.source.drawer, number)
             write_jsonl(home / "candidates.jsonl", found)
 
     def _prefer(self, number: int, home: Path) -> None:
@@ -143,7 +166,7 @@ class SelfPlay:
             for r in range(1, number + 1)
         ]
         captions, images = self._stores(home)
-        items = {item.id: (images.keep_image(item.image.open()), item.caption) for item in self._items(number)}
+        items = {item.id: (images.keep_image(item.image.open()), item.caption) for item in self.source.of_round(number)}
         kept, drops = preferences.build(
             items,
             preferences.raise_bars(rounds, settings.rule),
@@ -203,20 +226,13 @@ class SelfPlay:
     def _reference(self, number: int) -> str:
         return str(round_folder(self.folder, number) / "checkpoint") if number else self.settings.model
 
-    def _items(self, number: int) -> list[candidates.Item]:
-        settings = self.settings
-        if self.source != "shapes":
-            return candidates.data_items(self.asker, self.drawer, self.source, settings.items)
-        seed = derive_seed(settings.seed, number if settings.fresh_items else 0, "items")
-        return candidates.shapes_items(self.asker, self.drawer, settings.items, seed)
-
     def _replay(self, number: int, pairs: int) -> list[LikelihoodItem]:
         settings = self.settings
         count = len(plan(pairs, 1, settings)) * settings.replay_batch if settings.replay else 0
         seed = derive_seed(settings.seed, number, "replay")
-        if self.source == "shapes":
+        if self.source.world == "shapes":
             return shapes_lessons(count, seed)
-        return homologous(self._items(number), settings.caption_prompt, count, seed)
+        return homologous(self.source.of_round(number), settings.caption_prompt, count, seed)
 
     def _stores(self, home: Path) -> tuple[ResponseStore, ResponseStore]:
         rank = current().rank
@@ -226,11 +242,11 @@ class SelfPlay:
     def _ask(self, model: Alignable, requests: Sequence[Any], store: ResponseStore, label: str) -> list[Response]:
         return draw(model, requests, store, self.settings.batch_draw, self.progress, label)
 
-    def _judging(self, items: Sequence[candidates.Item]) -> Task:
+    def _judging(self, items: Sequence[Item]) -> Task:
         samples = tuple(item.generation for item in items)
-        world: Literal["shapes", "real"] = "shapes" if self.source == "shapes" else "real"
-        info = DataInfo(source=self.source, fingerprint="", n=len(samples), n_expected=len(samples), world=world)
-        return Task("candidates", self.drawer, {}, Data(samples, info), self.settings.critic)
+        size, source = len(samples), self.source
+        info = DataInfo(source=source.source, fingerprint="", n=size, n_expected=size, world=source.world)
+        return Task("candidates", self.source.drawer, {}, Data(samples, info), self.settings.critic)
 
     def _guided(self) -> str | None:
         guidance = self.settings.eval_guidance
@@ -257,11 +273,6 @@ def train_pair(preference: preferences.Preference, media: Path) -> TrainPair:
             LikelihoodItem("image", preference.caption, stored(gen.loser.image)),
         )
     return TrainPair(preference.item_id, captions, images)
-
-
-def _source(settings: AlignSettings, model: Any) -> str:
-    """Where items come from: what the settings say, or the world that the model lives in."""
-    return settings.data or ("shapes" if getattr(model, "world", "real") == "shapes" else "hub")
 
 
 def _seconds(home: Path) -> dict[str, float]:

@@ -11,11 +11,11 @@ from hermes.harness.types import Record
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "und", "gen", "replay"]
 Rule = Literal["fresh", "paper", "released"]
 
-_BESIDE = {"rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"}
+_BESIDE = {"model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"}
 
 
 class TrainSettings(Record):
-    """One round of preference training."""
+    """One round of preference training. ``bf16`` None: where the device computes it natively."""
 
     objective: ObjectiveName = "sum"
     beta_und: float = Field(0.2, gt=0)
@@ -28,22 +28,26 @@ class TrainSettings(Record):
     clip: float = Field(1.0, gt=0)
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(32, ge=1)
-    micro_batch: int = Field(32, ge=1)
+    micro_batch: int = Field(8, ge=1)
     replay: float = Field(0.3, ge=0)
     replay_batch: int = Field(32, ge=1)
     average: float = Field(0.0, ge=0, lt=1)
-    bf16: bool = False
+    bf16: bool | None = None
     checkpoint_every: int = Field(20, ge=1)
     seed: int = 0
 
 
 class AlignSettings(TrainSettings):
-    """Pair-DPO self-play: candidates, preferences, training and evaluation of every round."""
+    """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
+
+    ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
+    model calls its best, if it names one; G is then measured with and without it.
+    """
 
     model: str = "hermes-tiny"
     rounds: int = Field(3, ge=1)
-    items: int = Field(320, ge=1)
-    fresh_items: bool = False
+    items: int = Field(256, ge=1)
+    fresh_items: bool | None = None
     n: int = Field(6, ge=2)
     caption_prompt: str = ONE_SENTENCE
     caption_tokens: int = Field(64, ge=1)
@@ -71,6 +75,11 @@ class AlignSettings(TrainSettings):
             raise ValueError("it compares the rounds of an item, so fresh_items must be false")
         return rule
 
+    @property
+    def changes_items(self) -> bool:
+        """Whether every round has items of its own."""
+        return self.rule == "fresh" if self.fresh_items is None else self.fresh_items
+
     def identity(self) -> dict[str, Any]:
-        """What changes the result of a round, and nothing else: the align id hashes this. More rounds go on."""
+        """What of the settings changes a round's result; model and items have fingerprints of their own."""
         return self.model_dump(mode="json", exclude=_BESIDE)

@@ -53,6 +53,14 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
+def native_bf16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.startswith("cpu") and check is not None and bool(check())
+
+
 def train(
     model: Alignable,
     pairs: Sequence[TrainPair],
@@ -94,6 +102,7 @@ class _Training:
         self.start = {name: value.detach().clone() for name, value in trainable(self.inner).items()}
         self.accelerator = Accelerator(cpu=next(self.inner.parameters()).device.type == "cpu")
         self.device: torch.device = self.accelerator.device
+        self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
         adamw = torch.optim.AdamW(
             list(trainable(self.inner).values()), lr=settings.lr, weight_decay=settings.weight_decay
         )
@@ -171,7 +180,7 @@ class _Training:
 
     def _check_start(self, found: Tensor, expected: Tensor) -> None:
         gap = float((found - expected).detach().mean().abs())
-        if not gap <= (5e-2 if self.settings.bf16 else 1e-3):
+        if not gap <= (5e-2 if self.bf16 else 1e-3):
             raise HermesError(
                 f"the first loss is {gap:.3g} off its value at policy = reference; the model's log-probabilities "
                 "differ between two calls on the same items (dropout, unseeded masks, or mixed precision)"
@@ -189,7 +198,7 @@ class _Training:
         }
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _accumulating(self, more: bool) -> AbstractContextManager[Any]:
         """Gradients of all processes meet once a step, in its last backward pass."""

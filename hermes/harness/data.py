@@ -46,10 +46,11 @@ def load_data(
     _refuse_doubles(samples, where)
     if not samples:
         raise HermesError(f"{where}: no rows for {evaluator.name}; give a folder with its rows")
+    pinned = (revision or evaluator.data.revision) if source == "hub" else split if source == "shapes" else None
     info = DataInfo(
         source=f"hub:{evaluator.data.hub}" if source == "hub" else "shapes" if source == "shapes" else "folder",
-        revision=(revision or evaluator.data.revision) if source == "hub" else split if source == "shapes" else None,
-        fingerprint=fingerprint(samples, with_images=source != "hub"),
+        revision=pinned,
+        fingerprint=fingerprint(samples, f"{evaluator.data.hub}@{pinned}" if source == "hub" else None),
         n=len(samples),
         n_expected=expected,
         world="shapes" if source == "shapes" else "real",
@@ -57,17 +58,17 @@ def load_data(
     return Data(samples, info)
 
 
-def fingerprint(samples: Sequence[Sample], with_images: bool = True) -> str:
+def fingerprint(samples: Sequence[Sample], hub_pin: str | None = None) -> str:
     """A hash of everything in the samples that can change an answer or a score.
 
-    ``with_images`` also hashes (and so decodes) every distinct image; a hub revision pins them without that.
+    Every distinct image is hashed (and so decoded), unless ``hub_pin`` (id and revision) stands for them all.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256((hub_pin or "").encode())
     seen: dict[int, str] = {}
     for sample in samples:
         text = sample.model_dump(exclude={"images"})
         digest.update(json.dumps(text, sort_keys=True, default=str, ensure_ascii=False).encode())
-        for handle in sample.images if with_images else ():
+        for handle in () if hub_pin else sample.images:
             key = id(handle.source)
             if key not in seen:
                 seen[key] = pixel_sha256(handle.open())

@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 
 from hermes.align.candidates import (
     LADDER,
-    Item,
     caption_candidates,
     caption_requests,
-    data_items,
     distinct_images,
     image_candidates,
     image_requests,
     rungs,
-    shapes_items,
 )
+from hermes.align.items import Item, data_items, shapes_items
 from hermes.align.similarity import similarity
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.errors import HermesError

@@ -168,3 +168,12 @@ def test_anchor_adds_the_winners_loss_per_token_on_each_side() -> None:
 def test_which_pairs_an_objective_can_use(name: str, usable: tuple[bool, bool, bool]) -> None:
     found = tuple(OBJECTIVES[name].usable(*has) for has in ((True, False), (False, True), (True, True)))
     assert found == usable
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("sum", 0.5 * (10 / 5 + 30 / 5)), ("und", 1.0), ("gen", 3.0), ("replay", 0)]
+)
+def test_the_anchor_holds_the_sides_that_the_objective_looks_at(name: str, share: float) -> None:
+    pairs = PairLogProbs(side(-10.0, -20.0, -10.0, -20.0), side(-30.0, -40.0, -30.0, -40.0))
+    result = pair_loss(pairs, name, 0.2, 0.5, anchor=0.5)
+    assert (result.total - result.preference).item() == pytest.approx(share, rel=1e-5)

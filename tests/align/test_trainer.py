@@ -15,7 +15,9 @@ from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
 
-SETTINGS = TrainSettings(lr=0.02, epochs=3, batch_size=8, micro_batch=8, replay_batch=4, checkpoint_every=2, warmup=0.2)
+SETTINGS = TrainSettings(
+    lr=0.02, epochs=3, batch_size=8, micro_batch=8, replay_batch=4, checkpoint_every=2, warmup=0.2, bf16=False
+)
 
 
 WORDS = ("sharp", "blurred")
@@ -128,6 +130,14 @@ def test_a_model_whose_likelihoods_waver_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(HermesError, match="policy = reference"):
         train(FakeModel(Noisy()), pairs(), lessons(), SETTINGS, tmp_path)
+
+
+def test_mixed_precision_trains_from_the_same_start(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"bf16": True, "anchor": 0.0, "replay": 0.0})
+    report = train(FakeModel(), pairs(), (), settings, tmp_path)
+    assert report.loss_first == pytest.approx(2 * torch.log(torch.tensor(2.0)).item(), abs=1e-3)
+    assert report.agree_und is not None
+    assert report.agree_und > 0.9
 
 
 def test_no_pairs_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The transformer of hermes-tiny: who sees whom, the cache, companions in a batch, likelihoods, save and load."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,41 @@ from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.models.tiny.drawing import draw_codes, pick, still_masked
 from hermes.harness.models.tiny.likelihood import masks_of
-from hermes.harness.models.tiny.packing import ANS, END, MMU, SPECIALS, TEXT_PLACE, collate, understanding_row
+from hermes.harness.models.tiny.packing import (
+    ANS,
+    END,
+    MMU,
+    NOTHING,
+    SPECIALS,
+    TEXT_PLACE,
+    collate,
+    generation_row,
+    understanding_row,
+)
 from hermes.harness.models.tiny.tokenizer_image import CODES, IMAGE_TOKENS, ImageTokenizer, to_picture
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer, omni_mask
 from hermes.harness.models.tiny.writing import Ask, write
 from hermes.harness.types import GenerationConfig, Request
 
-WORDS = "a red blue circle square Is there What color is the ? yes no in image".split()
+WORDS = [
+    "a",
+    "red",
+    "blue",
+    "circle",
+    "square",
+    "Is",
+    "there",
+    "What",
+    "color",
+    "is",
+    "the",
+    "?",
+    "yes",
+    "no",
+    "in",
+    "image",
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +110,7 @@ def test_the_schedule_reveals_every_cell_and_something_at_each_step() -> None:
     for steps in (1, 2, 8, 18, 36):
         left = [IMAGE_TOKENS, *(still_masked(step, steps) for step in range(steps))]
         assert left[-1] == 0
-        assert all(before > after for before, after in zip(left, left[1:], strict=False))
+        assert all(before > after for before, after in pairwise(left))
 
 
 def test_picking_follows_the_distribution() -> None:
@@ -181,11 +209,8 @@ def test_image_likelihood_averages_masked_prediction_over_the_masks(model: TinyM
     (prepared,) = model.prepare(items()[1:2])
     expected = 0.0
     for hidden in masks_of(prepared.seed, model.masks):
-        model_of_one = TinyModel("one", model.text, model.images, model.transformer, masks=1)
-        from hermes.harness.models.tiny.packing import NOTHING, generation_row
-
         batch = collate([generation_row(prepared.prompt, prepared.image, [hidden])])
-        states, _ = model_of_one.transformer(batch.tokens, batch.place, batch.cell, batch.mask)
+        states, _ = model.transformer(batch.tokens, batch.place, batch.cell, batch.mask)
         asked = batch.target != NOTHING
         told = torch.log_softmax(model.transformer.image_logits(states[asked]), -1)
         target = batch.target[asked] - model.transformer.shape.text
@@ -246,7 +271,7 @@ def test_a_folder_without_a_model_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", [{"steps": 0}, {"steps": 40}, {"guidance_scale": -1.0}, {"image_size": 64}])
 def test_impossible_settings_are_refused(model: TinyModel, config: dict[str, float]) -> None:
     with pytest.raises(HermesError):
-        model.generate([request("a", 1, **config)])
+        model.generate([request("a", 1, None, **config)])
 
 
 def test_a_question_needs_one_image(model: TinyModel) -> None:

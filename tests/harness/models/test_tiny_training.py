@@ -1,6 +1,7 @@
-"""The training of hermes-tiny: exact resume, data that depend on the step alone, a loss that falls, targets in place."""
+"""The training of hermes-tiny: exact resume, data that depend on the step alone, a loss that falls, targets."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hermes.harness.models.tiny.packing import ANS, END, MASK, NOTHING, generati
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, ImageTokenizer
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
+from hermes.harness.shapes.scene import COLORS, SHAPES, SIZES, Obj, Scene
 
 
 def line(seed: int = 0) -> nn.Module:
@@ -47,7 +49,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     def dying(module: nn.Module, data: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         nonlocal calls
         calls += 1
-        if calls == 18:
+        if calls == 21:
             raise Killed
         return squared(module, data)
 
@@ -56,31 +58,32 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     resumed = line(1)
     fit(resumed, points, squared, schedule, tmp_path / "broken")
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
-    log = [json.loads(text) for text in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in log] == [10, 20, 30]
+    for name in ("whole", "broken"):
+        log = [json.loads(text) for text in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        assert [entry["step"] for entry in log] == [10, 20, 30]
     assert log[-1]["loss"] < log[0]["loss"]
 
 
-def test_a_wider_schedule_warms_up_and_falls_to_zero() -> None:
+def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:
     schedule = Schedule(steps=100, learning_rate=1.0, warm_up=10)
     rates = [schedule.rate(step) for step in range(101)]
     assert rates[9] == 1.0
     assert rates[0] == pytest.approx(0.1)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.fixture(scope="module")
-def lessons() -> tuple[TextTokenizer, ImageTokenizer]:
+def tokenisers() -> tuple[TextTokenizer, ImageTokenizer]:
     torch.manual_seed(0)
     return TextTokenizer.load(WEIGHTS / "vocabulary.json"), ImageTokenizer().eval()
 
 
 def test_lessons_depend_on_the_step_alone_and_teach(
-    lessons: tuple[TextTokenizer, ImageTokenizer], monkeypatch: pytest.MonkeyPatch
+    tokenisers: tuple[TextTokenizer, ImageTokenizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "SCENES", 4)
-    data = train.steps(*lessons, seed=0, device="cpu")
+    data = train.lessons(*tokenisers, seed=0, device="cpu", course=4)
     first, again, other = data(3), data(3), data(4)
     assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first.understanding, again.understanding, strict=True))
     assert all(torch.equal(a.target, b.target) for a, b in zip(first.generation, again.generation, strict=True))
@@ -88,17 +91,24 @@ def test_lessons_depend_on_the_step_alone_and_teach(
         first.generation[0].tokens, other.generation[0].tokens
     )
     torch.manual_seed(0)
-    model = Transformer(Shape(text=len(lessons[0]), width=32, layers=1, heads=1))
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    pupil = train.Pupil(Transformer(Shape(text=len(tokenisers[0]), width=32, layers=3, heads=1)))
+    optimizer = torch.optim.AdamW(pupil.parameters(), 1e-2)
     values = []
     for _ in range(8):
-        value, figures = train.lesson_loss(model, first)
+        value, figures = train.lesson_loss(pupil, first)
         optimizer.zero_grad()
-        value.backward()
+        torch.autograd.backward(value)
         optimizer.step()
         values.append(value.item())
     assert values[-1] < 0.8 * values[0]
-    assert set(figures) == {"image", "caption", "answer"}
+    assert set(figures) == set(train.WEIGHTS)
+
+
+def test_parts_name_the_object_around_each_token() -> None:
+    large_cross = Obj(shape="cross", color="white", size="large", cell=5, x=40.0, y=24.0, radius=7.0)
+    parts = train.parts_of(Scene((large_cross,), 0)).reshape(6, 6, 3)
+    assert (parts[2:4, 4:6] == [SHAPES.index("cross"), COLORS.index("white"), SIZES.index("large")]).all()
+    assert (parts[..., 0] == len(SHAPES)).sum() == IMAGE_TOKENS - 4
 
 
 def test_a_row_asks_for_answers_only() -> None:

@@ -27,7 +27,7 @@ from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
 
 NAME = "hermes-tiny"
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULTS = GenerationConfig(max_new_tokens=48, guidance_scale=0.0, steps=8, image_size=PIXELS)
+DEFAULTS = GenerationConfig(max_new_tokens=48, guidance_scale=0.0, steps=4, image_size=PIXELS)
 IMAGE_TEMPERATURE = 1.0
 MASKS = 2
 CHUNK = 64
@@ -44,6 +44,7 @@ class TinyModel:
     description: ClassVar[str] = "Small unified model of the shapes world; its weights ship with Hermes"
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = True
+    best_guidance: ClassVar[float] = 1.0
     world: ClassVar[str] = "shapes"
 
     def __init__(

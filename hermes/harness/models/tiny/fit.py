@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hermes.harness.progress import Progress, Silent
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -76,6 +78,13 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) 
     return step
 
 
+def _shorten(log: Path, step: int) -> None:
+    """Drop what was logged after ``step``: it is done again."""
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    log.write_text("".join(kept), encoding="utf-8")
+
+
 def fit(
     module: nn.Module,
     batch: Callable[[int], Any],
@@ -85,6 +94,8 @@ def fit(
     device: str = "cpu",
     watch: Callable[[int], dict[str, float]] | None = None,
     watch_every: int = 1000,
+    progress: Progress | None = None,
+    label: str = "training",
 ) -> None:
     """Train ``module`` in place.
 
@@ -95,6 +106,9 @@ def fit(
     optimizer = optimizer_for(module, schedule)
     state = folder / "state.safetensors"
     first = load_state(state, module, optimizer) if state.exists() else 0
+    _shorten(folder / "log.jsonl", first)
+    report = progress or Silent()
+    report.start(label, schedule.steps, first)
     started = time.monotonic()
     module.train()
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as ahead:
@@ -111,6 +125,7 @@ def fit(
             norm = nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
             optimizer.step()
             done = step + 1
+            report.advance(note=f"loss {value.item():.2f}")
             if done % schedule.log_every == 0 or done == schedule.steps:
                 line: dict[str, Any] = {"step": done, "loss": round(value.item(), 5), "norm": round(float(norm), 3)}
                 line |= {name: round(figure, 5) for name, figure in figures.items()}

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hermes.harness.models.tiny.fit import Schedule, fit
 from hermes.harness.models.tiny.tokenizer_image import ImageTokenizer, to_tensor
+from hermes.harness.progress import Progress
 from hermes.harness.seeds import derive_seed
 from hermes.harness.shapes.draw import BACKGROUND, draw_batch
 from hermes.harness.shapes.scene import scenes
@@ -53,11 +54,14 @@ def batches(seed: int, device: str) -> Callable[[int], Tensor]:
     return batch
 
 
-def train_tokenizer(folder: Path, seed: int = 0, device: str = "cpu", scale: float = 1.0) -> ImageTokenizer:
+def train_tokenizer(
+    folder: Path, seed: int = 0, device: str = "cpu", scale: float = 1.0, progress: Progress | None = None
+) -> ImageTokenizer:
     """Train (or go on training) in ``folder``; ``scale`` shortens the run."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(derive_seed(seed, "tokenizer", "weights"))
     tokenizer = ImageTokenizer().to(device)
     schedule = Schedule(steps=max(1, round(STEPS * scale)), learning_rate=LEARNING_RATE, weight_decay=0.001)
-    fit(tokenizer, batches(seed, device), reconstruction_loss, schedule, folder, device)
+    data = batches(seed, device)
+    fit(tokenizer, data, reconstruction_loss, schedule, folder, device, progress=progress, label="image tokeniser")
     return tokenizer

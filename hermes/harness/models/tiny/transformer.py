@@ -136,7 +136,15 @@ class Transformer(nn.Module):
     def forward(
         self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
     ) -> tuple[Tensor, Cache]:
-        """Hidden states (B, L, width) and the cache including these tokens.
+        """Hidden states (B, L, width), normalised, and the cache including these tokens; arguments as in ``states``."""
+        states, present = self.states(tokens, place, cell, mask, past)
+        normed: Tensor = self.norm(states[-1])
+        return normed, present
+
+    def states(
+        self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
+    ) -> tuple[list[Tensor], Cache]:
+        """The residual stream (B, L, width) after each block, and the cache including these tokens.
 
         tokens (B, L) ids; place (B, L, 2) rotary places; cell (B, L): 1 + index of an image token's cell, 0 for text;
         mask (B, L, P + L) bool, True = may attend, over the P cached tokens and these.
@@ -147,12 +155,13 @@ class Transformer(nn.Module):
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         turn = (turn[0].to(dtype), turn[1].to(dtype))
         bias = torch.zeros(mask.shape, dtype=dtype, device=x.device).masked_fill_(~mask, -1e4)[:, None]
+        states: list[Tensor] = []
         present: Cache = []
         for index, block in enumerate(self.blocks):
             x, cached = block(x, turn, bias, past[index] if past else None)
+            states.append(x)
             present.append(cached)
-        normed: Tensor = self.norm(x)
-        return normed, present
+        return states, present
 
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(..., width) to (..., text) float32 logits over text and special tokens."""
