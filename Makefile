@@ -37,6 +37,7 @@ seeds: .venv/.installed
 	OMP_NUM_THREADS=1 xargs -P 2 -L 1 sh -c '$(BIN)/hermes align --quiet --model $(MODEL) --rounds $(ROUNDS) \
 		--objective $$0 --seed $$1 --out runs-selfplay/$$0-$$1 > /dev/null'
 	$(BIN)/hermes leaderboard runs-selfplay --format md
+	$(BIN)/python docs/selfplay_change.py runs-selfplay
 
 clean:
 	rm -rf .venv runs runs-selfplay build dist *.egg-info
