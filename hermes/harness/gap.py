@@ -69,10 +69,13 @@ def benchmark_gap(results: Mapping[str, Result]) -> dict[str, Any] | None:
 
 
 def normalised(metric: Metric, chance: float, best: float) -> Metric:
-    """(value - chance) / (best - chance), interval included. Below chance it is negative; nothing is clipped."""
+    """(value - chance) / (best - chance), interval included, held within 0..1.
+
+    Without the bounds one benchmark whose best is no hard limit (CIDEr: how people agree) could carry the whole mean.
+    """
 
     def bring(value: float | None) -> float | None:
-        return None if value is None else (value - chance) / (best - chance)
+        return None if value is None else min(1.0, max(0.0, (value - chance) / (best - chance)))
 
     return metric.model_copy(
         update={"value": bring(metric.value), "low": bring(metric.low), "high": bring(metric.high)}

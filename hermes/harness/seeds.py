@@ -6,4 +6,4 @@ import hashlib
 def derive_seed(*parts: object) -> int:
     """A 63-bit seed from any parts, for instance ``(run seed, sample id, index, purpose)``."""
     text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big") >> 1

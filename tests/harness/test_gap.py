@@ -118,10 +118,12 @@ def test_no_common_item_gives_no_gap() -> None:
     assert homologous_gap([], []) is None
 
 
-def test_normalising_keeps_the_interval_in_step_and_clips_nothing() -> None:
+def test_normalising_keeps_the_interval_in_step_and_within_bounds() -> None:
     metric = Metric(value=75.0, low=70.0, high=80.0, n=9, groups=3)
     assert normalised(metric, 50, 100) == Metric(value=0.5, low=0.4, high=0.6, n=9, groups=3)
-    assert normalised(Metric(value=40.0), 50, 100) == Metric(value=-0.2)
+    assert normalised(Metric(value=40.0), 50, 100) == Metric(value=0.0)
+    above = Metric(value=110.0, low=90.0, high=130.0)
+    assert normalised(above, 50, 100) == Metric(value=1.0, low=0.8, high=1.0)
 
 
 def test_benchmark_gap_by_hand() -> None:

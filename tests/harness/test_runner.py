@@ -56,7 +56,7 @@ def test_a_run_leaves_everything_in_its_folder(model: Any, tmp_path: Path) -> No
     assert json.loads((folder / "theirs" / "result.json").read_text()) == theirs
     assert json.loads((folder / "environment.json").read_text())["processes"] == 1
     assert written["gap"]["benchmarks"]["gap"]["value"] == pytest.approx(
-        (theirs["metrics"]["accuracy"]["value"] - 30) / 70 - drawing["metrics"]["accuracy"]["value"] / 100
+        max(0, (theirs["metrics"]["accuracy"]["value"] - 30) / 70) - drawing["metrics"]["accuracy"]["value"] / 100
     )
 
 
