@@ -16,7 +16,7 @@ from hermes.harness.data import WORLD_SEED
 from hermes.harness.store import ResponseStore
 from hermes.harness.types import Score
 
-ITEMS, SIZE, GAP, TEXT = 6, 144, 12, 74
+ITEMS, SIZE, GAP, TEXT = 6, 144, 12, 86
 
 
 def drawn(evaluation: Path) -> tuple[ResponseStore, dict[str, float]]:
