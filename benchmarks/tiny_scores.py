@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,6 +22,12 @@ def rebuild(model: TinyModel, image: Image.Image) -> Image.Image:
     """The image after the tokeniser's encoder and decoder."""
     codes = model.images.encode(to_tensor(np.asarray(image)[None]))
     return to_picture(model.images.decode(codes)[0])
+
+
+def reconstruct(images: Sequence[Image.Image]) -> list[Image.Image]:
+    """All images after the shipped tokeniser (for parser_accuracy.py)."""
+    model = TinyModel.load()
+    return [rebuild(model, image) for image in images]
 
 
 @torch.inference_mode()
