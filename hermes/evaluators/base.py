@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.judges.base import Judge
 from hermes.harness.shapes.scene import Split
@@ -18,10 +19,21 @@ ONE_SENTENCE = "Provide a one-sentence caption for the provided image."
 
 
 @dataclass(frozen=True)
-class DataSpec:
-    """The real data set (hub id, pinned revision, expected n) and the size of its twin in the shapes world.
+class Join:
+    """A second table of the data set: its ``column`` is joined to the rows whose ``key`` is its ``id``."""
 
-    ``columns`` must be in every row, of the real data set and of the twin. ``n`` and ``shapes_n`` count samples.
+    config: str
+    key: str
+    id: str
+    column: str
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The real data set (hub id, config, split, expected n) and the size of its twin in the shapes world.
+
+    ``columns`` must be in every row, of the real data set and of the twin. ``scored`` are those without which stored
+    answers cannot be scored; all where it is empty. ``n`` and ``shapes_n`` count samples.
     """
 
     hub: str
@@ -30,7 +42,8 @@ class DataSpec:
     columns: tuple[str, ...]
     shapes_n: int
     config: str | None = None
-    revision: str | None = None
+    join: Join | None = None
+    scored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,9 @@ class Evaluator(ABC):
     """One benchmark.
 
     ``chance`` and ``best`` bound the headline metric, in its own unit, and bring it to 0..1 for the gap.
-    ``judge`` names the default judge of the shapes world, None where no judge is needed; ``judge_needs`` is what the
-    judge must be able to do, "answer" or "detect".
+    ``judge`` names the default judge of the shapes world, None where no judge is needed; ``real_judge`` that of real
+    data, None where the user must name one; ``judge_needs`` is what the judge must be able to do, "answer" or "detect".
+    ``standard`` evaluators run when no task is named.
     """
 
     name: ClassVar[str]
@@ -63,8 +77,21 @@ class Evaluator(ABC):
     best: ClassVar[float]
     protocols: ClassVar[tuple[str, ...]] = ("official",)
     judge: ClassVar[str | None] = None
+    real_judge: ClassVar[str | None] = None
     judge_needs: ClassVar[str] = "answer"
+    standard: ClassVar[bool] = True
     extra: ClassVar[str | None] = None
+
+    @classmethod
+    def make(cls, argument: str | None) -> "Evaluator":
+        """The evaluator of the task "name" or "name:argument"; most take no argument."""
+        if argument is not None:
+            raise HermesError(f"task {cls.name!r} takes no argument, so not ':{argument}'; give {cls.name!r}")
+        return cls()
+
+    def own_rows(self) -> Iterable[Row] | None:
+        """The rows where the evaluator brings its own data set, whatever --data says; None where it does not."""
+        return None
 
     @abstractmethod
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
@@ -85,6 +112,10 @@ class Evaluator(ABC):
     def score_all(self, answers: Sequence[Answer], protocol: str) -> list[Score]:
         """All answers, in sample order. Override only where the protocol's own parser depends on the order."""
         return [self.score(answer, protocol) for answer in answers]
+
+    def submission(self, samples: Mapping[str, Sample], scores: Sequence[Score]) -> Any | None:
+        """What an evaluation server wants as JSON, where it alone has the answers; written to submission.json."""
+        return None
 
     @abstractmethod
     def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:

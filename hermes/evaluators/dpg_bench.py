@@ -103,13 +103,14 @@ class DPGBench(Evaluator):
     title = "DPG-Bench"
     ability = "generation"
     data = DataSpec(
-        hub="TencentQQGYLab/ELLA",
+        hub="",
         split="test",
         n=1065,
         columns=(
             *("item_id", "text", "keywords", "proposition_id", "dependency"),
             *("category_broad", "category_detailed", "tuple", "question_natural_language"),
         ),
+        scored=("item_id", "proposition_id", "dependency", "tuple"),
         shapes_n=ITEMS,
     )
     config = GenerationConfig(num_images=4)
@@ -119,6 +120,7 @@ class DPGBench(Evaluator):
     best = 100.0
     protocols = ("official", "corrected")
     judge = "oracle"
+    real_judge = "mplug"
 
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
         """Fifty dense captions with the propositions of their scenes, after one row that is no item."""

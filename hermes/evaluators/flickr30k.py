@@ -45,6 +45,7 @@ class Flickr30k(Evaluator):
         split="test",
         n=31783,
         columns=("image", "caption", "sentids", "img_id", "filename"),
+        scored=("caption",),
         shapes_n=300,
     )
     config = GenerationConfig(max_new_tokens=64, temperature=0.0)

@@ -130,10 +130,11 @@ class GenEval(Evaluator):
     title = "GenEval"
     ability = "generation"
     data = DataSpec(
-        hub="djghosh13/geneval",
+        hub="",
         split="test",
         n=553,
         columns=("tag", "prompt", "include"),
+        scored=("tag", "include"),
         shapes_n=len(TAGS) * PROMPTS_A_TASK,
     )
     config = GenerationConfig(num_images=4)
@@ -142,6 +143,7 @@ class GenEval(Evaluator):
     chance = 0.0
     best = 1.0
     judge = "oracle"
+    real_judge = "mask2former"
     judge_needs = "detect"
 
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
@@ -167,7 +169,11 @@ class GenEval(Evaluator):
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"detections": {class: [{"box", "score", "color"}]}}`` for each image."""
         images = [answer.image.open() for answer in answers if answer.image]
-        return [{"detections": found} for found in judge.detect(images)]
+        colored = [
+            {entry["class"] for entry in answer.sample.target.get("include", ()) if entry.get("color")}
+            for answer in answers
+        ]
+        return [{"detections": found} for found in judge.detect(images, colored)]
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample = answer.sample

@@ -19,7 +19,7 @@ An empty answer is marked unparsed and counts as wrong.
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
+from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Join, Row
 from hermes.evaluators.fields import text
 from hermes.evaluators.means import mean, means_by_tag
 from hermes.evaluators.twin import asked_scenes, in_turn
@@ -68,8 +68,10 @@ class GQA(Evaluator):
         hub="lmms-lab/GQA",
         config="testdev_balanced_instructions",
         split="testdev",
+        join=Join(config="testdev_balanced_images", key="imageId", id="id", column="image"),
         n=12578,
         columns=("id", "imageId", "question", "answer", "fullAnswer", "isBalanced", "image"),
+        scored=("answer",),
         shapes_n=700,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)

@@ -75,6 +75,7 @@ class MME(Evaluator):
         split="test",
         n=2374,
         columns=("question_id", "image", "question", "answer", "category"),
+        scored=("question_id", "answer", "category"),
         shapes_n=(len(PERCEPTION) + len(COGNITION)) * IMAGES * 2,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)

@@ -160,6 +160,7 @@ class MMMU(Evaluator):
         split="validation",
         n=900,
         columns=("id", "question", "options", "answer", "question_type", *(f"image_{k}" for k in range(1, 8))),
+        scored=("options", "answer", "question_type"),
         shapes_n=300,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)

@@ -90,6 +90,7 @@ class POPE(Evaluator):
         split="test",
         n=9000,
         columns=("id", "question_id", "question", "answer", "image_source", "image", "category"),
+        scored=("answer", "category"),
         shapes_n=len(SAMPLINGS) * IMAGES * 2 * PAIRS,
     )
     config = GenerationConfig(max_new_tokens=128, temperature=0.0)

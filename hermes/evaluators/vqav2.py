@@ -135,6 +135,7 @@ class VQAv2(Evaluator):
         split="validation",
         n=214354,
         columns=("question_id", "image_id", "question", "question_type", "answer_type", "answers", "image"),
+        scored=("answers", "answer_type"),
         shapes_n=700,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)

@@ -5,6 +5,14 @@ class HermesError(Exception):
     """A mistake in the input or the environment. The command line prints its text alone and exits with 2."""
 
 
+class ImageError(HermesError):
+    """One image that cannot be decoded. A run counts it as an error of its request and goes on."""
+
+
+class JudgeError(HermesError):
+    """A judge that failed on one image or question. A run counts it as an error of that image and goes on."""
+
+
 class MissingExtra(HermesError):
     """A package that an optional part of Hermes needs is not installed."""
 

@@ -38,12 +38,13 @@ def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
         wanted: Sequence[str] = settings.tasks
     else:
         wanted = [name for name in registry.names("evaluators") if _fits(name, model)]
-    if settings.judge is not None:
-        registry.load_class("judges", settings.judge)
+    judges = [name.strip() for name in (settings.judge or "").split(",") if name.strip()]
+    for name in judges:
+        registry.load_class("judges", name)
     loaded: dict[str, Data] = {}
     tasks = []
     parsed = {text: parse_task(text) for text in wanted}
-    evaluators: dict[str, Evaluator] = {name: registry.load_class("evaluators", name)() for name, _ in parsed.values()}
+    evaluators: dict[str, Evaluator] = {name: registry.evaluator(name) for name, _ in parsed.values()}
     _check_protocol(settings.protocol, evaluators.values())
     for text, (name, overrides) in parsed.items():
         evaluator = evaluators[name]
@@ -53,7 +54,10 @@ def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
             )
         if name not in loaded:
             loaded[name] = load_data(evaluator, source, settings.split, settings.limit, settings.revision)
-        tasks.append(Task(text, evaluator, overrides, loaded[name], _judge_name(evaluator, settings.judge)))
+        judge = judge_name(evaluator, judges, loaded[name].info.world)
+        tasks.append(Task(text, evaluator, overrides, loaded[name], judge))
+    for name in sorted({task.judge for task in tasks if task.judge}):
+        check_judge(name)
     return tasks
 
 
@@ -64,15 +68,34 @@ def _check_protocol(protocol: str, evaluators: Iterable[Evaluator]) -> None:
 
 
 def _fits(name: str, model: Any) -> bool:
-    return registry.load_class("evaluators", name).ability in model.abilities
+    cls = registry.load_class("evaluators", name)
+    return cls.standard and cls.ability in model.abilities
 
 
-def _judge_name(evaluator: Evaluator, wanted: str | None) -> str | None:
-    """The judge asked for where it can do what the evaluator needs, the evaluator's own otherwise."""
-    if evaluator.judge is None or wanted is None:
-        return evaluator.judge
-    can = getattr(registry.load_class("judges", wanted), "abilities", ("answer",))
-    return wanted if evaluator.judge_needs in can else evaluator.judge
+def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str | None:
+    """The first judge asked for that can do what the evaluator needs, else the evaluator's own for the world.
+
+    Raises HermesError where neither is there.
+    """
+    if evaluator.judge is None:
+        return None
+    for name in wanted:
+        if evaluator.judge_needs in getattr(registry.load_class("judges", name), "abilities", ("answer",)):
+            return name
+    own = evaluator.judge if world == "shapes" else evaluator.real_judge
+    if own is None:
+        raise HermesError(
+            f"task {evaluator.name!r} needs a judge that can {evaluator.judge_needs}; "
+            "give one with --judge (`hermes list judges` shows them)"
+        )
+    return own
+
+
+def check_judge(reference: str) -> None:
+    """Raise HermesError for what the judge lacks, before anything is loaded."""
+    check = getattr(registry.load_class("judges", reference), "check", None)
+    if check is not None:
+        check(registry.split_reference(reference)[1])
 
 
 def parse_task(text: str) -> tuple[str, dict[str, Any]]:

@@ -28,9 +28,19 @@ def names(kind: Kind) -> list[str]:
     return sorted(_points(kind))
 
 
-def load_class(kind: Kind, name: str) -> Any:
-    """The class behind a name. Raises HermesError that lists the names, or that says what could not be imported."""
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """ "name:argument" to both parts; the argument says which task, checkpoint or endpoint, None if there is none."""
+    name, colon, argument = reference.partition(":")
+    return name, argument if colon else None
+
+
+def load_class(kind: Kind, reference: str) -> Any:
+    """The class behind a name, or behind "name:argument".
+
+    Raises HermesError that lists the names, or that says what could not be imported.
+    """
     points = _points(kind)
+    name, _ = split_reference(reference)
     if name not in points:
         raise HermesError(f"unknown {kind[:-1]} {name!r}; choose from {', '.join(names(kind))}")
     point = points[name]
@@ -42,6 +52,11 @@ def load_class(kind: Kind, name: str) -> Any:
     if extra is not None and not _available(cls):
         raise MissingExtra(f"{kind[:-1]} {name!r}", extra)
     return cls
+
+
+def evaluator(reference: str) -> Any:
+    """The evaluator of a task, "name" or "name:argument"."""
+    return load_class("evaluators", reference).make(split_reference(reference)[1])
 
 
 def _available(cls: Any) -> bool:

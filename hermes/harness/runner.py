@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from hermes.harness import registry
 from hermes.harness.environment import Stopwatch, describe, peak_memory_mb, pick_device
-from hermes.harness.errors import HermesError
+from hermes.harness.errors import HermesError, ImageError
 from hermes.harness.gap import gaps
 from hermes.harness.judges.base import Judge
 from hermes.harness.models.base import UnifiedModel
@@ -146,12 +146,13 @@ def _respond(model: UnifiedModel, batch: Sequence[Request], store: ResponseStore
             else _response(request, seconds, image=store.keep_image(_checked(answer, Image.Image)))
             for request, answer in zip(batch, answers, strict=True)
         ]
-    except HermesError:
-        raise
     except Exception as error:
+        if isinstance(error, HermesError) and not isinstance(error, ImageError):
+            raise
         if len(batch) > 1:
             return [response for request in batch for response in _respond(model, [request], store, ability)]
-        return [_response(batch[0], 0.0, status="error", error=f"{type(error).__name__}: {error}")]
+        reason = str(error) if isinstance(error, ImageError) else f"{type(error).__name__}: {error}"
+        return [_response(batch[0], 0.0, status="error", error=reason)]
 
 
 def _checked(answer: Any, kind: type[A]) -> A:
@@ -178,7 +179,8 @@ def load_judges(tasks: Sequence[Task], model: UnifiedModel, device: str) -> dict
     judges: dict[str, Judge] = {}
     for name in sorted({task.judge for task in tasks if task.judge}):
         cls = registry.load_class("judges", name)
-        judges[name] = cls(model) if getattr(cls, "needs_model", False) else cls.load(name, pick_device(device))
+        argument = registry.split_reference(name)[1]
+        judges[name] = cls(model) if getattr(cls, "needs_model", False) else cls.load(argument, pick_device(device))
     return judges
 
 

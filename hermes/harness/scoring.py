@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hermes.evaluators.base import Answer
+from hermes.evaluators.base import Answer, Evaluator
+from hermes.harness.errors import ImageError, JudgeError
 from hermes.harness.judges.base import Judge
 from hermes.harness.plan import Task
 from hermes.harness.processes import current
@@ -27,7 +29,7 @@ def judge_responses(
     processes = current()
     journal = Journal(store.journal.folder, "judgements", Judgement, processes.rank)
     samples = {sample.id: sample for sample in task.data.samples}
-    done = journal.read()
+    done = {key for key, judgement in journal.read().items() if judgement.error is None}
     processes.wait()
     wanted = [item for item in responses if item.status == "ok" and (item.sample_id, item.index) not in done]
     mine = wanted[processes.rank :: processes.world]
@@ -35,13 +37,25 @@ def judge_responses(
     for begin in range(0, len(mine), JUDGE_BATCH):
         batch = mine[begin : begin + JUDGE_BATCH]
         answers = [Answer(samples[item.sample_id], item, store.image(item)) for item in batch]
-        spoken = task.evaluator.ask_judge(answers, judge)
-        journal.append(
-            Judgement(sample_id=item.sample_id, index=item.index, judge=judge.identity, data=data)
-            for item, data in zip(batch, spoken, strict=True)
-        )
+        journal.append(_judgements(task.evaluator, answers, judge))
         progress.advance(len(batch))
     processes.wait()
+
+
+def _judgements(evaluator: Evaluator, answers: Sequence[Answer], judge: Judge) -> list[Judgement]:
+    """One batch; where the judge fails on it, each image is asked about alone, so that one bad one fails alone."""
+
+    def judgement(answer: Answer, **content: Any) -> Judgement:
+        item = answer.response
+        return Judgement(sample_id=item.sample_id, index=item.index, judge=judge.identity, **content)
+
+    try:
+        spoken = evaluator.ask_judge(answers, judge)
+    except (ImageError, JudgeError) as error:
+        if len(answers) > 1:
+            return [one for answer in answers for one in _judgements(evaluator, [answer], judge)]
+        return [judgement(answers[0], error=str(error))]
+    return [judgement(answer, data=data) for answer, data in zip(answers, spoken, strict=True)]
 
 
 def score_task(
@@ -63,8 +77,8 @@ def score_task(
             response, judgement = responses.get(key), judgements.get(key)
             if response is None or response.status == "error":
                 errors[key] = _error(sample, index, (response.error or "error") if response else "no response")
-            elif task.judge and judgement is None:
-                errors[key] = _error(sample, index, "no judgement")
+            elif task.judge and (judgement is None or judgement.error is not None):
+                errors[key] = _error(sample, index, (judgement.error or "error") if judgement else "no judgement")
             else:
                 image = store.image(response) if response.image else None
                 answers.append(Answer(sample, response, image, judgement.data if judgement else None))
@@ -95,6 +109,8 @@ def score_task(
     if current().main:
         write_jsonl(folder / "scores.jsonl", ordered)
         write_json(folder / "result.json", result)
+        if (submission := evaluator.submission(samples, usable)) is not None:
+            write_json(folder / "submission.json", submission)
     return result, ordered
 
 

@@ -99,7 +99,7 @@ class Journal(Generic[R]):
 
 
 def _failed(record: Response | Judgement) -> bool:
-    return isinstance(record, Response) and record.status == "error"
+    return record.error is not None
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -68,12 +68,16 @@ class Response(Record):
 
 
 class Judgement(Record):
-    """What a detector or a judge said about one generated image, stored so that scoring needs neither again."""
+    """What a detector or a judge said about one generated image, stored so that scoring needs neither again.
+
+    ``error`` says why there is no ``data``; the image is then asked about again when the run goes on.
+    """
 
     sample_id: str
     index: int
     judge: str
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
 
 
 class Score(Record):

@@ -118,13 +118,21 @@ def test_the_judge_is_asked_only_about_what_it_has_not_judged(
     assert results(tmp_path) == before
 
 
-def test_an_unreadable_image_of_a_run_is_named(model: Any, tmp_path: Path) -> None:
+def test_an_unreadable_image_of_a_run_is_counted_and_asked_about_again(model: Any, tmp_path: Path) -> None:
     evaluate(settings(tmp_path), model=model)
+    before = results(tmp_path)
     (tmp_path / "theirs-drawing" / "judgements.0.jsonl").unlink()
-    for path in (tmp_path / "media").iterdir():
-        path.write_bytes(b"no picture")
-    with pytest.raises(HermesError, match=r"media/.*\.png \(drawing-0, image 0\): the image does not decode"):
-        evaluate(settings(tmp_path), model=model)
+    broken = sorted((tmp_path / "media").iterdir())[0]
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    counts = evaluate(settings(tmp_path), model=model)["results"]["theirs-drawing"].counts
+    assert 0 < counts["error"] < DRAWINGS
+    assert counts["error"] + counts["scored"] == DRAWINGS
+    reasons = {json.loads(line)["error"] for line in (tmp_path / "theirs-drawing/judgements.0.jsonl").open()} - {None}
+    assert all("the image does not decode" in reason for reason in reasons)
+    broken.write_bytes(whole)
+    evaluate(settings(tmp_path), model=model)
+    assert results(tmp_path) == before
 
 
 def test_a_short_run_is_partial(model: Any, tmp_path: Path) -> None:

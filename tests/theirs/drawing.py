@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from PIL import Image
 
 from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.means import mean
-from hermes.harness.judges.base import Judge
+from hermes.harness.judges.base import Detections, Judge
 from hermes.harness.shapes.scene import Split
 from hermes.harness.types import GenerationConfig, Metric, Sample, Score
 
@@ -66,10 +66,14 @@ class TheirJudge:
     description: ClassVar[str] = "names the colour of a flat picture"
     extra: ClassVar[str | None] = None
     abilities: ClassVar[tuple[str, ...]] = ("answer",)
+    needs_model: ClassVar[bool] = False
     identity = "theirs-judge-1"
 
     @classmethod
-    def load(cls, reference: str, device: str) -> "TheirJudge":
+    def check(cls, argument: str | None) -> None: ...
+
+    @classmethod
+    def load(cls, argument: str | None, device: str) -> "TheirJudge":
         return cls()
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
@@ -77,5 +81,5 @@ class TheirJudge:
         names = {value: name for name, value in COLORS.items()}
         return [names.get(image.getpixel((0, 0)), "") for image in images]  # type: ignore[arg-type]
 
-    def detect(self, images: Sequence[Image.Image]) -> list[dict[str, list[dict[str, Any]]]]:
+    def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         return [{} for _ in images]

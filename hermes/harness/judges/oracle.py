@@ -1,12 +1,13 @@
 """The exact judge of the shapes world: it parses the picture and answers from what it read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from hermes.harness.errors import HermesError
+from hermes.harness.judges.base import Detections
 from hermes.harness.shapes.draw import coverage
 from hermes.harness.shapes.parse import Parsed, parse_many
 from hermes.harness.shapes.questions import answer
@@ -25,7 +26,11 @@ class OracleJudge:
     identity = f"oracle-{VERSION}"
 
     @classmethod
-    def load(cls, reference: str = "", device: str = "cpu") -> "OracleJudge":
+    def check(cls, argument: str | None) -> None:
+        """Nothing can be missing."""
+
+    @classmethod
+    def load(cls, argument: str | None = None, device: str = "cpu") -> "OracleJudge":
         """There is nothing to load; both arguments are those of every judge."""
         return cls()
 
@@ -38,9 +43,9 @@ class OracleJudge:
         parsed = dict(zip(distinct, parse_many(list(distinct.values())), strict=True))
         return [_reply(parsed[id(image)], question) for image, question in zip(images, questions, strict=True)]
 
-    def detect(self, images: Sequence[Image.Image]) -> list[dict[str, list[dict[str, Any]]]]:
+    def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         """For each image ``{shape: [{"box", "score", "color"}]}``, boxes in pixels of the 48 x 48 canvas."""
-        found: list[dict[str, list[dict[str, Any]]]] = []
+        found: list[Detections] = []
         for parsed in parse_many(images):
             classes: dict[str, list[dict[str, Any]]] = {}
             for obj in parsed.objects:

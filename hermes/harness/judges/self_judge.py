@@ -1,13 +1,14 @@
 """The model as its own judge: it answers the questions about the images that it drew (self-VQA)."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from PIL import Image
 
 from hermes.evaluators.base import SHORT_ANSWER
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
+from hermes.harness.judges.base import Detections
 from hermes.harness.models.base import UnifiedModel
 from hermes.harness.types import GenerationConfig, Request
 
@@ -23,6 +24,14 @@ class SelfJudge:
     def __init__(self, model: UnifiedModel) -> None:
         self._model = model
         self.identity = f"self-{model.info.name}-{model.info.fingerprint}"
+
+    @classmethod
+    def check(cls, argument: str | None) -> None:
+        """The evaluated model is there."""
+
+    @classmethod
+    def load(cls, argument: str | None, device: str) -> "SelfJudge":
+        raise HermesError("the judge 'self' is the evaluated model; use it in a run of a model")
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
         """One answer for each (image, question)."""
@@ -40,5 +49,5 @@ class SelfJudge:
         ]
         return self._model.understand(requests)
 
-    def detect(self, images: Sequence[Image.Image]) -> list[dict[str, list[dict[str, Any]]]]:
+    def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         raise HermesError("the judge 'self' cannot detect objects; use --judge oracle or a detector")

@@ -33,6 +33,7 @@ PHRASES = (
     *("the same color?", "the same shape?", "the same size?"),
 )
 _SPLIT = re.compile(r"\w+|\n|[^\w\s]")
+_BLANK_LINES = re.compile(r"\n\s*\n")
 _NO_SPACE_BEFORE = (".", ",", "?", "!", ")", "\n", ":", ";")
 _NO_SPACE_AFTER = ("\n", "(")
 
@@ -51,8 +52,8 @@ class TextTokenizer:
         return len(self.pieces)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text; a word that is unknown as written and in lower case becomes <unk>."""
-        found = self._pattern.findall(text)
+        """Ids of the text; a word that is unknown as written and in lower case becomes <unk>, blank lines vanish."""
+        found = self._pattern.findall(_BLANK_LINES.sub("\n", text))
         return [self.ids.get(piece, self.ids.get(piece.lower(), UNK)) for piece in found]
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -1,0 +1,160 @@
+"""Rows from files: JSON lines, JSON, CSV and parquet. Images stay where they are until somebody opens them."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from hermes.harness.errors import HermesError
+
+Row = Mapping[str, Any]
+IMAGE_COLUMN = re.compile(r"image(_\d+)?|img_path")
+
+
+def file_rows(path: Path) -> Iterator[Row]:
+    """The rows of one file, by its suffix. Raises HermesError that names the file and the row."""
+    if path.suffix not in READERS:
+        raise HermesError(f"{path}: rows are read from {', '.join(READERS)} files; give one of these")
+    if not path.is_file():
+        raise HermesError(f"{path} does not exist; give a file of rows")
+    return READERS[path.suffix](path)
+
+
+def folder_rows(task: str, folder: Path, config: str | None, split: str) -> Iterator[Row]:
+    """The rows of a task in a folder; raises HermesError where there are none."""
+    files = folder_files(task, folder, config, split)
+    if not files:
+        raise HermesError(
+            f"{folder} holds no rows for {task}; expected {task}.jsonl, .parquet, .csv or a folder {task}/"
+        )
+    for path in files:
+        yield from file_rows(path)
+
+
+def folder_files(task: str, folder: Path, config: str | None, split: str) -> list[Path]:
+    """``<task>.jsonl`` and the like; else the files of ``<task>/``, ``<config>/``, ``data/`` or the folder itself.
+
+    A downloaded data set names its files ``<split>-00000-of-00001.parquet``: of these only the split's are taken.
+    """
+    if not folder.is_dir():
+        raise HermesError(f"data folder {folder} does not exist; give 'shapes', 'hub' or a folder")
+    if named := [path for suffix in READERS if (path := folder / f"{task}{suffix}").exists()]:
+        return named[:1]
+    for home in (folder / task, *([folder / config] if config else []), folder / "data", folder):
+        files = sorted(path for path in home.glob("*") if path.suffix in READERS)
+        shards = [path for path in files if re.search(r"-\d{5}-of-\d{5}$", path.stem)]
+        if of_split := [path for path in shards if path.name.startswith(f"{split}-")]:
+            return of_split
+        if files and not shards:
+            return files
+    return []
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _row(path, number, _parsed(path, line, f"row {number}"))
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    content = _parsed(path, path.read_bytes(), "the file")
+    if not isinstance(content, list):
+        raise HermesError(f"{path} is not a JSON list of objects; write one object for each row")
+    for number, row in enumerate(content, 1):
+        yield _row(path, number, row)
+
+
+def _parsed(path: Path, text: bytes, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise HermesError(f"{path}: {what} is not valid JSON ({error}); mend it") from None
+
+
+def _row(path: Path, number: int, row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise HermesError(f"{path}: row {number} is not a JSON object; write one object a line")
+    return _with_image_paths(row, path.parent)
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                cells = {column: cell for column, cell in row.items() if column is not None and cell is not None}
+                yield _with_image_paths(cells, path.parent)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise HermesError(f"{path} cannot be read as CSV ({error}); write the file again") from None
+
+
+def _with_image_paths(row: Mapping[str, Any], folder: Path) -> Row:
+    paths = {
+        column: str(folder / value)
+        for column, value in row.items()
+        if isinstance(value, str) and value and IMAGE_COLUMN.fullmatch(column)
+    }
+    return {**row, **paths}
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    """Rows whose encoded images are functions that read them from the file."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        encoded = {
+            field.name for field in file.schema_arrow if IMAGE_COLUMN.fullmatch(field.name) and _is_encoded(field.type)
+        }
+        plain = [f"{field.name}.path" if field.name in encoded else field.name for field in file.schema_arrow]
+        for group in range(file.num_row_groups):
+            for number, row in enumerate(file.read_row_group(group, columns=plain).to_pylist()):
+                images = {
+                    name: partial(_parquet_image, path, group, name, number)
+                    for name in encoded
+                    if row.get(name) is not None
+                }
+                yield {**_with_image_paths(row, path.parent), **images}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise HermesError(f"{path} cannot be read as parquet ({error}); write the file again") from None
+
+
+def _is_encoded(kind: Any) -> bool:
+    """Whether a column holds images as `datasets` writes them, a struct of bytes and path."""
+    from pyarrow import types
+
+    return bool(types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind})
+
+
+def _parquet_image(path: Path, group: int, column: str, row: int) -> Any:
+    """{"bytes", "path"} of one image; neighbours are mostly asked for next, so the last few row groups are kept."""
+    cell = _row_group_column(path, group, column)[row].as_py()
+    return {**cell, "path": str(path.parent / cell["path"]) if cell["path"] else None}
+
+
+@lru_cache(maxsize=4)
+def _row_group_column(path: Path, group: int, column: str) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(0)
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl_rows,
+    ".parquet": _parquet_rows,
+    ".csv": _csv_rows,
+    ".json": _json_rows,
+}
+
+
+def joined(rows: Iterable[Row], images: Mapping[str, Any], key: str, column: str, where: str) -> Iterator[Row]:
+    """The rows, each with ``images[row[key]]`` as its ``column``. Raises HermesError where one has none."""
+    for row in rows:
+        name = str(row.get(key))
+        if name not in images:
+            raise HermesError(f"{where}: no image has the id {name!r} that a row's {key} names; add it")
+        yield {**row, column: images[name]}
