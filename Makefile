@@ -25,7 +25,7 @@ lint: .venv/.installed-dev
 	touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(PIP) --editable '.[text,dev]'
+	$(PIP) --editable '.[all,dev]'
 	touch $@
 
 # The table of docs/selfplay.md: two runs side by side, one thread each; goes on where it was stopped.

@@ -2,6 +2,7 @@
 that closes the gap. Every function here imports what it needs when it is called; `import hermes` loads no torch."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["align", "evaluate", "leaderboard", "load_model", "score"]
+
+# Imported later, the package of this name would take the place of the function.
+import_module("hermes.align")
 
 
 def load_model(reference: str, device: str = "auto") -> "UnifiedModel":
@@ -28,11 +32,22 @@ def evaluate(model: str = "hermes-tiny", progress: "Progress | None" = None, **s
     return run(build(EvalSettings, overrides={"model": model, **settings}), progress)
 
 
-def score(run: Path | str, protocol: str = "official", progress: "Progress | None" = None) -> dict[str, Any]:
-    """Score a run folder's stored answers again under a protocol; loads no model."""
-    from hermes.harness.runner import rescore
+def score(
+    run: Path | str | None = None, protocol: str | None = None, progress: "Progress | None" = None, **settings: Any
+) -> dict[str, Any]:
+    """Score a run folder's stored answers again under a protocol, or answers that were made anywhere; loads no model.
 
-    return rescore(Path(run), protocol, progress)
+    Without ``run`` the keywords are the fields of `hermes.harness.external.score.ScoreSettings`. Returns what
+    results.json holds, and "folder" (None where none was needed).
+    """
+    from hermes.harness.external.score import ScoreSettings, refuse_mixture, score_files
+    from hermes.harness.runner import rescore
+    from hermes.harness.settings import build
+
+    refuse_mixture(Path(run) if run is not None else None, settings)
+    if run is not None:
+        return rescore(Path(run), protocol or "official", progress)
+    return score_files(build(ScoreSettings, overrides={**settings, "protocol": protocol}), progress).content
 
 
 def align(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:

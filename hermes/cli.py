@@ -96,7 +96,10 @@ def align_command(
     eval_split: Annotated[str | None, typer.Option(help="Scenes to report on: test, or validation to tune.")] = None,
     eval_limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each evaluation.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Benchmarks to run after every round beside the gap.")] = None,
-    data: Annotated[str | None, typer.Option(help="shapes, hub, or a folder of homologous items.")] = None,
+    data: Annotated[str | None, typer.Option(help="shapes, or a folder or file of homologous items.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Who judges the evaluations' images; the critic judges candidates.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of candidates, training and evaluation.")] = None,
     device: Device = None,
     out: Out = None,
@@ -127,6 +130,7 @@ def align_command(
         "eval_limit": eval_limit,
         "eval_tasks": _split_tasks(tasks),
         "data": data,
+        "judge": judge,
         "seed": seed,
         "device": device,
         "out": out,
@@ -143,18 +147,61 @@ def align_command(
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    protocol: Annotated[str, typer.Option(help="official, lmms-eval, llava, corrected.")] = "official",
+    run: Annotated[Path | None, typer.Argument(help="A run folder, or none with --task.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="official, lmms-eval, llava, corrected.")] = None,
+    task: Annotated[str | None, typer.Option(help="The benchmark whose answers --responses holds.")] = None,
+    data: Annotated[str | None, typer.Option(help="Its rows: a file or a folder; images may be absent.")] = None,
+    responses: Annotated[
+        Path | None, typer.Option(help="Answers made anywhere: responses.jsonl, or an official layout.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the Result record and nothing else.")] = False,
+    per_sample: Annotated[Path | None, typer.Option(help="Write one Score record a line to this file.")] = None,
+    judge: Annotated[str | None, typer.Option(help="Who judges images: mask2former, mplug, ...")] = None,
+    pic_num: Annotated[int | None, typer.Option(help="Images in a file of an image folder: 1, or 4 in a grid.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Side of one image of a grid. Default: half the grid.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the row in leaderboards. Default: answers.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep a run folder here.")] = None,
+    fresh: Fresh = False,
+    device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's stored answers again under a protocol; needs no model."""
+    """Score a run's stored answers again, or answers that were made anywhere; needs no model."""
     from hermes import terminal
+    from hermes.harness.external.score import ScoreSettings, refuse_mixture, score_files
     from hermes.harness.progress import rich_progress
     from hermes.harness.runner import rescore
+    from hermes.harness.settings import build
+    from hermes.harness.store import json_text
 
+    options: dict[str, Any] = {
+        "task": task,
+        "responses": responses,
+        "data": data,
+        "judge": judge,
+        "pic_num": pic_num,
+        "resolution": resolution,
+        "label": label,
+        "out": out,
+        "fresh": fresh or None,
+        "device": device,
+    }
+    refuse_mixture(run, options | {"json": json or None, "per_sample": per_sample})
     with rich_progress(quiet) as progress:
-        content = rescore(run, protocol, progress)
+        if run is not None:
+            content = rescore(run, protocol or "official", progress)
+        else:
+            scored = score_files(build(ScoreSettings, overrides=options | {"protocol": protocol}), progress)
+            content = scored.content
+            if per_sample is not None:
+                scored.write_scores(per_sample)
+    if json:
+        sys.stdout.write(json_text(scored.result))
+        return
     terminal.show(terminal.eval_summary(content))
+    if run is None:
+        terminal.show(terminal.metrics(scored.result))
+    if content["folder"] is not None:
+        terminal.show(f"results: {content['folder']}/results.json")
 
 
 @app.command()
@@ -189,6 +236,73 @@ def list_command(
     from hermes.listing import listing
 
     terminal.show(listing(kind))
+
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at a benchmark's data before it is used.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("check")
+def data_check(
+    task: Annotated[str, typer.Argument(help="The benchmark.")],
+    data: Annotated[str, typer.Option(help="A folder or a file of rows; shapes or hub.")],
+    images: Annotated[bool, typer.Option("--images/--no-images", help="Decode every image.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON and nothing else.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Verify columns, counts, answers and images, and print a fingerprint; exit code 1 where something is wrong."""
+    from hermes import terminal
+    from hermes.harness.data_check import check_data
+    from hermes.harness.progress import rich_progress
+    from hermes.harness.store import json_text
+
+    with rich_progress(quiet) as progress:
+        found = check_data(task, data, images, progress)
+    if json:
+        sys.stdout.write(json_text(found.model_dump() | {"ok": found.ok}))
+    else:
+        terminal.show(*terminal.data_check(found))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@data_app.command("questions")
+def data_questions(
+    captions: Annotated[Path, typer.Argument(help="Captions: JSON lines, JourneyDB, TIFA or GenEval files.")],
+    out: Annotated[Path, typer.Option(help="JSON lines to write; an earlier output is gone on with.")],
+    by: Annotated[str, typer.Option(help="rules, given, tifa[:CHECKPOINT] or openai:MODEL[@URL].")] = "rules",
+    keep: Annotated[
+        str | None, typer.Option("--filter", help="A UnifiedQA checkpoint; keeps what it answers from the caption.")
+    ] = None,
+    tifa_out: Annotated[Path | None, typer.Option(help="Write TIFA's question_answers format as well.")] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder that image paths start from.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N captions.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions a batch.")] = 8,
+    device: Device = None,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make questions that follow from captions, for the gap and for align; goes on where it was stopped."""
+    from hermes import terminal
+    from hermes.harness.homologous.making import make_questions
+    from hermes.harness.progress import rich_progress
+
+    with rich_progress(quiet) as progress:
+        made = make_questions(
+            captions,
+            by,
+            out,
+            keep=keep,
+            tifa_out=tifa_out,
+            images=images,
+            limit=limit,
+            batch_size=batch_size,
+            device=device or "auto",
+            fresh=fresh,
+            progress=progress,
+        )
+    terminal.show(terminal.made_questions(made))
+    terminal.show(f"questions: {out}")
 
 
 @app.command("train-tiny")

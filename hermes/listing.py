@@ -20,6 +20,9 @@ def listing(kind: str) -> Table:
     if kind not in COLUMNS:
         raise HermesError(f"unknown kind {kind!r}; choose from {', '.join(COLUMNS)}")
     table = Table(*COLUMNS[kind], title=kind)
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[0].no_wrap = True
     row = {"models": _model, "evaluators": _evaluator, "judges": _judge}[kind]
     for name in registry.names(kind):  # type: ignore[arg-type]
         try:
@@ -45,7 +48,8 @@ def _evaluator(cls: Any) -> tuple[str, ...]:
     real, shapes = (f"{n:,}{times}" if n else "-" for n in (cls.data.n, cls.data.shapes_n))
     metric, protocols = f"{cls.headline}, {cls.unit}", ", ".join(cls.protocols)
     side = {"understanding": "understand", "generation": "generate"}[cls.ability]
-    return (cls.title, side, real, shapes, metric, protocols, cls.judge or "-", _needs(cls))
+    judge = f"{cls.real_judge or 'yours'} ({cls.judge} in shapes)" if cls.judge else "-"
+    return (cls.title, side, real, shapes, metric, protocols, judge, _needs(cls))
 
 
 def _judge(cls: Any) -> tuple[str, ...]:

@@ -1,14 +1,19 @@
 """What a person sees at the end of a command: one readable table."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hermes.harness.data_check import DataCheck
 from hermes.harness.types import Metric, Result
+
+if TYPE_CHECKING:
+    from hermes.harness.homologous.making import Made
 
 
 def number(metric: Metric | None, digits: int | None = None) -> str:
@@ -46,6 +51,51 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
                 )
         table.add_section()
     return Group(table, *gap_lines(content["gap"]))
+
+
+def metrics(result: Result) -> Table:
+    """Every metric of one result with its interval."""
+    table = Table(title=escape(f"{result.evaluator}, {result.protocol} protocol ({result.unit})"))
+    for name, justify in (("metric", "left"), ("value", "right"), ("n", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name, metric in result.metrics.items():
+        table.add_row(escape(name), number(metric), str(metric.n))
+    return table
+
+
+def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
+    """What a data set holds, what is wrong with it, and the verdict."""
+    table = Table(title=escape(f"{found.task} from {found.source}"), show_header=False)
+    table.add_column("what")
+    table.add_column("found", overflow="fold")
+    expected = f" of {found.n_expected} expected" if found.n_expected else ""
+    images = "not looked at" if found.images is None else f"{found.images} decoded" if found.images else "none"
+    facts = {"rows": str(found.rows), "samples": f"{found.n}{expected}", "columns": ", ".join(found.columns)}
+    for what, value in (facts | {"images": images, "fingerprint": found.fingerprint or "-"}).items():
+        table.add_row(what, escape(value))
+    if found.ok:
+        return table, Text("all is well", style="bold")
+    problems = Table(title="problems")
+    problems.add_column("what is wrong")
+    problems.add_column("times", justify="right")
+    problems.add_column("first ones", overflow="fold")
+    for problem in found.problems:
+        problems.add_row(escape(problem.kind), str(problem.count), escape("\n".join(problem.examples)))
+    return table, problems, Text(f"{sum(problem.count for problem in found.problems)} problems", style="bold")
+
+
+def made_questions(made: "Made") -> Table:
+    """How many captions have questions, and why the others have none."""
+    table = Table("what", "found", title="questions", show_header=False)
+    table.columns[1].overflow = "fold"
+    table.add_row("captions with questions", f"{made.asked} of {made.captions}")
+    table.add_row("questions", f"{made.questions} kept, {made.malformed} unusable, {made.filtered} filtered out")
+    for reason, ids in made.without.items():
+        table.add_row("none", escape(f"{len(ids)}: {reason}; first: {', '.join(ids[:3])}"))
+    reasons = Counter(made.failed.values())
+    for reason, count in reasons.items():
+        table.add_row("failed, asked again next time", escape(f"{count}: {reason}"))
+    return table
 
 
 def gap_lines(gap: Mapping[str, Any]) -> list[Text]:

@@ -205,6 +205,7 @@ class SelfPlay:
                 data=settings.data,
                 split=settings.eval_split,
                 limit=settings.eval_limit,
+                judge=settings.judge,
                 seed=settings.seed,
                 batch_size=settings.batch_draw,
                 device=settings.device,

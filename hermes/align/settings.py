@@ -41,13 +41,15 @@ class AlignSettings(TrainSettings):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
     ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
-    model calls its best, if it names one; G is then measured with and without it.
+    model calls its best, if it names one; G is then measured with and without it. ``judge`` looks at the images of the
+    evaluations (``critic`` at the candidates); None: the benchmark's own, which only the shapes world has.
     """
 
     model: str = "hermes-tiny"
     rounds: int = Field(3, ge=1)
     items: int = Field(256, ge=1)
     fresh_items: bool | None = None
+    judge: str | None = None
     n: int = Field(6, ge=2)
     caption_prompt: str = ONE_SENTENCE
     caption_tokens: int = Field(64, ge=1)

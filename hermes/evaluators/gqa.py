@@ -7,7 +7,11 @@ Prompt: the question, then the short-answer line.
 
 Protocols
 - ``official`` (GQA eval.py): the answer must equal the gold byte for byte, nothing is normalised; only questions with
-  ``isBalanced`` count. ``binary`` is every structural type but query, ``open`` is query.
+  ``isBalanced`` count. ``binary`` is every structural type but query, ``open`` is query. ``steps/<n>`` counts the
+  operations of the question's program, less those that merely end it; ``words/<n>`` its words. ``distribution`` is the
+  chi-square distance between the answers given and the gold ones within each global group, over 100: lower is better.
+  Validity and plausibility need a file of choices that testdev has not (the script prints 0); they are left out, and so
+  is consistency, which needs the entailed questions. The script prints two decimals.
 - ``llava`` (LLaVA convert_gqa_for_eval.py, then the official script): trailing periods go, the rest in lower case;
   spaces and other punctuation stay. This is the number that papers with LLaVA-like models print.
 - ``lmms-eval``: stripped, lower case, ASCII punctuation deleted on both sides; all rows count, balanced or not.
@@ -17,6 +21,7 @@ An empty answer is marked unparsed and counts as wrong.
 """
 
 import string
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Join, Row
@@ -42,12 +47,16 @@ KINDS = (
     *("logical", "beside", "is_shape", "color", "same", "object", "is_at", "count", "choose", "shape", "logical"),
     *("place", "is_size", "beside", "larger", "color", "empty"),
 )
+LAST_STEPS = ("exist", "query: name", "choose name")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def plain(reply: str) -> str:
-    """lmms-eval's exact_match: lower case, no ASCII punctuation."""
-    return reply.lower().translate(NO_PUNCTUATION)
+    """lmms-eval's exact_match: lower case, no ASCII punctuation.
+
+    It does this in numpy arrays, which drop NULs at the end and cut a text that lower case makes longer ("\u0130").
+    """
+    return reply.rstrip("\0").lower()[: len(reply)].translate(NO_PUNCTUATION).rstrip("\0")
 
 
 def read(reply: str, protocol: str) -> str:
@@ -58,10 +67,10 @@ def read(reply: str, protocol: str) -> str:
 
 
 class GQA(Evaluator):
-    """Metrics in percent: accuracy; where rows have types also binary, open, structural/<type> and semantic/<type>."""
+    """Metrics in percent: accuracy, binary, open, and by kind, as far as the rows have the columns for it."""
 
     name = "gqa"
-    version = "1"
+    version = "2"
     title = "GQA"
     ability = "understanding"
     data = DataSpec(
@@ -107,7 +116,6 @@ class GQA(Evaluator):
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
             where = f"gqa question {row['id']}"
-            types = row.get("types") or {}
             yield Sample(
                 id=str(row["id"]),
                 group_id=str(row["imageId"]),
@@ -115,20 +123,13 @@ class GQA(Evaluator):
                 prompt=text(row, "question", where) + SHORT_ANSWER,
                 images=(image_handle(row["image"], where),),
                 target=text(row, "answer", where),
-                metadata={
-                    "balanced": bool(row["isBalanced"]),
-                    "types": {key: types[key] for key in ("structural", "semantic") if types.get(key)},
-                },
+                metadata={"balanced": bool(row["isBalanced"]), "tags": tags(row)},
             )
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample = answer.sample
         said = read(answer.response.text or "", protocol)
         gold = plain(sample.target) if protocol == "lmms-eval" else sample.target
-        types = sample.metadata["types"]
-        tags = {"balanced": "yes" if sample.metadata["balanced"] else "no", **types}
-        if "structural" in types:
-            tags["form"] = "open" if types["structural"] == "query" else "binary"
         return Score(
             sample_id=sample.id,
             index=answer.response.index,
@@ -137,14 +138,53 @@ class GQA(Evaluator):
             prediction=said,
             reason="" if said.strip() else "the answer is empty",
             status="scored" if said.strip() else "unparsed",
-            tags=tags,
+            tags=sample.metadata["tags"],
         )
 
     def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        counted = [score for score in scores if protocol == "lmms-eval" or score.tags["balanced"] == "yes"]
+        everything = protocol == "lmms-eval"
+        counted = [score for score in scores if everything or samples[score.sample_id].metadata["balanced"]]
         if not counted:
             return {}
         metrics = {"accuracy": mean(counted, "correct")} | means_by_tag(counted, "correct", "form")
-        for kind in ("structural", "semantic"):
+        for kind in ("structural", "semantic", "steps", "words"):
             metrics |= means_by_tag(counted, "correct", kind, f"{kind}/")
+        pairs = [
+            (score.tags["group"], samples[score.sample_id].target, score.prediction)
+            for score in counted
+            if "group" in score.tags
+        ]
+        if pairs and not everything:
+            metrics["distribution"] = Metric(value=distribution(pairs), n=len(pairs))
         return metrics
+
+
+def tags(row: Row) -> dict[str, str]:
+    """The kinds of a question, as far as the row has the columns."""
+    types = row.get("types") or {}
+    found = {key: str(types[key]) for key in ("structural", "semantic") if types.get(key)}
+    if "structural" in found:
+        found["form"] = "open" if found["structural"] == "query" else "binary"
+    if isinstance(row.get("semantic"), list):
+        steps = [f"{step['operation']}: {step['argument']}" for step in row["semantic"]]
+        found["steps"] = str(sum(not any(last in step for last in LAST_STEPS) for step in steps))
+    group = (row.get("groups") or {}).get("global")
+    if group is not None:
+        found["group"] = str(group)
+    if words := str(row["question"]).split():
+        found["words"] = str(len(words))
+    return found
+
+
+def distribution(answers: Sequence[tuple[str, str, str]]) -> float:
+    """From (group, gold, answer): the chi-square of the answers' counts against the golds', by group size, / 100."""
+    gold: dict[str, Counter[str]] = defaultdict(Counter)
+    said: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, right, answer in answers:
+        gold[group][right] += 1
+        said[group][answer] += 1
+    distances = (
+        sum((said[group][right] - count) ** 2 / count for right, count in golds.items()) * golds.total()
+        for group, golds in gold.items()
+    )
+    return sum(distances) / len(answers) / 100

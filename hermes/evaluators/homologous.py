@@ -5,8 +5,11 @@ Paper: HermesFlow (NeurIPS 2025, arXiv:2502.12148), the gap between understandin
 - Generation: the model draws one image from the caption (the whole prompt); a judge answers the questions about it.
 Both are the mean over items of the share of right answers, so U - G is the gap of the paper (gap.py pairs the items).
 
-Data: rows ``{id, image, caption, questions: [{question, answer, kind}]}``, as JourneyDB or TIFA annotations can be
-brought to. The paper's items are not published, so real rows come from a folder (--data). The paper's judge is GPT-4o.
+Data: rows ``{id, image, caption, questions: [{question, answer, kind, choices?}]}``, or the files of JourneyDB,
+HermesFlow or TIFA as they are (harness/homologous/formats.py), from a file or folder (--data): the paper's items are
+not published. Captions without images serve the generation side alone. The paper's judge is GPT-4o: --judge
+openai:gpt-4o. Choices, where a question has them, are kept and not shown: HermesFlow shows them in its self-VQA only,
+to tell the model's own images apart (``Question:{question} Choice:{list}``), not where it measures the gap.
 
 An answer is right if it is the expected one after both are brought to lower case, without punctuation and articles, and
 with number words as digits. An answer without any word is unparsed and counts as wrong. Chance is given as 0 and best
@@ -20,11 +23,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
+from hermes.evaluators.judged import read_answer_list
 from hermes.harness.errors import HermesError
+from hermes.harness.homologous.formats import homologous_rows
+from hermes.harness.homologous.records import read_questions
 from hermes.harness.images import image_handle
 from hermes.harness.judges.base import Judge
 from hermes.harness.seeds import derive_seed
@@ -37,7 +44,7 @@ from hermes.harness.types import GenerationConfig, Metric, Sample, Score
 
 ITEMS = 400
 QUESTIONS = 6
-COLUMNS = ("id", "image", "caption", "questions")
+COLUMNS = ("id", "caption", "questions")
 ARTICLES = {"a", "an", "the"}
 DIGITS = {
     word: str(number)
@@ -68,21 +75,6 @@ def _rows(split: Split, seed: int) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _questions(row: Row, where: str) -> list[dict[str, str]]:
-    """The row's questions, checked; a question without ``kind`` is of the kind "other"."""
-    found = row["questions"]
-    if not isinstance(found, list) or not found or not all(isinstance(entry, Mapping) for entry in found):
-        raise HermesError(f"{where}: questions must be a list of {{question, answer, kind}}, not empty; mend the row")
-    return [
-        {
-            "question": text({"question": None, **entry}, "question", where),
-            "answer": text({"answer": None, **entry}, "answer", where),
-            "kind": str(entry.get("kind") or "other"),
-        }
-        for entry in found
-    ]
-
-
 def _over_items(values: Iterable[tuple[str, float]]) -> Metric:
     """The mean over groups of each group's mean."""
     groups: dict[str, list[float]] = defaultdict(list)
@@ -109,7 +101,7 @@ class Understanding(Evaluator):
     version = "1"
     title = "Homologous, understanding"
     ability = "understanding"
-    data = DataSpec(hub="", split="test", n=0, columns=COLUMNS, shapes_n=ITEMS * QUESTIONS)
+    data = DataSpec(hub="", split="test", n=0, columns=("image", *COLUMNS), shapes_n=ITEMS * QUESTIONS, scored=COLUMNS)
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "accuracy"
     unit = "0..1"
@@ -120,20 +112,26 @@ class Understanding(Evaluator):
         """400 scenes with six questions each."""
         return list(_rows(split, seed))
 
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row]:
+        return homologous_rows(source, self.name, split)
+
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample a question."""
         for row in rows:
             item, where = str(row["id"]), f"homologous item {row['id']}"
+            if row["image"] is None:
+                raise HermesError(f"{where} has no image to be asked about; add img_path, or run homologous-g alone")
             image = image_handle(row["image"], where)
-            for number, qa in enumerate(_questions(row, where)):
+            for number, qa in enumerate(read_questions(row["questions"], where)):
                 yield Sample(
                     id=f"{item}/{number}",
                     group_id=item,
                     ability=self.ability,
-                    prompt=qa["question"] + SHORT_ANSWER,
+                    prompt=qa.question + SHORT_ANSWER,
                     images=(image,),
-                    target=qa["answer"],
-                    metadata={"kind": qa["kind"]},
+                    target=qa.answer,
+                    choices=qa.choices,
+                    metadata={"kind": qa.kind},
                 )
 
     def score(self, answer: Answer, protocol: str) -> Score:
@@ -142,7 +140,7 @@ class Understanding(Evaluator):
             sample_id=sample.id,
             index=answer.response.index,
             group_id=sample.group_id,
-            values={"correct": said == normalised(sample.target)},
+            values={"correct": bool(said) and said == normalised(sample.target)},
             prediction=said,
             reason="" if said else "the answer holds no word",
             status="scored" if said else "unparsed",
@@ -173,6 +171,9 @@ class Generation(Evaluator):
         """The very rows of the understanding side."""
         return list(_rows(split, seed))
 
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row]:
+        return homologous_rows(source, self.name, split)
+
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample an item; the target is its questions."""
         for row in rows:
@@ -182,7 +183,7 @@ class Generation(Evaluator):
                 group_id=item,
                 ability=self.ability,
                 prompt=text(row, "caption", where),
-                target=_questions(row, where),
+                target=[qa.row() for qa in read_questions(row["questions"], where)],
             )
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
@@ -192,6 +193,9 @@ class Generation(Evaluator):
         images = [image for image, batch in zip(opened, asked, strict=True) for _ in batch]
         said = iter(judge.answer(images, [question for batch in asked for question in batch]))
         return [{"answers": list(islice(said, len(batch)))} for batch in asked]
+
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        return read_answer_list(data, len(sample.target))
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample, said = answer.sample, [normalised(reply) for reply in (answer.judgement or {})["answers"]]

@@ -1,5 +1,6 @@
 """Means of one value over all scores, and over the scores that share a tag."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from hermes.harness.stats import mean_metric
@@ -13,5 +14,13 @@ def mean(scores: Sequence[Score], value: str) -> Metric:
 
 def means_by_tag(scores: Sequence[Score], value: str, tag: str, prefix: str = "") -> dict[str, Metric]:
     """``{prefix + tag value: mean in percent}``, sorted; scores without the tag are left out."""
-    names = sorted({score.tags[tag] for score in scores if tag in score.tags})
-    return {prefix + name: mean([score for score in scores if score.tags.get(tag) == name], value) for name in names}
+    return {prefix + name: mean(members, value) for name, members in by_tag(scores, tag).items()}
+
+
+def by_tag(scores: Sequence[Score], tag: str) -> dict[str, list[Score]]:
+    """The scores of each value of the tag, the values sorted; scores without the tag are left out."""
+    tagged: dict[str, list[Score]] = defaultdict(list)
+    for score in scores:
+        if tag in score.tags:
+            tagged[score.tags[tag]].append(score)
+    return {name: tagged[name] for name in sorted(tagged)}

@@ -13,9 +13,11 @@ Protocols
   answer; answers of several lines, which it cannot hold, are read from their first characters all the same.
 - ``lmms-eval``: stripped, every '.' deleted, then the same; a lone 'y' or 'n' counts as well.
 
-An image counts once both its questions are scored. The sums of a partial run that lacks whole tasks are projected: the
-mean of the tasks at hand times ten (or four). Chance: guessing gives acc 50 % and acc+ 25 %, 75 points a task, 750 in
-perception; saying yes always gives 500. 'Other' is marked unparsed.
+An image counts once both its questions are scored; both tools stop at one with a single question. Where whole tasks are
+missing the official tool stops: the sums are then projected, the mean of the tasks at hand times ten (or four).
+lmms-eval sums the tasks that there are. The official tool stops too where every answer of a task is 'other': such a
+task scores 0. Chance: guessing gives acc 50 % and acc+ 25 %, 75 points a task, 750 in perception; saying yes always
+gives 500. 'Other' is marked unparsed.
 """
 
 from collections import defaultdict
@@ -24,6 +26,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
 from hermes.evaluators.twin import Wish, asked_scenes
+from hermes.harness.errors import HermesError
 from hermes.harness.images import image_handle
 from hermes.harness.shapes.draw import draw
 from hermes.harness.shapes.scene import Split
@@ -48,6 +51,7 @@ COGNITION = {
     "text_translation": "french",
     "code_reasoning": "code",
 }
+TASKS = (*PERCEPTION, *COGNITION)
 SUFFIX = " Please answer yes or no."
 IMAGES = 20
 
@@ -76,7 +80,7 @@ class MME(Evaluator):
         n=2374,
         columns=("question_id", "image", "question", "answer", "category"),
         scored=("question_id", "answer", "category"),
-        shapes_n=(len(PERCEPTION) + len(COGNITION)) * IMAGES * 2,
+        shapes_n=len(TASKS) * IMAGES * 2,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "perception"
@@ -92,7 +96,7 @@ class MME(Evaluator):
         the sum, the French word, the line of code); the others put what the shapes world has in its place: which things
         a picture combines, which one is where, how full it is, how large a thing is, what figure it is.
         """
-        tasks = list(PERCEPTION | COGNITION) * IMAGES
+        tasks = TASKS * IMAGES
         kinds = list((PERCEPTION | COGNITION).values()) * IMAGES
         plan: Iterator[Sequence[Wish]] = (((kind, "yes"), (kind, "no")) for kind in kinds)
         rows: list[Row] = []
@@ -102,7 +106,7 @@ class MME(Evaluator):
             for qa in rng.sample(asked, len(asked)):
                 rows.append(
                     {
-                        "question_id": f"{number // len(PERCEPTION | COGNITION):04d}.png",
+                        "question_id": f"{number // len(TASKS):04d}.png",
                         "image": picture,
                         "question": qa.question + SUFFIX,
                         "answer": qa.answer.capitalize(),
@@ -116,6 +120,8 @@ class MME(Evaluator):
         for row in rows:
             image = f"{row['category']}/{row['question_id']}"
             where = f"mme {image}"
+            if row["category"] not in TASKS:
+                raise HermesError(f"{where}: category must be one of {', '.join(TASKS)}; mend the row")
             asked[image] += 1
             yield Sample(
                 id=f"{image}/{asked[image]}",
@@ -147,15 +153,18 @@ class MME(Evaluator):
         for score in scores:
             images[score.tags["category"]][score.group_id].append(score.values["correct"])
         tasks: dict[str, Metric] = {}
-        for task in PERCEPTION | COGNITION:
+        for task in TASKS:
             pairs = {group: pair for group, pair in images[task].items() if len(pair) == 2}
             if pairs:
                 points = [sum(pair) / 2 + (sum(pair) == 2) for pair in pairs.values()]
                 tasks[task] = mean_metric(points, list(pairs), scale=100)
-        return total("perception", tasks, PERCEPTION) | total("cognition", tasks, COGNITION) | tasks
+        project = protocol == "official"
+        sums = total("perception", tasks, PERCEPTION, project) | total("cognition", tasks, COGNITION, project)
+        return sums | tasks
 
 
-def total(name: str, tasks: Mapping[str, Metric], members: Collection[str]) -> dict[str, Metric]:
-    """The sum over the member tasks, projected where some are missing, left out where all are."""
+def total(name: str, tasks: Mapping[str, Metric], members: Collection[str], project: bool) -> dict[str, Metric]:
+    """The sum over the member tasks, projected if asked where some are missing, left out where all are."""
     parts = [tasks[task] for task in members if task in tasks]
-    return {name: sum_metric(parts, [len(members) / len(parts)] * len(parts))} if parts else {}
+    weight = len(members) / len(parts) if project and parts else 1.0
+    return {name: sum_metric(parts, [weight] * len(parts))} if parts else {}

@@ -3,8 +3,9 @@
 Paper: Yue et al. 2024, "MMMU: A Massive Multi-discipline Multimodal Understanding and Reasoning Benchmark"
 (arXiv:2311.16502). Licence: Apache-2.0.
 Data: lmms-lab/MMMU, split validation, 900 questions, 847 of them multiple choice.
-Prompt: the question, one option a line as "A. text", and the instruction, each after one newline (the reference puts a
-blank line before the instruction); open questions get the short-answer line. ``<image k>`` marks stay in the text.
+Prompt, as lmms-eval has it: the question, one option a line as "A. text", a blank line, the instruction; of open
+questions the question, a blank line, the short-answer line. MMMU's own config has a blank line before the options too.
+``<image k>`` marks stay in the text.
 
 Protocols, both after MMMU's eval_utils.py; the number is the share of all questions that are right
 - ``official``: strips , . ! ? ; : ' from the ends, one kind after the other; then looks for '(A)', then for ' A ';
@@ -17,6 +18,9 @@ Protocols, both after MMMU's eval_utils.py; the number is the share of all quest
   too in the last line; all numbers in them, rounded to 2 decimals. Right if a gold text stands inside a read text, or a
   gold number is among the numbers. One-letter texts get a space before or after.
 
+The official script prints three decimals of the share, lmms-eval five. An answer column that holds a Python list as
+text is read as that list in both; lmms-eval itself leaves it as text, so that such golds never match there.
+
 Chance: 94.1 % of the questions are multiple choice, nearly all of four options, so drawing letters gives 23.5 %.
 """
 
@@ -24,7 +28,9 @@ import ast
 import math
 import random
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hermes.evaluators.base import OPTION_LETTER, SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
@@ -132,6 +138,15 @@ def read_open(reply: str) -> set[float | str]:
     return {value for found in keys + numbers for value in normalise(found)}
 
 
+def listed(values: Iterable[float | str]) -> list[float | str]:
+    """The numbers, then the texts, each sorted; numbers that JSON cannot hold as text."""
+    numbers = sorted(value for value in values if not isinstance(value, str))
+    return [
+        *(value if math.isfinite(value) else str(value) for value in numbers),
+        *sorted(value for value in values if isinstance(value, str)),
+    ]
+
+
 def open_correct(said: Iterable[float | str], gold: Sequence[str]) -> bool:
     """Whether a gold number is among the read ones, or a gold text stands inside a read one."""
     values = [value for one in gold for value in normalise(one)]
@@ -139,20 +154,30 @@ def open_correct(said: Iterable[float | str], gold: Sequence[str]) -> bool:
     return any(any(t in one for t in texts) if isinstance(one, str) else one in values for one in said)
 
 
-def text_list(column: str) -> list[str] | None:
-    """The strings of a column that holds a Python list of strings as text; None where it does not."""
-    try:
-        items = ast.literal_eval(column)
-    except (ValueError, SyntaxError, TypeError, RecursionError):
-        return None
-    return items if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
+def strings(column: Any) -> list[str] | None:
+    """The strings of a list, or of a text that holds a Python list of strings; None where it is neither."""
+    if isinstance(column, str):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                column = ast.literal_eval(column)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return column if isinstance(column, list) and all(isinstance(item, str) for item in column) else None
+
+
+def gold_answers(column: Any) -> list[str]:
+    """The right answers of a column that holds one, a list, or a list written as text."""
+    if isinstance(column, list):
+        return [str(one) for one in column]
+    return strings(column) or [str(column)]
 
 
 class MMMU(Evaluator):
-    """Metrics in percent: accuracy, the six disciplines and the thirty subjects, all over questions."""
+    """Metrics in percent: accuracy, and each discipline and subject under its own name, all over questions."""
 
     name = "mmmu"
-    version = "1"
+    version = "2"
     title = "MMMU"
     ability = "understanding"
     data = DataSpec(
@@ -198,24 +223,28 @@ class MMMU(Evaluator):
         for row in rows:
             where = f"mmmu {row['id']}"
             choice = row["question_type"] == "multiple-choice"
-            options = text_list(text(row, "options", where)) if choice else []
-            if options is None or (choice and not options):
-                raise HermesError(f"{where}: options must be a Python list of strings, written as text; mend the row")
+            options = strings(row["options"]) if choice else []
+            if options is None or (choice and not 0 < len(options) <= len(LETTERS)):
+                raise HermesError(f"{where}: options must be a list of strings, or one written as text; mend the row")
+            if row["answer"] in (None, "", []):
+                raise HermesError(f"{where}: the answer is empty; use a split that has answers")
             lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+            instruction = OPTION_LETTER if choice else SHORT_ANSWER
             subject = "_".join(str(row["id"]).split("_")[1:-1])
+            tags = {"subject": subject, "discipline": SUBJECTS[subject]} if subject in SUBJECTS else {}
             yield Sample(
                 id=str(row["id"]),
                 group_id=str(row["id"]),
                 ability=self.ability,
-                prompt="\n".join([text(row, "question", where), *lines]) + (OPTION_LETTER if choice else SHORT_ANSWER),
+                prompt="\n".join([text(row, "question", where), *lines, instruction]),
                 images=tuple(
                     image_handle(row[f"image_{k}"], f"{where} image_{k}")
                     for k in range(1, 8)
                     if row[f"image_{k}"] is not None
                 ),
-                target=text_list(text(row, "answer", where)) or [row["answer"]],
+                target=gold_answers(row["answer"]),
                 choices=tuple(options),
-                metadata={"subject": subject, "discipline": SUBJECTS.get(subject, "other"), "choice": choice},
+                metadata={"choice": choice, "tags": tags},
             )
 
     def score(self, answer: Answer, protocol: str) -> Score:
@@ -240,8 +269,7 @@ class MMMU(Evaluator):
             found = read_open(reply)
             parsed, reason = found != {""}, "" if found != {""} else "the answer is empty"
             correct = open_correct(found, sample.target)
-            numbers = sorted(value for value in found if isinstance(value, float) and math.isfinite(value))
-            said = [*numbers, *sorted(str(value) for value in found if value not in numbers)]
+            said = listed(found)
         return Score(
             sample_id=sample.id,
             index=answer.response.index,
@@ -250,11 +278,11 @@ class MMMU(Evaluator):
             prediction=said,
             reason=reason,
             status="scored" if parsed else "unparsed",
-            tags={key: sample.metadata[key] for key in ("discipline", "subject")},
+            tags=sample.metadata["tags"],
         )
 
     def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
         metrics = {"accuracy": mean(scores, "correct")}
         for tag in ("discipline", "subject"):
-            metrics |= means_by_tag(scores, "correct", tag, f"{tag}/")
+            metrics |= means_by_tag(scores, "correct", tag)
         return metrics

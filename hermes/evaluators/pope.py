@@ -2,6 +2,9 @@
 
 Paper: Li et al. 2023, "Evaluating Object Hallucination in Large Vision-Language Models" (arXiv:2305.10355).
 Data: lmms-lab/POPE, split test: 9,000 questions about 500 COCO val2014 images (questions MIT, images as in COCO).
+``pope-8910`` is LLaVA's set, from an older commit of POPE's repository whose random sampling has 2,910 questions, not
+3,000. On the hub it is looked for in the config "Full", which has a split for each sampling; how many rows that holds
+could not be verified, so look at n in the result.
 Prompt: the question, then the short-answer line, as LLaVA and lmms-eval ask it.
 
 Protocols
@@ -9,19 +12,22 @@ Protocols
   a word is exactly ``No``, ``not`` or ``no``, otherwise 'yes', the empty answer and ``NO`` included. The label is
   negative only if it is exactly ``no``. Each sampling has its own figures; accuracy, F1 and the rest are the means of
   the three.
-- ``llava`` (LLaVA eval_pope.py): the same reading and the same figures, under the name that LLaVA's tables go by.
+- ``llava`` (LLaVA eval_pope.py): the same reading and the same figures, under the name that LLaVA's tables go by; it
+  prints them rounded to three decimals.
 - ``lmms-eval``: the answer, stripped and in lower case, must equal the label ('Yes.' is wrong). All questions are
   pooled. Recall leaves out the positives answered by neither yes nor no; ``yes_ratio`` is that of the labels.
 
-A ratio without denominator is left out (the official script stops there); lmms-eval calls it 0. Answers that name
-neither yes nor no count as the protocol says and are marked unparsed. Chance: half of the labels are yes, so guessing
-gives 50 %.
+A ratio without denominator is left out, and with it the mean over the samplings (the official script stops there with
+an error); lmms-eval calls it 0. Answers that name neither yes nor no count as the protocol says and are marked
+unparsed. Chance: half of the labels are yes, so guessing gives 50 %.
 """
 
+import math
 import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice, product
 
@@ -35,7 +41,7 @@ from hermes.harness.seeds import derive_seed
 from hermes.harness.shapes.draw import draw
 from hermes.harness.shapes.scene import COLORS, SHAPES, Scene, Split, scenes
 from hermes.harness.shapes.words import with_article
-from hermes.harness.stats import bootstrap_metric
+from hermes.harness.stats import bootstrap_metrics
 from hermes.harness.types import GenerationConfig, Metric, Sample, Score
 
 SAMPLINGS = ("random", "popular", "adversarial")
@@ -54,8 +60,8 @@ def read_official(text: str) -> tuple[str, bool]:
     return "yes", re.search(r"\byes\b", head, re.IGNORECASE) is not None
 
 
-def figure(name: str, pooled: bool, counts: Table, images: NDArray[np.intp] | slice = slice(None)) -> float:
-    """One figure of the chosen images: the mean over the samplings.
+def figures(pooled: bool, counts: Table, images: NDArray[np.intp] | slice = slice(None)) -> list[float]:
+    """The figures of the chosen images, in the order of FIGURES: each the mean over the samplings.
 
     ``counts``, shape (images, samplings, 6): how many questions, right ones, 'yes', true 'yes', denied positives,
     positives. ``pooled``: as lmms-eval has it, undefined ratios 0 and the yes ratio that of the labels.
@@ -67,15 +73,10 @@ def figure(name: str, pooled: bool, counts: Table, images: NDArray[np.intp] | sl
         np.divide(part, whole, out=values, where=whole > 0)
         return values
 
-    if name == "accuracy":
-        values = ratio(right, asked)
-    elif name == "yes_ratio":
-        values = ratio(positives if pooled else yes, asked)
-    else:
-        precision, recall = ratio(hits, yes), ratio(hits, hits + denied)
-        f1 = ratio(2 * precision * recall, precision + recall)
-        values = {"precision": precision, "recall": recall, "f1": f1}[name]
-    return float(values.mean())
+    precision, recall = ratio(hits, yes), ratio(hits, hits + denied)
+    f1 = ratio(2 * precision * recall, precision + recall)
+    values = (ratio(right, asked), precision, recall, f1, ratio(positives if pooled else yes, asked))
+    return [float(value.mean()) for value in values]
 
 
 class POPE(Evaluator):
@@ -135,7 +136,7 @@ class POPE(Evaluator):
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
             identity = f"{row['category']}/{row['question_id']}"
-            where = f"pope {identity}"
+            where = f"{self.name} {identity}"
             yield Sample(
                 id=identity,
                 group_id=str(row["image_source"]),
@@ -175,6 +176,16 @@ class POPE(Evaluator):
         return metrics
 
 
+class POPE8910(POPE):
+    """LLaVA's 8,910 questions; the metrics are those of `POPE`."""
+
+    name = "pope-8910"
+    title = "POPE (LLaVA's 8,910)"
+    data = replace(POPE.data, config="Full", split="adversarial+popular+random", n=8910)
+    protocols = ("llava", "official", "lmms-eval")
+    standard = False
+
+
 def spread(scores: Sequence[Score], tag: str, pooled: bool, prefix: str) -> dict[str, Metric]:
     """The figures that are defined, as means over the values of the tag, with intervals from resampling images."""
     images, image = np.unique([score.group_id for score in scores], return_inverse=True)
@@ -185,12 +196,12 @@ def spread(scores: Sequence[Score], tag: str, pooled: bool, prefix: str) -> dict
         for v in (score.values for score in scores)
     ]
     np.add.at(counts, (image, part), np.array(rows))
-    metrics = {}
-    for name in FIGURES:
-        if np.isfinite(figure(name, pooled, counts)):
-            metric = bootstrap_metric(partial(figure, name, pooled, counts), images.tolist(), scale=100)
-            metrics[prefix + name] = metric.model_copy(update={"n": len(scores)})
-    return metrics
+    found = bootstrap_metrics(partial(figures, pooled, counts), images.tolist(), scale=100)
+    return {
+        prefix + name: metric.model_copy(update={"n": len(scores)})
+        for name, metric in zip(FIGURES, found, strict=True)
+        if math.isfinite(metric.value)
+    }
 
 
 def absent_objects(scene: Scene, sampling: str, counts: Mapping[str, int], rng: random.Random) -> list[str]:

@@ -6,9 +6,10 @@ Prompt: the question, then the short-answer line.
 
 Protocols
 - ``official`` (GT-Vision-Lab/VQA vqaEval.py): for each of the ten people, min(1, matches among the other nine / 3);
-  the mean of the ten. "The other" means another annotation as a whole, answer_id included: without ids the people who
-  agree all count as one. White space is cleaned always, but punctuation, case, number words, articles and contractions
-  only if the ten answers are not all alike: where they are, 'Stop' does not match ten times 'stop'.
+  the mean of the ten. "The other" means another annotation as a whole, answer_id included: without ids people who agree
+  in answer and confidence count as one. White space is cleaned always, but punctuation, case, number words, articles
+  and contractions only if the ten answers are not all alike: where they are, 'Stop' does not match ten times 'stop'.
+  The script prints two decimals.
 - ``lmms-eval``: the same count, but the answer and the people's answers are normalised always.
 
 The normaliser keeps the original's slips: a '.' not followed by a digit is deleted, at most 32 of them; one comma
@@ -22,11 +23,13 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cache, lru_cache
+from sys import intern
+from typing import Any, ClassVar
 
 from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.fields import text
-from hermes.evaluators.means import mean, means_by_tag
+from hermes.evaluators.means import by_tag, mean
 from hermes.evaluators.twin import asked_scenes, in_turn
 from hermes.harness.errors import HermesError
 from hermes.harness.images import image_handle
@@ -39,6 +42,7 @@ PUNCTUATION = ';/[]"{}()=+\\_->' + "<@`,?!"
 PERIOD = re.compile(r"\.(?!\d)")
 MOST_PERIODS = 32
 PEOPLE = 10
+TYPES = ("answer_type", "question_type")
 KINDS = (
     *("exists", "color", "relation", "object", "count", "shape", "is_color", "place", "empty", "beside", "is_at"),
     *("size", "count", "color", "larger", "object", "logical", "place", "exactly", "beside", "same", "choose"),
@@ -82,22 +86,53 @@ def clean(reply: str) -> str:
     return reply.replace("\n", " ").replace("\t", " ").strip()
 
 
+@lru_cache(maxsize=1 << 17)
 def normalise(reply: str, protocol: str = "official") -> str:
     """Punctuation, case, number words, articles and contractions, in the original's order."""
     joined = COMMA[protocol].search(reply) is not None
     out = reply
     for mark in PUNCTUATION:
-        drop = joined or f"{mark} " in reply or f" {mark}" in reply
-        out = out.replace(mark, "" if drop else " ")
+        if mark in reply:
+            drop = joined or f"{mark} " in reply or f" {mark}" in reply
+            out = out.replace(mark, "" if drop else " ")
     out = PERIOD.sub("", out, count=MOST_PERIODS)
     words = [NUMBERS.get(word, word) for word in out.lower().split()]
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
 
 
-def accuracy(said: str, answers: Sequence[Mapping[str, Any]]) -> float:
-    """Mean over the annotations of min(1, matches among the other annotations / 3), Goyal et al. 2017."""
-    matches = [sum(bool(other["answer"] == said) for other in answers if other != answer) for answer in answers]
-    return sum(min(1.0, count / 3) for count in matches) / len(matches)
+def accuracy(said: str, answers: Sequence[str], annotations: Sequence[int]) -> float:
+    """Mean over the answers of min(1, matches among the other annotations / 3), Goyal et al. 2017.
+
+    ``annotations`` numbers whose answer each is; an answer with the same number and text is no other annotation.
+    """
+    alike = [number for answer, number in zip(answers, annotations, strict=True) if answer == said]
+    others = (
+        len(alike) - (alike.count(number) if answer == said else 0)
+        for answer, number in zip(answers, annotations, strict=True)
+    )
+    return in_turn_sum(min(1.0, count / 3) for count in others) / len(answers)
+
+
+def in_turn_sum(values: Iterable[float]) -> float:
+    """The sum, rounded after each addition; `sum` does not do that from Python 3.12 on."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def annotation_numbers(people: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """For each annotation the place of the first that equals it in all but the answer."""
+    ids = [person.get("answer_id") for person in people]
+    if None not in ids and len(set(ids)) == len(ids):
+        return _in_a_row(len(ids))
+    rest = [{key: value for key, value in person.items() if key != "answer"} for person in people]
+    return tuple(rest.index(one) for one in rest)
+
+
+@cache
+def _in_a_row(count: int) -> tuple[int, ...]:
+    return tuple(range(count))
 
 
 def answer_type(qa: QA) -> str:
@@ -124,10 +159,10 @@ def crowd(qa: QA, rng: random.Random) -> list[dict[str, Any]]:
 
 
 class VQAv2(Evaluator):
-    """Metrics in percent: accuracy, and that of the answer types yes/no, number and other."""
+    """Metrics in percent: accuracy, that of the answer types yes/no, number, other, and ``question_type/<words>``."""
 
     name = "vqav2"
-    version = "1"
+    version = "2"
     title = "VQAv2"
     ability = "understanding"
     data = DataSpec(
@@ -143,7 +178,7 @@ class VQAv2(Evaluator):
     unit = "%"
     chance = 0.0
     best = 100.0
-    protocols = ("official", "lmms-eval")
+    protocols: ClassVar[tuple[str, ...]] = ("official", "lmms-eval")
 
     def shapes_rows(self, split: Split, seed: int) -> list[Row]:
         """350 images with two questions each; yes/no, number and other in the shares of the real set (38, 12, 50 %)."""
@@ -178,26 +213,37 @@ class VQAv2(Evaluator):
                 ability=self.ability,
                 prompt=text(row, "question", where) + SHORT_ANSWER,
                 images=(image_handle(row["image"], where),),
-                target=[{**one, "answer": text(one, "answer", where)} for one in row["answers"]],
-                metadata={"answer_type": row["answer_type"], "question_type": row["question_type"]},
+                target={
+                    "answers": tuple(intern(clean(text(one, "answer", where))) for one in row["answers"]),
+                    "annotations": annotation_numbers(row["answers"]),
+                },
+                metadata={key: intern(str(row[key])) for key in TYPES if row.get(key)},
             )
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample, said = answer.sample, clean(answer.response.text or "")
-        people = [{**one, "answer": clean(one["answer"])} for one in sample.target]
-        if protocol == "lmms-eval" or len({one["answer"] for one in people}) > 1:
-            people = [{**one, "answer": normalise(one["answer"], protocol)} for one in people]
+        answers: Sequence[str] = sample.target["answers"]
+        if protocol == "lmms-eval" or len(set(answers)) > 1:
+            answers = [normalise(one, protocol) for one in answers]
             said = normalise(said, protocol)
         return Score(
             sample_id=sample.id,
             index=answer.response.index,
             group_id=sample.group_id,
-            values={"accuracy": accuracy(said, people)},
+            values={"accuracy": accuracy(said, answers, sample.target["annotations"])},
             prediction=said,
             reason="" if said else "the answer is empty",
             status="scored" if said else "unparsed",
-            tags={key: str(sample.metadata[key]) for key in ("answer_type", "question_type")},
+            tags=sample.metadata,
         )
 
     def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        return {"accuracy": mean(scores, "accuracy")} | means_by_tag(scores, "accuracy", "answer_type")
+        types = by_tag(scores, "answer_type")
+        questions = {f"question_type/{name}": found for name, found in by_tag(scores, "question_type").items()}
+        return {name: _mean(found) for name, found in ({"accuracy": scores} | types | questions).items()}
+
+
+def _mean(scores: Sequence[Score]) -> Metric:
+    """The mean in percent, in the official script's order of operations: its two decimals may hang on the last bit."""
+    total = 100 * in_turn_sum(score.values["accuracy"] for score in scores)
+    return mean(scores, "accuracy").model_copy(update={"value": total / len(scores)})

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from hermes.evaluators.base import Evaluator, Row
 from hermes.harness.errors import HermesError
 from hermes.harness.hub import hub_rows
+from hermes.harness.layouts import official_rows
 from hermes.harness.rows import file_rows, folder_rows, joined
 from hermes.harness.shapes.scene import Split
 from hermes.harness.types import DataInfo, Sample
@@ -47,11 +49,12 @@ def load_data(
     """
     table = open_table(evaluator, source, split, revision)
     rows = checked(table.rows, evaluator.data.columns, table.where)
-    samples = tuple(_first_groups(evaluator.samples(rows), limit))
+    wanted = islice(rows, limit) if evaluator.data.ungrouped else rows
+    samples, given = _first_groups(evaluator.samples(wanted), limit)
     refuse_doubles(samples, table.where)
     if not samples:
         raise HermesError(f"{table.where}: no rows for {evaluator.name}; give a folder with its rows")
-    return Data(samples, data_info(evaluator, table, samples))
+    return Data(samples, data_info(evaluator, table, samples, given))
 
 
 def open_table(evaluator: Evaluator, source: str, split: Split, revision: str | None = None) -> Table:
@@ -70,6 +73,12 @@ def open_table(evaluator: Evaluator, source: str, split: Split, revision: str | 
         rows, commit = hub_rows(spec, name, wanted or revision)
         return Table(rows, name, f"hub:{name}", "real", commit, pin=f"{name}@{commit}")
     path = Path(source)
+    local = evaluator.local_rows(path, split)
+    if local is not None:
+        return Table(local, str(path), "folder", "real")
+    official = official_rows(evaluator.data.columns, path)
+    if official is not None:
+        return Table(official, str(path), "folder", "real")
     if path.is_file():
         return Table(file_rows(path), str(path), "folder", "real")
     rows = folder_rows(evaluator.name, path, spec.config, spec.split)
@@ -80,15 +89,16 @@ def open_table(evaluator: Evaluator, source: str, split: Split, revision: str | 
     return Table(rows, str(path / evaluator.name), "folder", "real")
 
 
-def data_info(evaluator: Evaluator, table: Table, samples: Sequence[Sample]) -> DataInfo:
-    """What a run says of its data."""
+def data_info(evaluator: Evaluator, table: Table, samples: Sequence[Sample], given: int | None = None) -> DataInfo:
+    """What a run says of its data. Where the real data set has no size of its own, all that were ``given`` count."""
     shapes = table.world == "shapes"
+    real_n = evaluator.data.n or (len(samples) if given is None else given)
     return DataInfo(
         source=table.source,
         revision=table.revision,
         fingerprint=fingerprint(samples, table.pin),
         n=len(samples),
-        n_expected=evaluator.data.shapes_n if shapes else evaluator.data.n,
+        n_expected=evaluator.data.shapes_n if shapes else real_n,
         world=table.world,
     )
 
@@ -100,9 +110,11 @@ def fingerprint(samples: Sequence[Sample], pin: str | None = None) -> str:
     """
     digest = hashlib.sha256((pin or "").encode())
     seen: dict[int | str, str] = {}
+    fields = sorted(set(Sample.model_fields) - {"images"})
     for sample in samples:
-        text = sample.model_dump(exclude={"images"})
-        digest.update(json.dumps(text, sort_keys=True, default=str, ensure_ascii=False).encode())
+        text = {field: getattr(sample, field) for field in fields}
+        encoded = json.dumps(text, sort_keys=True, default=str, ensure_ascii=False)
+        digest.update(encoded.encode(errors="surrogatepass"))
         for handle in () if pin else sample.images:
             key = handle.source if isinstance(handle.source, str) else id(handle.source)
             if key not in seen:
@@ -121,13 +133,17 @@ def checked(rows: Iterable[Row], columns: Sequence[str], where: str) -> Iterator
         yield row
 
 
-def _first_groups(samples: Iterator[Sample], limit: int | None) -> Iterator[Sample]:
+def _first_groups(samples: Iterable[Sample], limit: int | None) -> tuple[tuple[Sample, ...], int]:
+    """The samples of the first groups, and how many there are of all groups."""
     groups: set[str] = set()
+    kept: list[Sample] = []
+    given = 0
     for sample in samples:
-        if limit is not None and sample.group_id not in groups and len(groups) >= limit:
-            continue
-        groups.add(sample.group_id)
-        yield sample
+        given += 1
+        if limit is None or sample.group_id in groups or len(groups) < limit:
+            groups.add(sample.group_id)
+            kept.append(sample)
+    return tuple(kept), given
 
 
 def refuse_doubles(samples: Sequence[Sample], where: str) -> None:

@@ -49,11 +49,22 @@ def _by_item(scores: Sequence[Score], key: str) -> dict[str, float | None]:
 
 
 def benchmark_gap(results: Mapping[str, Result]) -> dict[str, Any] | None:
-    """The gap over benchmark headlines; the homologous task itself and tasks with overrides are left out."""
+    """The gap over benchmark headlines.
+
+    The homologous task itself, tasks with overrides, and tasks whose chance and best nobody knows (both the same) are
+    left out.
+    """
     sides: dict[str, dict[str, Metric]] = {"understanding": {}, "generation": {}}
     for name, result in results.items():
         metric = result.metrics.get(result.headline)
-        if name in (UNDERSTANDING, GENERATION) or "@" in name or metric is None or metric.value != metric.value:
+        unbounded = result.chance == result.best
+        if (
+            name in (UNDERSTANDING, GENERATION)
+            or "@" in name
+            or unbounded
+            or metric is None
+            or metric.value != metric.value
+        ):
             continue
         sides[result.ability][name] = normalised(metric, result.chance, result.best)
     if not sides["understanding"] or not sides["generation"]:

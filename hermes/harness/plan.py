@@ -62,7 +62,7 @@ def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
 
 
 def _check_protocol(protocol: str, evaluators: Iterable[Evaluator]) -> None:
-    known = sorted({name for evaluator in evaluators for name in evaluator.protocols})
+    known = sorted({"official", *(name for evaluator in evaluators for name in evaluator.protocols)})
     if protocol not in known:
         raise HermesError(f"no task has a protocol {protocol!r}; choose from {', '.join(known)}")
 
@@ -140,7 +140,7 @@ def requests_of(task: Task, config: GenerationConfig) -> list[Request]:
 def prompts_sha256(samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in samples:
-        digest.update(sample.prompt.encode() + b"\x00")
+        digest.update(sample.prompt.encode(errors="surrogatepass") + b"\x00")
     return digest.hexdigest()[:16]
 
 
@@ -165,8 +165,9 @@ def run_spec(tasks: Sequence[Task], info: ModelInfo, judges: dict[str, str], see
 
 
 def run_id(spec: dict[str, Any]) -> str:
-    """The hash of the spec, twelve hexadecimal digits."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+    """The hash of the spec, twelve hexadecimal digits; "files-" before it where the answers came from files."""
+    where = f"{spec['answers']}-" if "answers" in spec else ""
+    return where + hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> Iterator[str]:

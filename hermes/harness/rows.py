@@ -1,12 +1,14 @@
 """Rows from files: JSON lines, JSON, CSV and parquet. Images stay where they are until somebody opens them."""
 
+import codecs
 import csv
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from hermes.harness.errors import HermesError
 
@@ -37,7 +39,8 @@ def folder_rows(task: str, folder: Path, config: str | None, split: str) -> Iter
 def folder_files(task: str, folder: Path, config: str | None, split: str) -> list[Path]:
     """``<task>.jsonl`` and the like; else the files of ``<task>/``, ``<config>/``, ``data/`` or the folder itself.
 
-    A downloaded data set names its files ``<split>-00000-of-00001.parquet``: of these only the split's are taken.
+    A downloaded data set names its files ``<split>-00000-of-00001.parquet``: of these only the split's are taken, and
+    those of every part of a split such as "popular+random".
     """
     if not folder.is_dir():
         raise HermesError(f"data folder {folder} does not exist; give 'shapes', 'hub' or a folder")
@@ -46,7 +49,7 @@ def folder_files(task: str, folder: Path, config: str | None, split: str) -> lis
     for home in (folder / task, *([folder / config] if config else []), folder / "data", folder):
         files = sorted(path for path in home.glob("*") if path.suffix in READERS)
         shards = [path for path in files if re.search(r"-\d{5}-of-\d{5}$", path.stem)]
-        if of_split := [path for path in shards if path.name.startswith(f"{split}-")]:
+        if of_split := [path for part in split.split("+") for path in shards if path.name.startswith(f"{part}-")]:
             return of_split
         if files and not shards:
             return files
@@ -70,9 +73,14 @@ def _json_rows(path: Path) -> Iterator[Row]:
 
 def _parsed(path: Path, text: bytes, what: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise HermesError(f"{path}: {what} is not valid JSON ({error}); mend it") from None
+
+
+def parse_json(text: bytes) -> Any:
+    """The content. Raises ValueError for what is no JSON, is nested too deep, or holds half of a surrogate pair."""
+    return from_json(text.removeprefix(codecs.BOM_UTF8))
 
 
 def _row(path: Path, number: int, row: Any) -> Row:

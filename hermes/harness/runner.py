@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hermes.harness import registry
 from hermes.harness.environment import Stopwatch, describe, peak_memory_mb, pick_device
 from hermes.harness.errors import HermesError, ImageError
+from hermes.harness.external.task import stored_task
 from hermes.harness.gap import gaps
 from hermes.harness.judges.base import Judge
 from hermes.harness.models.base import UnifiedModel
@@ -30,8 +31,14 @@ A = TypeVar("A")
 
 def load_model(reference: str, device: str = "auto") -> UnifiedModel:
     """The model behind a registered name or a checkpoint folder."""
-    model: UnifiedModel = registry.model_class(reference).load(reference, pick_device(device))
+    cls = registry.model_class(reference)
+    model: UnifiedModel = cls.load(reference, _device_of(cls, device))
     return model
+
+
+def _device_of(cls: Any, wanted: str) -> str:
+    """The device that a model or judge is loaded to; for one that computes nothing torch is not even imported."""
+    return pick_device(wanted if getattr(cls, "uses_torch", True) else "cpu")
 
 
 def evaluate(
@@ -63,7 +70,7 @@ def evaluate(
         content = results_content(settings, spec, model.info, tasks, results, gaps(results, scores))
         if current().main:
             write_json(folder / "results.json", content)
-            _write_reports(folder)
+            write_reports(folder)
             extra = {"seconds": watch.seconds, "peak_memory_mb": peak_memory_mb(), "processes": current().world}
             write_json(
                 folder / "environment.json",
@@ -174,13 +181,15 @@ def _response(request: Request, seconds: float, **content: Any) -> Response:
     )
 
 
-def load_judges(tasks: Sequence[Task], model: UnifiedModel, device: str) -> dict[str, Judge]:
-    """Each judge that a task needs, once."""
+def load_judges(tasks: Sequence[Task], model: UnifiedModel | None, device: str) -> dict[str, Judge]:
+    """Each judge that a task needs, once; ``model`` is None where answers come from elsewhere."""
     judges: dict[str, Judge] = {}
     for name in sorted({task.judge for task in tasks if task.judge}):
         cls = registry.load_class("judges", name)
         argument = registry.split_reference(name)[1]
-        judges[name] = cls(model) if getattr(cls, "needs_model", False) else cls.load(argument, pick_device(device))
+        if model is None and getattr(cls, "needs_model", False):
+            raise HermesError(f"judge {name!r} is the evaluated model, and none is loaded here; give another --judge")
+        judges[name] = cls(model) if getattr(cls, "needs_model", False) else cls.load(argument, _device_of(cls, device))
     return judges
 
 
@@ -243,7 +252,8 @@ def results_content(
     }
 
 
-def _write_reports(folder: Path) -> None:
+def write_reports(folder: Path) -> None:
+    """report.md and report.html of a run folder."""
     from hermes.harness.store import write_atomic
     from hermes.leaderboards.report import report_html, report_markdown
 
@@ -284,13 +294,13 @@ def _rescore(
     folder: Path, spec: dict[str, Any], settings: EvalSettings, info: ModelInfo, progress: Progress
 ) -> dict[str, Any]:
     protocol = settings.protocol
-    tasks = plan_tasks(settings, info)
+    tasks = [stored_task(settings, spec)] if spec.get("answers") == "files" else plan_tasks(settings, info)
     progress.start(f"score ({protocol})", len(tasks))
     results: dict[str, Result] = {}
     scores: dict[str, list[Score]] = {}
     for task in tasks:
         if task.data.info.fingerprint != spec["tasks"][task.name]["data"]:
-            raise HermesError(f"{folder}: the data of {task.name} has changed since the run; run hermes eval again")
+            raise HermesError(f"{folder}: the data of {task.name} has changed since the run; make the run again")
         store = ResponseStore(task_folder(folder, task.name), folder / "media")
         num_images = spec["tasks"][task.name]["config"]["num_images"]
         results[task.name], scores[task.name] = score_task(
@@ -299,5 +309,5 @@ def _rescore(
         progress.advance()
     content = results_content(settings, spec, info, tasks, results, gaps(results, scores))
     write_json(folder / "results.json", content)
-    _write_reports(folder)
+    write_reports(folder)
     return content | {"folder": folder}

@@ -1,12 +1,13 @@
 """Stored responses to scores to results; loads no model, and can run again at any time under another protocol."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hermes.evaluators.base import Answer, Evaluator
 from hermes.harness.errors import ImageError, JudgeError
+from hermes.harness.images import ImageHandle
 from hermes.harness.judges.base import Judge
 from hermes.harness.plan import Task
 from hermes.harness.processes import current
@@ -15,6 +16,7 @@ from hermes.harness.store import Journal, ResponseStore, write_json, write_jsonl
 from hermes.harness.types import Judgement, Response, Result, Sample, Score
 
 JUDGE_BATCH = 64
+Key = tuple[str, int]
 
 
 def judge_responses(
@@ -23,9 +25,14 @@ def judge_responses(
     store: ResponseStore,
     judge: Judge,
     progress: Progress | None = None,
+    image: Callable[[Response], ImageHandle] | None = None,
 ) -> None:
-    """Ask the judge about every image that it has not yet judged; appended batch by batch, shared by all processes."""
+    """Ask the judge about every image that it has not yet judged; appended batch by batch, shared by all processes.
+
+    ``image`` gives the image of a response where the store does not hold it.
+    """
     progress = progress or Silent()
+    image = image or store.image
     processes = current()
     journal = Journal(store.journal.folder, "judgements", Judgement, processes.rank)
     samples = {sample.id: sample for sample in task.data.samples}
@@ -36,7 +43,7 @@ def judge_responses(
     progress.start(f"judge {task.name}", len(mine))
     for begin in range(0, len(mine), JUDGE_BATCH):
         batch = mine[begin : begin + JUDGE_BATCH]
-        answers = [Answer(samples[item.sample_id], item, store.image(item)) for item in batch]
+        answers = [Answer(samples[item.sample_id], item, image(item)) for item in batch]
         journal.append(_judgements(task.evaluator, answers, judge))
         progress.advance(len(batch))
     processes.wait()
@@ -61,16 +68,36 @@ def _judgements(evaluator: Evaluator, answers: Sequence[Answer], judge: Judge) -
 def score_task(
     task: Task, num_images: int, store: ResponseStore, protocol: str, judge_identity: str | None
 ) -> tuple[Result, list[Score]]:
-    """Score what is stored for one task, write scores.jsonl and result.json beside it, and return both.
-
-    A response that is missing or ended in an error is a score with status ``error``: counted, and in no mean.
-    """
+    """Score what is stored for one task, write scores.jsonl and result.json beside it, and return both."""
     folder = store.journal.folder
-    used = protocol if protocol in task.evaluator.protocols else task.evaluator.protocols[0]
-    responses = store.read()
     judgements = Journal(folder, "judgements", Judgement).read() if task.judge else {}
+    result, ordered = score_answers(task, num_images, store.read(), judgements, protocol, judge_identity, store.image)
+    if current().main:
+        write_jsonl(folder / "scores.jsonl", ordered)
+        write_json(folder / "result.json", result)
+        samples = {sample.id: sample for sample in task.data.samples}
+        if (submission := task.evaluator.submission(samples, _usable(ordered))) is not None:
+            write_json(folder / "submission.json", submission)
+    return result, ordered
+
+
+def score_answers(
+    task: Task,
+    num_images: int,
+    responses: Mapping[Key, Response],
+    judgements: Mapping[Key, Judgement],
+    protocol: str,
+    judge_identity: str | None,
+    image: Callable[[Response], ImageHandle] | None = None,
+) -> tuple[Result, list[Score]]:
+    """The result and the scores, in sample order, of responses and judgements by (sample id, index).
+
+    A response that is missing or ended in an error is a score with status ``error``: counted, and in no mean. So is a
+    judgement that lacks what the protocol looks at.
+    """
+    used = protocol if protocol in task.evaluator.protocols else task.evaluator.protocols[0]
     answers: list[Answer] = []
-    errors: dict[tuple[str, int], Score] = {}
+    errors: dict[Key, Score] = {}
     for sample in task.data.samples:
         for index in range(num_images):
             key = (sample.id, index)
@@ -80,15 +107,16 @@ def score_task(
             elif task.judge and (judgement is None or judgement.error is not None):
                 errors[key] = _error(sample, index, (judgement.error or "error") if judgement else "no judgement")
             else:
-                image = store.image(response) if response.image else None
-                answers.append(Answer(sample, response, image, judgement.data if judgement else None))
-    good = task.evaluator.score_all(answers, used)
+                picture = image(response) if image and response.image else None
+                answers.append(Answer(sample, response, picture, judgement.data if judgement else None))
+    good = _scores(task.evaluator, answers, used)
     scored = {(score.sample_id, score.index): score for score in good} | errors
     ordered = [scored[sample.id, index] for sample in task.data.samples for index in range(num_images)]
     samples: Mapping[str, Sample] = {sample.id: sample for sample in task.data.samples}
-    usable = [score for score in ordered if score.status != "error"]
+    usable = _usable(ordered)
     counts = Counter(score.status for score in ordered)
     info, evaluator = task.data.info, task.evaluator
+    shapes = info.world == "shapes"
     result = Result(
         evaluator=evaluator.name,
         version=evaluator.version,
@@ -99,19 +127,28 @@ def score_task(
         headline=evaluator.headline,
         unit=evaluator.unit,
         chance=evaluator.chance,
-        best=evaluator.best,
+        best=evaluator.shapes_best if shapes and evaluator.shapes_best is not None else evaluator.best,
         metrics=evaluator.aggregate(samples, usable, used) if usable else {},
         n=len(usable),
         n_expected=info.n_expected * num_images,
         partial=len(usable) < info.n_expected * num_images,
         counts={status: counts.get(status, 0) for status in ("scored", "unparsed", "error")},
     )
-    if current().main:
-        write_jsonl(folder / "scores.jsonl", ordered)
-        write_json(folder / "result.json", result)
-        if (submission := evaluator.submission(samples, usable)) is not None:
-            write_json(folder / "submission.json", submission)
     return result, ordered
+
+
+def _scores(evaluator: Evaluator, answers: Sequence[Answer], protocol: str) -> list[Score]:
+    """All scores; where a judgement cannot be scored each answer is scored alone, so that it fails alone."""
+    try:
+        return evaluator.score_all(answers, protocol)
+    except JudgeError as error:
+        if len(answers) == 1:
+            return [_error(answers[0].sample, answers[0].response.index, str(error))]
+        return [score for answer in answers for score in _scores(evaluator, [answer], protocol)]
+
+
+def _usable(scores: Sequence[Score]) -> list[Score]:
+    return [score for score in scores if score.status != "error"]
 
 
 def _error(sample: Sample, index: int, reason: str) -> Score:

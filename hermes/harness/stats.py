@@ -12,8 +12,9 @@ REPLICATES = 1000
 
 
 def _clusters(groups: Sequence[str]) -> tuple[NDArray[np.intp], int]:
-    names, index = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
-    return index, len(names)
+    """The number of each item's group among the sorted group names, and how many groups there are."""
+    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
+    return np.fromiter((numbers[name] for name in groups), dtype=np.intp, count=len(groups)), len(numbers)
 
 
 def mean_metric(values: Sequence[float], groups: Sequence[str], scale: float = 1.0) -> Metric:
@@ -44,27 +45,43 @@ def bootstrap_metric(
 
     ``statistic`` takes item indices, with repeats, and returns a number (NaN replicates are left out).
     """
+    found = bootstrap_metrics(lambda items: [statistic(items)], groups, scale, replicates, seed)
+    return found[0] if found else Metric(value=float("nan"))
+
+
+def bootstrap_metrics(
+    statistics: Callable[[NDArray[np.intp]], Sequence[float]],
+    groups: Sequence[str],
+    scale: float = 1.0,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> list[Metric]:
+    """As `bootstrap_metric`, for several statistics of the same resampled items; without items none."""
     index, k = _clusters(groups)
     n = len(index)
     if n == 0:
-        return Metric(value=float("nan"))
-    value = float(statistic(np.arange(n)))
+        return []
+    values = [float(value) for value in statistics(np.arange(n))]
     if k < 2:
-        return Metric(value=scale * value, n=n, groups=k)
+        return [Metric(value=scale * value, n=n, groups=k) for value in values]
     order = np.argsort(index, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(index, minlength=k))[:-1])
+    members = np.split(order, np.cumsum(np.bincount(index, minlength=k))[:-1]) if k < n else []
     rng = np.random.default_rng(seed)
 
     def resample() -> NDArray[np.intp]:
         drawn = rng.integers(0, k, k)
         return order[drawn] if k == n else np.concatenate([members[c] for c in drawn])
 
-    draws = np.array([statistic(resample()) for _ in range(replicates)], dtype=np.float64)
-    draws = draws[np.isfinite(draws)]
-    if draws.size == 0:
-        return Metric(value=scale * value, n=n, groups=k)
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return Metric(value=scale * value, low=scale * float(low), high=scale * float(high), n=n, groups=k)
+    draws = np.array([statistics(resample()) for _ in range(replicates)], dtype=np.float64).reshape(replicates, -1)
+    return [_percentile_metric(scale * value, scale * one, n, k) for value, one in zip(values, draws.T, strict=True)]
+
+
+def _percentile_metric(value: float, draws: NDArray[np.float64], n: int, groups: int) -> Metric:
+    finite = draws[np.isfinite(draws)]
+    if finite.size == 0:
+        return Metric(value=value, n=n, groups=groups)
+    low, high = np.percentile(finite, (2.5, 97.5))
+    return Metric(value=value, low=float(low), high=float(high), n=n, groups=groups)
 
 
 def sum_metric(parts: Sequence[Metric], weights: Sequence[float] | None = None) -> Metric:

@@ -28,8 +28,12 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
+    write_atomic(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
     """Pretty JSON; NaN becomes null, so that every JSON reader can read it."""
-    write_atomic(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_jsonl(path: Path, records: Iterable[Record]) -> None:

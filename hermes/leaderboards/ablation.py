@@ -39,12 +39,14 @@ def _table(model: str, world: str, histories: list[History]) -> Table:
     if len({history.partial for history in histories}) == 1:
         rows = _with_best(rows)
     seeds = "; ".join(f"{name}: {len(members)} seed{'s' * (len(members) > 1)}" for name, members in groups.items())
+    judges = ", ".join(sorted({judge for history in histories for judge in history.judges})) or "none"
     part = ", ".join(history.align_id for history in histories if history.partial)
     return Table(
         title=f"Self-play of {model}, {WORLDS.get(world, f'{world} world')}",
         columns=(text_column("Objective"), text_column("Round"), text_column("Source"), *COLUMNS),
         rows=tuple(rows),
-        caption=f"{seeds}. Over several seeds: mean ± standard deviation. Best in bold; for the gap lower is better.",
+        caption=f"{seeds}. Judge: {judges}. Over several seeds: mean ± standard deviation. Best in bold; for the gap "
+        "lower is better.",
         notes=(f"Evaluated on a part of the benchmark: {part}.",) if part else (),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from hermes.harness.errors import HermesError
 from hermes.harness.types import Metric, Result
+from hermes.leaderboards.papers import paper_note
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.tables import Cell, Column, Table, has_number, text_column
 
@@ -18,6 +19,10 @@ TITLES = {
     "mmmu": "MMMU",
     "geneval": "GenEval",
     "dpg_bench": "DPG-Bench",
+    "pope-8910": "POPE (LLaVA's 8,910)",
+    "flickr30k-1k": "Flickr30k (Karpathy 1K)",
+    "vqav2-testdev": "VQAv2 (test-dev)",
+    "tifa": "TIFA",
     "homologous-u": "U",
     "homologous-g": "G",
 }
@@ -109,8 +114,14 @@ def _board(lines: list[Line], world: str, split: str, deltas: bool, base: str | 
     columns = [next(line.columns[name] for line in lines if name in line.columns) for name in names]
     origin = next((line for line in lines if base in (line.run.name, line.run.run_id)), lines[0] if not base else None)
     notes = [note for line in lines for note in _trouble(line)]
+    notes += dict.fromkeys(
+        note
+        for name in names
+        for line in lines
+        if (result := line.run.results.get(name)) and (note := paper_note(title(name), result))
+    )
     cells: list[list[Cell]] = [
-        [Cell(text=label), Cell(text=size(line.run.model.parameters)), Cell(text=f"measured ({line.run.run_id})")]
+        [Cell(text=label), Cell(text=size(line.run.model.parameters)), Cell(text=_source(line))]
         for line, label in zip(lines, labels(lines), strict=True)
     ]
     for name, column in zip(names, columns, strict=True):
@@ -135,6 +146,13 @@ def _board(lines: list[Line], world: str, split: str, deltas: bool, base: str | 
         caption=_caption(lines, names, columns),
         notes=tuple(notes),
     )
+
+
+def _source(line: Line) -> str:
+    """Where the row comes from: the run, and who judged its images."""
+    results = [line.run.results[name] for name in line.entries if name in line.run.results]
+    judges = dict.fromkeys(result.judge for result in results if result.judge)
+    return f"measured ({', judge '.join([line.run.run_id, *judges])})"
 
 
 def _place(name: str) -> tuple[float, str]:
@@ -191,7 +209,8 @@ def _caption(lines: Sequence[Line], names: Sequence[str], columns: Sequence[Colu
         if results:
             counts = sorted({result.n for result in results})
             n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-            parts.append(f"{column.title}: {results[0].headline}, {results[0].unit}, n = {n}")
+            protocols = " or ".join(sorted({result.protocol for result in results}))
+            parts.append(f"{column.title}: {results[0].headline}, {results[0].unit}, {protocols} protocol, n = {n}")
     return "; ".join(parts) + ". Higher is better; for gaps lower is better. Best of the full runs in bold."
 
 

@@ -94,6 +94,7 @@ class History(_Read):
     rounds: tuple[Round, ...]
     world: Literal["shapes", "real", "mixed", "unknown"] = "unknown"
     partial: bool = False
+    judges: tuple[str, ...] = ()
 
 
 M = TypeVar("M", Run, History)
@@ -125,7 +126,9 @@ def read_history(path: Path) -> History:
     worlds = {str(evaluation.get("world")) for evaluation in evaluations}
     world = "unknown" if not worlds else worlds.pop() if len(worlds) == 1 else "mixed"
     partial = any(evaluation.get("partial") for evaluation in evaluations)
-    return _validate(History, path, _load(path), {"world": world, "partial": partial})
+    judges = {result.get("judge") for evaluation in evaluations for result in evaluation.get("results", {}).values()}
+    more = {"world": world, "partial": partial, "judges": tuple(sorted(filter(None, judges)))}
+    return _validate(History, path, _load(path), more)
 
 
 def _find(paths: Sequence[Path], name: str) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes.evaluators.caption_metrics import CaptionScores, caption_scores
+from hermes.evaluators.ptb_tokenizer import tokenize
 from hermes.harness.errors import HermesError
 
 SENTENCES = st.lists(st.sampled_from(["a", "red", "blue", "circle", "square", "left", "of"]), max_size=8).map(" ".join)
@@ -43,7 +44,10 @@ def test_equals_the_reference_scorers() -> None:
         emptied = [*captions[:place], "", *captions[place + 1 : 30]]
         scores = caption_scores(emptied, references[:30])
         assert figures(scores) == expected(record)
-        assert scores.cider[place] == scores.rouge_l[place] == 0
+        each = {"CIDEr": scores.cider[place], "ROUGE_L": scores.rouge_l[place]}
+        each |= {f"Bleu_{n + 1}": value for n, value in enumerate(scores.bleu_each()[place])}
+        assert each == pytest.approx(record["per_image"], abs=1e-12)
+        assert tokenize("") == record["tokenized_candidate"]
 
 
 def test_cider_of_a_known_corpus() -> None:

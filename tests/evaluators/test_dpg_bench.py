@@ -1,6 +1,7 @@
 """DPG-Bench: both protocols against the reference, the quirks by hand, and the twin under the oracle."""
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from asked import golden
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
 
 from hermes.evaluators.dpg_bench import DPGBench, corrected_points, official_points
-from hermes.harness.errors import HermesError
+from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.shapes.draw import draw
 from hermes.harness.shapes.scene import scenes
 
@@ -61,7 +62,12 @@ def test_agrees_with_the_reference(name, protocol):
     assert set(metrics) == wanted
     for item in suite["images"]:
         found = [score.values["score"] for score in scores if score.sample_id == item and score.values]
-        assert found == pytest.approx(expected["per_image"].get(item, {"crop_scores": []})["crop_scores"], rel=1e-9)
+        image = expected["per_image"].get(item, {"crop_scores": []})
+        assert found == pytest.approx(image["crop_scores"], rel=1e-9)
+        if found:
+            assert sum(found) / len(found) == pytest.approx(image["score"], rel=1e-9)
+    dropped = {score.sample_id for score in scores if not score.values}
+    assert dropped == {Path(failed["file"]).stem for failed in expected.get("failed_images", ())}
 
 
 def test_a_no_reaches_grandchildren_backwards_only_when_corrected():
@@ -79,6 +85,64 @@ def test_an_item_that_depends_on_the_skipped_row_is_dropped_and_says_so():
     assert "drops this item" in scores[0].reason
     assert official["overall"] == 0.0
     assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 50.0
+
+
+def test_a_cycle_or_a_missing_parent_does_no_harm_when_corrected():
+    rows = [SPARE, row("a", 1, "2"), row("a", 2, "1"), row("a", 3, "9"), row("a", 4, "3, 1")]
+    said = {"a": [answers("yes", "yes", "yes", "yes")]}
+    assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 100.0
+    said = {"a": [answers("yes", "no", "yes", "yes")]}
+    assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 25.0
+
+
+def test_an_item_without_questions_after_the_skipped_row_is_dropped():
+    rows = [row("a", 1), row("b", 1)]
+    scores, metrics = score_judgements(DPGBench(), rows, {"a": [answers("yes")], "b": [answers("no")]}, "official")
+    assert scores[0].values == {}
+    assert metrics["overall"] == 0.0
+
+
+def test_interrupted_rows_are_forgotten_by_the_official_script_alone():
+    rows = [SPARE, row("a", 1), row("b", 1), row("a", 2)]
+    said = {"a": [answers("no", "yes")], "b": [answers("yes")]}
+    assert score_judgements(DPGBench(), rows, said, "official")[1]["overall"] == 100.0
+    assert score_judgements(DPGBench(), rows, said, "corrected")[1]["overall"] == 75.0
+
+
+def test_official_levels_look_at_each_items_last_image_before_points_are_lost():
+    rows = [SPARE, row("a", 1), row("a", 2, "1", level="attribute - color (cup, red)"), row("b", 1)]
+    said = {"a": [answers("yes", "yes"), answers("no", "yes")], "b": [answers("yes")]}
+    _, official = score_judgements(DPGBench(), rows, said, "official")
+    assert (official["entity"], official["attribute"], official["L2/attribute - color"]) == (50, 100, 100)
+    _, corrected = score_judgements(DPGBench(), rows, said, "corrected")
+    assert (corrected["attribute"], corrected["raw/attribute"]) == (50, 100)
+    assert corrected["entity"] == pytest.approx(200 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "second", "first"),
+    [
+        ("relation - non-spatial (a, b)", "relation - non-spatial", "relation"),
+        ("global - (style)", "global -", "global"),
+        ("attribute-color (x)", "attribute-color", "attribute"),
+        (" other - count (x (y)) ", "other - count", "other"),
+        ("entity", "entity", "entity"),
+    ],
+)
+def test_levels_are_cut_from_the_tuple(text, second, first):
+    _, metrics = score_judgements(DPGBench(), [SPARE, row("a", 1, level=text)], {"a": [answers("yes")]})
+    assert set(metrics) == {"overall", first, f"L2/{second}"}
+
+
+@pytest.mark.parametrize("reply", ["Yes", "yes.", " yes", "no", "", "y"])
+def test_only_the_bare_yes_counts(reply):
+    _, metrics = score_judgements(DPGBench(), [SPARE, row("a", 1)], {"a": [answers(reply)]})
+    assert metrics["overall"] == 0.0
+
+
+def test_an_image_without_all_answers_is_no_score():
+    with pytest.raises(JudgeError, match="question 2"):
+        score_judgements(DPGBench(), [SPARE, row("a", 1), row("a", 2)], {"a": [answers("yes")]})
 
 
 def test_one_dropped_image_drops_the_item():

@@ -4,7 +4,7 @@ import pytest
 from asked import PICTURE, assert_fit_twin, golden, scored
 
 from hermes.evaluators.caption_metrics import caption_scores
-from hermes.evaluators.flickr30k import Flickr30k
+from hermes.evaluators.flickr30k import Flickr30k, Flickr30k1K
 from hermes.harness.errors import HermesError
 
 ROW = {"image": PICTURE, "caption": ["a", "b"], "sentids": ["0", "1"], "img_id": "7", "filename": "7.jpg"}
@@ -28,9 +28,11 @@ def test_equals_the_reference_scorers(protocol: str) -> None:
     scores, metrics = scored(Flickr30k(), rows, [case["candidate"] for case in recorded["cases"]], protocol)
     names = {"cider": "CIDEr", "rouge_l": "ROUGE_L", **{f"bleu_{n}": f"Bleu_{n}" for n in range(1, 5)}}
     assert metrics == pytest.approx({name: 100 * recorded["aggregates"][theirs] for name, theirs in names.items()})
-    assert [score.values["cider"] for score in scores] == pytest.approx(
-        [case["expected"]["CIDEr"] for case in recorded["cases"]]
-    )
+    for ours, theirs in {"cider": "CIDEr", "rouge_l": "ROUGE_L", "bleu_4": "Bleu_4"}.items():
+        assert [score.values[ours] for score in scores] == pytest.approx(
+            [case["expected"][theirs] for case in recorded["cases"]]
+        )
+    assert metrics["cider"] == pytest.approx(recorded["aggregates"]["CIDEr_x100"])
 
 
 def test_empty_answers_count_as_unparsed_captions() -> None:
@@ -65,7 +67,16 @@ def test_best_is_the_agreement_of_the_references_in_the_shapes_world() -> None:
         * caption_scores([five[k] for five in captions], [five[:k] + five[k + 1 :] for five in captions]).cider.mean()
         for k in range(5)
     ]
-    assert sum(agreement) / 5 == pytest.approx(Flickr30k.best, rel=0.03)
+    assert sum(agreement) / 5 == pytest.approx(Flickr30k.shapes_best, rel=0.03)
+
+
+def test_the_two_real_sets_are_told_apart_by_name() -> None:
+    assert (Flickr30k.data.n, Flickr30k1K.data.n) == (31783, 1000)
+    assert "31,783" in Flickr30k.title
+    assert "Karpathy 1K" in Flickr30k1K.title
+    assert not Flickr30k1K.standard
+    (sample,) = Flickr30k1K().samples([{"image": PICTURE, "caption": ["a"], "img_id": 3}])
+    assert (sample.id, sample.target) == ("3", ("a",))
 
 
 @pytest.mark.parametrize("caption", ["one sentence", [], [1, 2], None])

@@ -44,9 +44,17 @@ def test_agrees_with_the_official_script(protocol, correct, accuracy):
     assert [round(metrics[name], 2) for name in ("accuracy", "binary", "open")] == [
         expected[name] for name in ("Accuracy", "Binary", "Open")
     ]
-    for kind in ("structural", "semantic"):
-        for name, value in expected[f"Accuracy / {kind} type"].items():
-            assert round(metrics[f"{kind}/{name}"], 2) == value["acc"]
+    samples = {sample.id: sample for sample in GQA().samples(rows)}
+    sizes = {name: metric.n for name, metric in GQA().aggregate(samples, scores, protocol).items()}
+    for kind, title in (
+        *(("structural", "structural type"), ("semantic", "semantic type")),
+        *(("steps", "steps number"), ("words", "words number")),
+    ):
+        printed = {f"{kind}/{name}": value for name, value in expected[f"Accuracy / {title}"].items()}
+        assert {name: {"acc": round(metrics[name], 2), "n": sizes[name]} for name in printed} == printed
+        assert {name for name in metrics if name.startswith(f"{kind}/")} == set(printed)
+    assert round(metrics["distribution"], 2) == expected["Distribution"]
+    assert sizes["accuracy"] == data["aggregates"]["n_balanced"]
 
 
 def test_agrees_with_lmms_eval():
@@ -55,7 +63,11 @@ def test_agrees_with_lmms_eval():
     rows = [case | {"id": case["question_id"], "fullAnswer": "", "image": PICTURE} for case in cases]
     scores, metrics = scored(GQA(), rows, [case["prediction"] for case in cases], "lmms-eval")
     assert [score.values["correct"] for score in scores] == [case["expected"]["lmms_exact_match"] for case in cases]
-    assert metrics["accuracy"] == pytest.approx(100 * data["aggregates"]["lmms_exact_match_mean_all_rows"])
+    aggregates = data["aggregates"]
+    assert len(scores) == aggregates["n_all"]
+    assert metrics["accuracy"] == pytest.approx(100 * aggregates["lmms_exact_match_mean_all_rows"])
+    balanced = [score.values["correct"] for score, case in zip(scores, cases, strict=True) if case["isBalanced"]]
+    assert sum(balanced) / len(balanced) == pytest.approx(aggregates["lmms_exact_match_mean_balanced_rows"])
 
 
 @pytest.mark.parametrize(
@@ -90,8 +102,63 @@ def test_unbalanced_rows_count_only_in_lmms_eval():
 
 def test_rows_without_types_and_empty_answers():
     (score,), metrics = scored(GQA(), [row("red")], [" "], "official")
-    assert metrics == {"accuracy": 0}
+    assert metrics == {"accuracy": 0, "words/4": 0}
     assert score.status == "unparsed"
+
+
+@pytest.mark.parametrize(
+    ("reply", "protocol", "said"),
+    [
+        ("Red...", "llava", "red"),
+        ("red. ", "llava", "red. "),
+        ("red.blue.", "llava", "red.blue"),
+        (".", "llava", ""),
+        ("\tRed\n", "lmms-eval", "red"),
+        ("T-shirt's", "lmms-eval", "tshirts"),
+        ("“red”", "lmms-eval", "“red”"),
+        ("red\0", "lmms-eval", "red"),
+        ("\u0130", "lmms-eval", "i"),
+        ("Red", "official", "Red"),
+    ],
+)
+def test_the_readings(reply, protocol, said):
+    assert read(reply, protocol) == said
+
+
+def test_steps_are_operations_that_do_not_merely_end_the_program():
+    def program(*steps):
+        return [{"operation": operation, "argument": argument} for operation, argument in steps]
+
+    rows = [
+        row("red", 1, semantic=program(("select", "cup (12)"), ("relate", "_,on,s"), ("query", "name"))),
+        row("red", 2, semantic=program(("select", "cup"), ("exist", "?"))),
+        row("red", 3, semantic=program(("select", "exist"), ("choose name", "a|b"), ("query", "color"))),
+    ]
+    _, metrics = scored(GQA(), rows, ["red", "red", "blue"], "official")
+    assert {name: value for name, value in metrics.items() if name.startswith("steps/")} == {
+        "steps/1": pytest.approx(50),
+        "steps/2": 100,
+    }
+
+
+def test_distribution_is_the_chi_square_within_groups():
+    rows = [row(gold, k, groups={"global": group}) for k, (gold, group) in enumerate(GROUPED)]
+    _, metrics = scored(GQA(), rows, ["red", "red", "red", "cup", "dog"], "official")
+    # Group color: gold red 2, blue 1, said red 3: (1/2 + 1/1) * 3; group object: gold cup 2, said cup 1: 1/2 * 2.
+    assert metrics["distribution"] == pytest.approx((1.5 * 3 + 0.5 * 2) / 5 / 100)
+    alone = [row("red", groups={"global": None})]
+    assert "distribution" not in scored(GQA(), alone, ["red"], "official")[1]
+    assert "distribution" not in scored(GQA(), rows, ["red"] * 5, "lmms-eval")[1]
+
+
+GROUPED = [("red", "color"), ("red", "color"), ("blue", "color"), ("cup", "object"), ("cup", "object")]
+
+
+def test_query_is_open_and_all_else_binary():
+    kinds = ("query", "verify", "logical", "choose", "compare")
+    rows = [row("red", k, types={"structural": kind, "semantic": "attr"}) for k, kind in enumerate(kinds)]
+    _, metrics = scored(GQA(), rows, ["red", "red", "blue", "blue", "blue"], "official")
+    assert (metrics["open"], metrics["binary"], metrics["semantic/attr"]) == (100, 25, 40)
 
 
 def test_the_prompt():

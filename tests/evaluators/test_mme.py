@@ -56,6 +56,30 @@ def test_agrees_with_the_reference_scorers(protocol, key):
     assert metrics == {name: pytest.approx(value) for name, value in expected.items()}
 
 
+def test_the_details_of_each_task_are_those_of_the_reference():
+    data = golden("mme")
+    items = [(case["category"], case["image"], case["answer_gt"]) for case in data["cases"]]
+    scores, metrics = scored(MME(), rows(items), [case["answer"] for case in data["cases"]], "official")
+    verdicts = {("yes", "Yes"): "TP", ("no", "Yes"): "FN", ("no", "No"): "TN", ("yes", "No"): "FP"}
+    for task, expected in data["aggregates"]["official_details_per_task"].items():
+        pairs = defaultdict(list)
+        found = Counter()
+        for score, (category, image, gold) in zip(scores, items, strict=True):
+            if category == task:
+                found[verdicts.get((score.prediction, gold), "other_num")] += 1
+                pairs[image].append(score.values["correct"])
+        assert {name: found[name] for name in ("TP", "FN", "TN", "FP", "other_num")} == {
+            name: expected[name] for name in ("TP", "FN", "TN", "FP", "other_num")
+        }
+        assert len(pairs) == expected["n_images"]
+        accuracy = sum(map(sum, pairs.values())) / (2 * len(pairs))
+        both = sum(all(pair) for pair in pairs.values()) / len(pairs)
+        assert (accuracy, both) == (pytest.approx(expected["acc"]), pytest.approx(expected["acc_plus"]))
+        assert metrics[task] == pytest.approx(expected["score"])
+        assert found["TP"] / (found["TP"] + found["FP"]) == pytest.approx(expected["precision"])
+        assert found["TP"] / (found["TP"] + found["FN"]) == pytest.approx(expected["recall"])
+
+
 def test_degenerate_sets_and_lines_agree():
     data = golden("mme")
     for case in data["lmms_only_multiline_answers"]:
@@ -67,8 +91,8 @@ def test_degenerate_sets_and_lines_agree():
         assert metrics["perception"] == pytest.approx(case["lmms"]["mme_perception_score"])
         assert metrics["cognition"] == pytest.approx(case["lmms"]["mme_cognition_score"])
         _, metrics = scored(MME(), rows(items), replies, "official")
-        for name, value in case["official"]["totals"].items():
-            assert metrics[name.lower()] == pytest.approx(value)
+        for name, value in (case["official"]["totals"] | case["official"]["tasks"]).items():
+            assert metrics[name if name in TASKS else name.lower()] == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +109,12 @@ def test_degenerate_sets_and_lines_agree():
         ("\nyes", "yes", "yes"),
         ("...yes", "other", "yes"),
         ("", "other", "other"),
+        ("no\tthere", "no", "no"),
+        ("\u00a0yes", "yes", "yes"),
+        ("a.no", "no", "no"),
+        ("N o", "other", "other"),
+        ("YES!", "yes", "yes"),
+        ("y.n", "other", "other"),
     ],
 )
 def test_the_readings(reply, official, lmms):
@@ -111,6 +141,18 @@ def test_half_an_image_does_not_count_and_partial_sums_are_projected():
     items = [("count", "1", "Yes"), ("count", "1", "No"), ("count", "2", "Yes"), ("color", "3", "No")]
     _, metrics = scored(MME(), rows(items), ["yes", "no", "no", "no"], "official")
     assert metrics == {"perception": pytest.approx(2000), "count": pytest.approx(200)}
+    _, metrics = scored(MME(), rows(items), ["yes", "no", "no", "no"], "lmms-eval")
+    assert metrics == {"perception": pytest.approx(200), "count": pytest.approx(200)}
+
+
+def test_a_task_of_other_answers_alone_scores_0():
+    _, metrics = scored(MME(), rows(paired({"OCR": ["Yes", "No"]})), ["perhaps", ""], "official")
+    assert metrics["OCR"] == 0
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(HermesError, match="mme cats/1: category"):
+        list(MME().samples(rows([("cats", "1", "Yes")])))
 
 
 def test_guessing_gives_the_stated_chance():

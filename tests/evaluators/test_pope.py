@@ -2,13 +2,16 @@
 
 from collections import Counter, defaultdict
 
+import pyarrow
 import pytest
 from asked import PICTURE, assert_fit_twin, golden, scored
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from hermes.evaluators.pope import POPE, read_official
+from hermes.evaluators.pope import POPE, POPE8910, read_official
 from hermes.harness.errors import HermesError
+from hermes.harness.rows import folder_rows
 
 PERCENT = {"acc": "accuracy", "precision": "precision", "recall": "recall", "f1": "f1", "yes_ratio": "yes_ratio"}
 
@@ -50,6 +53,34 @@ def test_agrees_with_the_reference_scorers(protocol, key):
         assert metrics["f1"] == pytest.approx(100 * aggregates["official_mean_f1_over_categories"])
 
 
+def test_counts_and_printed_lines_are_those_of_the_reference():
+    data = golden("pope")
+    cases, aggregates = data["cases"], data["aggregates"]
+    made = rows([case["label"] for case in cases], [case["category"] for case in cases])
+    scores, metrics = scored(POPE(), made, [case["answer"] for case in cases], "llava")
+    assert counts(scores) == {key: aggregates["official_all"][key] for key in ("TP", "FP", "TN", "FN")}
+    for category, expected in aggregates["per_category"].items():
+        members = [score for score in scores if score.tags["category"] == category]
+        assert len(members) == expected["n"]
+        assert counts(members) == {key: expected["official"][key] for key in ("TP", "FP", "TN", "FN")}
+        printed = [
+            metrics[f"{category}/{name}"] / 100 for name in ("f1", "accuracy", "precision", "recall", "yes_ratio")
+        ]
+        line = ", ".join(f"{value:.3f}" for value in printed)
+        assert line == expected["llava_eval_pope"]["rounded_line_f1_acc_prec_rec_yesratio"]
+    pooled = rows([case["label"] for case in cases])
+    _, metrics = scored(POPE(), pooled, [case["answer"] for case in cases], "official")
+    expected = {ours: pytest.approx(100 * aggregates["official_all"][theirs]) for theirs, ours in PERCENT.items()}
+    assert {name: metrics[name] for name in expected} == expected
+
+
+def counts(scores):
+    """Of the official readings the numbers of true and false, positives and negatives."""
+    names = {(True, True): "TP", (True, False): "FP", (False, False): "TN", (False, True): "FN"}
+    found = Counter(names[score.prediction == "yes", bool(score.values["positive"])] for score in scores)
+    return {name: found[name] for name in names.values()}
+
+
 LMMS = {
     "accuracy": "pope_accuracy",
     "precision": "pope_precision",
@@ -61,10 +92,14 @@ LMMS = {
 
 def test_degenerate_sets_agree_and_never_raise():
     for case in golden("pope")["degenerate_sets"]:
-        _, official = scored(POPE(), rows(case["labels"]), case["answers"], "official")
+        scores, official = scored(POPE(), rows(case["labels"]), case["answers"], "official")
+        assert [score.prediction for score in scores] == case["official_preds"]
+        assert counts(scores) == {key: case["official"][key] for key in ("TP", "FP", "TN", "FN")}
         for theirs, ours in PERCENT.items():
             if case["official"][theirs] is not None:
                 assert official[ours] == pytest.approx(100 * case["official"][theirs]), case["name"]
+        undefined = {ours for theirs, ours in PERCENT.items() if case["official"][theirs] is None}
+        assert set(PERCENT.values()) - set(official) <= undefined
         _, lmms = scored(POPE(), rows(case["labels"]), case["answers"], "lmms-eval")
         for ours, theirs in LMMS.items():
             assert lmms[ours] == pytest.approx(100 * case["lmms"][theirs]), case["name"]
@@ -114,6 +149,35 @@ def test_ratios_without_denominator_are_left_out():
     assert metrics["accuracy"] == 50
 
 
+def test_a_label_in_capitals_is_positive_only_officially():
+    labels, replies = ["Yes", "No"], ["Yes", "No"]
+    assert scored(POPE(), rows(labels), replies, "official")[1]["accuracy"] == 50
+    assert scored(POPE(), rows(labels), replies, "llava")[1]["recall"] == 50
+    assert scored(POPE(), rows(labels), replies, "lmms-eval")[1]["accuracy"] == 100
+
+
+def test_lmms_eval_leaves_unclear_answers_out_of_recall_and_calls_undefined_ratios_0():
+    _, metrics = scored(POPE(), rows(["yes"] * 4), ["yes", "no", "perhaps", "Yes."], "lmms-eval")
+    assert (metrics["recall"], metrics["accuracy"], metrics["yes_ratio"]) == (50, 25, 100)
+    _, metrics = scored(POPE(), rows(["no"]), ["no"], "lmms-eval")
+    assert (metrics["precision"], metrics["recall"], metrics["f1"], metrics["yes_ratio"]) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [("no\tdog", "yes"), ("it is not", "no"), ("n,o", "no"), ("no\u00a0dog", "yes"), ("не", "yes"), ("not.", "no")],
+)
+def test_the_official_reading_splits_at_plain_spaces_only(reply, said):
+    assert read_official(reply)[0] == said
+
+
+def test_llavas_set_is_another_benchmark_with_the_same_figures():
+    made, replies = rows(["yes", "no"]), ["Yes, it is", "No"]
+    assert (POPE8910.data.n, POPE8910.standard, POPE8910.protocols[0]) == (8910, False, "llava")
+    assert POPE8910.data.split.split("+") == ["adversarial", "popular", "random"]
+    assert scored(POPE8910(), made, replies, "llava")[1] == scored(POPE(), made, replies, "official")[1]
+
+
 def test_official_averages_the_samplings_and_lmms_eval_pools():
     labels, replies = ["yes", "no", "yes", "yes"], ["yes", "no", "yes", "no"]
     made = rows(labels, ["random", "popular", "popular", "popular"])
@@ -156,3 +220,13 @@ def test_the_twin():
         for category in ("random", "popular")
     }
     assert len(asked["popular"]) < len(asked["random"]) / 3
+
+
+def test_llavas_set_is_read_from_the_splits_of_a_downloaded_copy(tmp_path):
+    (tmp_path / "Full").mkdir()
+    for sampling in ("random", "popular", "adversarial"):
+        made = [row | {"image": {"bytes": b"", "path": ""}} for row in rows(["yes", "no"], [sampling] * 2)]
+        table = pyarrow.Table.from_pylist(made)
+        parquet.write_table(table, tmp_path / "Full" / f"{sampling}-00000-of-00001.parquet")
+    found = folder_rows("pope-8910", tmp_path, POPE8910.data.config, POPE8910.data.split)
+    assert [row["category"] for row in found] == ["adversarial"] * 2 + ["popular"] * 2 + ["random"] * 2

@@ -8,7 +8,7 @@ from asked import golden
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hermes.evaluators.ptb_tokenizer import tokenize
+from hermes.evaluators.ptb_tokenizer import tokenize, tokenize_lines
 
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=8).filter(
     lambda word: word[0].isalpha() and word[-1].isalpha() and "--" not in word
@@ -41,10 +41,42 @@ def test_equals_the_reference_tokenizer() -> None:
         ("tie-dyed and/or w/ 2-year-old's T-shirt", "tie-dyed and/or w / 2-year-old 's t-shirt"),
         ("GONNA cannot 'Tis", "gon na can not 't is"),
         ("an old dog.It runs...away", "an old dog.it runs away"),
+        ("“He said ‘hi’” to “”", "he said hi ''' to ``''"),
+        ("gonna's cannot’s lemme", "gonna 's cannot 's lem me"),
+        ("rock 'n roll, 'n, rock 'n' roll", "rock 'n roll n rock 'n' roll"),
+        ("a 2‑year‑old’s x‐ray ‑", "a 2‑year‑old 's x‐ray"),
+        ("a 3-D's edge, O'Brien's, d'or, d'a", "a 3-d 's edge o'brien 's d'or d' a"),
+        ("❤️ 3⅓ ft — 5–6…", "❤ 3 1/3 ft 5 6"),
+        ("\\* a\\/b * **", "\\* a\\/b * **"),
+        ("HTTP://A.org/b} “www.a.com” a@b.org.", "http://a.org/b -rcb- “www.a.com a@b.org"),
+        ("5'10., R&B., 3.5.; dog.; etc.", "5 10. r&b. 3.5 dog. etc."),
+        ("p. <b> A. </i> X. Y", "p <b> a </i> x. y"),
     ],
 )
 def test_reads_captions_as_the_treebank_does(sentence: str, tokens: str) -> None:
     assert tokenize(sentence) == tokens
+
+
+@pytest.mark.parametrize(
+    ("sentence", "following", "tokens"),
+    [
+        ("vitamin C.", "The man", "vitamin c"),
+        ("vitamin C.", "the man", "vitamin c."),
+        ("vitamin C.", "", "vitamin c."),
+        ("vitamin C. ", "A-frame house", "vitamin c."),
+        ("a No.", "7 dogs", "a no."),
+        ("a No.", "seven dogs", "a no"),
+        ("a U.S.", "The man", "a u.s."),
+        ("a dog.", "A man", "a dog"),
+    ],
+)
+def test_looks_across_the_end_of_the_line(sentence: str, following: str, tokens: str) -> None:
+    assert tokenize(sentence, following) == tokens
+    assert tokenize_lines([sentence, following])[0] == tokens
+
+
+def test_a_line_break_within_a_caption_is_a_space() -> None:
+    assert tokenize("two\ndogs.\n") == tokenize("two dogs. ") == "two dogs"
 
 
 @given(st.text())

@@ -44,12 +44,24 @@ def test_agrees_with_the_reference_scorers(protocol, key):
     for case, score in zip(cases, scores, strict=True):
         assert score.prediction == case["expected"][f"{key}_prediction_compared"]
         assert score.values["accuracy"] == pytest.approx(case["expected"][f"{key}_accuracy"])
+        if key == "official":
+            assert round(100 * score.values["accuracy"], 2) == case["expected"]["official_accuracy_x100_rounded2"]
+            people = {clean(one["answer"]) for one in case["answers"]}
+            assert (len(people) > 1) == case["expected"]["official_normalisation_applied"]
     if key == "lmms":
         assert metrics["accuracy"] == pytest.approx(100 * aggregates["lmms_exact_match_mean"])
     else:
         assert metrics["accuracy"] == pytest.approx(100 * aggregates["official_mean_unrounded"])
+        assert round(metrics["accuracy"], 2) == aggregates["official"]["overall"]
         for name, value in aggregates["official"]["perAnswerType"].items():
             assert round(metrics[name], 2) == value
+        types = aggregates["official"]["perQuestionType"]
+        assert {name: round(metrics[f"question_type/{name}"], 2) for name in types} == types
+        assert set(metrics) == {
+            "accuracy",
+            *aggregates["official"]["perAnswerType"],
+            *(f"question_type/{t}" for t in types),
+        }
 
 
 def test_the_role_of_ids_agrees_with_the_reference():
@@ -81,6 +93,15 @@ def test_the_role_of_ids_agrees_with_the_reference():
         ("3.5.", "3.5"),
         ("it's", "it's"),
         ("." * 33, "."),
+        ("3.5-4", "3.5 4"),
+        ("4 - 5", "4 5"),
+        ("10,000 (ten)", "10000 10"),
+        ("none of the above", "0 of above"),
+        ("aint'", "aint'"),
+        ("THE a An", ""),
+        ("deja\tvu\n", "deja vu"),
+        ("caf\u00e9", "caf\u00e9"),
+        ("\uff12", "\uff12"),
     ],
 )
 def test_normalising(reply, official):
@@ -102,10 +123,19 @@ def test_normalised_text_has_no_articles_capitals_or_punctuation(reply, protocol
 
 @given(st.lists(st.sampled_from(["red", "blue", "green"]), min_size=1, max_size=10), st.sampled_from(["red", "pink"]))
 def test_with_ids_an_answer_of_n_people_counts_like_the_closed_form(answers, said):
-    people = [{"answer": one, "answer_id": k} for k, one in enumerate(answers)]
     n, k = len(answers), answers.count(said)
     expected = (k * min(1, max(k - 1, 0) / 3) + (n - k) * min(1, k / 3)) / n
-    assert accuracy(said, people) == pytest.approx(expected)
+    assert accuracy(said, answers, range(n)) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Red", "red.", "blue"]), st.sampled_from(["yes", "no"])), min_size=2))
+def test_others_are_told_apart_as_whole_records(people):
+    records = [{"answer": answer, "answer_confidence": sure} for answer, sure in people]
+    (score,), _ = scored(VQAv2(), [row([]) | {"answers": records}], ["red"], "lmms-eval")
+    plain = [one | {"answer": normalise(one["answer"], "lmms-eval")} for one in records]
+    others = [[other for other in plain if other != one] for one in plain]
+    expected = sum(min(1, sum(other["answer"] == "red" for other in some) / 3) for some in others) / len(plain)
+    assert score.values["accuracy"] == pytest.approx(expected)
 
 
 def test_official_normalises_only_where_people_differ():

@@ -79,7 +79,7 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(model: Any, tmp
 
 
 @pytest.mark.parametrize(
-    "stage", ["open_run", "judge_responses", "score_task", "results_content", "_write_reports", "describe"]
+    "stage", ["open_run", "judge_responses", "score_task", "results_content", "write_reports", "describe"]
 )
 def test_a_run_stopped_at_any_stage_ends_as_an_undisturbed_one(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str

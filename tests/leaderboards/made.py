@@ -10,6 +10,7 @@ from hermes.harness.types import DataInfo, Metric, ModelInfo, Result
 BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
     "mme": ("perception", "points", 750.0, 2000.0),
+    "gqa": ("accuracy", "%", 0.0, 100.0),
     "geneval": ("overall", "0..1", 0.0, 1.0),
     "homologous-u": ("accuracy", "0..1", 0.0, 1.0),
     "homologous-g": ("accuracy", "0..1", 0.0, 1.0),

@@ -40,14 +40,24 @@ def three(tmp_path: Path) -> Path:
 def test_models_in_rows_benchmarks_in_columns_gap_last_best_in_bold(three: Path) -> None:
     head, a, b, c = rows(leaderboard([three]), "Shapes world")
     assert head == ["Model", "Params", "Source", "POPE", "MME", "U", "G", "G (guidance scale 1.5)", "Gap (U - G)"]
-    assert a == ["a", "1.3M", "measured (ida)", "80.0", "**1200.0**", "0.600", "0.400", "0.500", "0.200"]
+    assert a == [
+        "a",
+        "1.3M",
+        "measured (ida, judge oracle 1)",
+        "80.0",
+        "**1200.0**",
+        "0.600",
+        "0.400",
+        "0.500",
+        "0.200",
+    ]
     assert b[3:] == ["**82.5**", "1100.0", "**0.620**", "**0.550**", "**0.650**", "**0.070**"]
     assert c == ["c (partial)", "1.3M", "measured (idc)", "99.0", "1999.0", "-", "-", "-", "-"]
 
 
 def test_caption_and_notes_name_samples_and_what_is_missing(three: Path) -> None:
     text = leaderboard([three])
-    assert "POPE: accuracy, %, n = 10 to 100" in text
+    assert "POPE: accuracy, %, official protocol, n = 10 to 100" in text
     assert "c (idc) is partial and not ranked: POPE 10 of 100, MME 10 of 100." in text
 
 
@@ -195,3 +205,13 @@ def test_benchmark_gap_stands_before_the_gap_and_lower_is_better(tmp_path: Path)
     head, a, b = rows(leaderboard([tmp_path]), "Shapes world")
     assert head[-2:] == ["Benchmark gap", "Gap (U - G)"]
     assert (a[-2:], b[-2:]) == (["0.300", "0.200"], ["**0.200**", "**0.100**"])
+
+
+def test_a_column_of_real_data_says_what_papers_print_and_names_another_protocol(tmp_path: Path) -> None:
+    real = {"gqa": result("gqa", 60.0, world="real"), "mme": result("mme", 1200.0, world="real")}
+    text = leaderboard([run(tmp_path / "a", "a", real)])
+    assert "GQA: accuracy" in text
+    assert "GQA: papers print LLaVA's rule" in text
+    assert "Scored here: official protocol." in text
+    drawn = leaderboard([run(tmp_path / "b", "b", {"gqa": result("gqa", 60.0)})])
+    assert "papers print" not in drawn

@@ -40,7 +40,7 @@ def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
     assert "| 1 | 0.610 [0.590, 0.630] | 0.500 [0.480, 0.520] | 0.110 [0.090, 0.130] |" in text
     assert "| 40 | 3 | 0.500 | 0.400 | 0.610 | 12 |" in text
     assert "| 1 | no winner above 0.6 | 3 |" in text
-    assert "| tiny, round 1 | 1.3M | measured (pair-dpo01) |" in text
+    assert "| tiny, round 1 | 1.3M | measured (pair-dpo01, judge oracle 1) |" in text
     assert "(+0.100)" in text
     assert "<h2>Rounds</h2>" in report_html(tmp_path)
 

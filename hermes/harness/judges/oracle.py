@@ -23,6 +23,7 @@ class OracleJudge:
     extra: ClassVar[str | None] = None
     abilities: ClassVar[tuple[str, ...]] = ("answer", "detect")
     needs_model: ClassVar[bool] = False
+    uses_torch: ClassVar[bool] = False
     identity = f"oracle-{VERSION}"
 
     @classmethod

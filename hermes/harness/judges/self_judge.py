@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.evaluators.base import SHORT_ANSWER
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.judges.base import Detections
+from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
 from hermes.harness.models.base import UnifiedModel
 from hermes.harness.types import GenerationConfig, Request
 
@@ -23,7 +23,7 @@ class SelfJudge:
 
     def __init__(self, model: UnifiedModel) -> None:
         self._model = model
-        self.identity = f"self-{model.info.name}-{model.info.fingerprint}"
+        self.identity = f"self-{model.info.name}-{model.info.fingerprint}-{PROMPT_VERSION}"
 
     @classmethod
     def check(cls, argument: str | None) -> None:
@@ -40,14 +40,14 @@ class SelfJudge:
             Request(
                 sample_id=str(number),
                 index=0,
-                prompt=question + SHORT_ANSWER,
+                prompt=asked(question),
                 images=(ImageHandle(image),),
                 config=config,
                 seed=0,
             )
             for number, (image, question) in enumerate(zip(images, questions, strict=True))
         ]
-        return self._model.understand(requests)
+        return [plain_reply(text) for text in self._model.understand(requests)]
 
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         raise HermesError("the judge 'self' cannot detect objects; use --judge oracle or a detector")

@@ -17,6 +17,7 @@ class NullModel:
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = False
     world: ClassVar[str] = "shapes"
+    uses_torch: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.info = ModelInfo(name="null", fingerprint="null-1", abilities=self.abilities, resolution=48)

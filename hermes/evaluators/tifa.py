@@ -1,0 +1,211 @@
+"""TIFA: multiple-choice questions made from a caption; a VQA judge answers them about the image drawn from it.
+
+Paper: Hu et al. 2023, "TIFA: Accurate and Interpretable Text-to-Image Faithfulness Evaluation with Question Answering"
+(arXiv:2303.11897). Licence: Apache-2.0.
+Data: tifa_v1.0 of github.com/Yushi-Hu/tifa, 4,081 captions, one image each; it lies on GitHub only, so give its file of
+questions and answers with --data: one row a question ``{id, caption, question, choices, answer, element_type}``. Rows
+with a list, ``{id, caption, questions: [{question, choices, answer, type}]}``, are read as well.
+Prompt: the caption, nothing added.
+
+Protocol ``official`` (tifascore/tifa_score.py at 8e37050): the judge is asked the question without its choices. Its
+answer stands if it is one of them byte for byte; otherwise the choice whose sentence is most similar to it, the first
+of equals, is taken. That choice must equal the answer byte for byte. A question asked twice about a caption counts
+twice. ``tifa_average`` is the mean over captions of the mean over their questions, ``tifa_stdev`` the standard
+deviation (n - 1) of these means, left out for a single caption, where the official script stops; ``type/<type>`` is
+the mean over all questions of an element type.
+
+The official judge is mPLUG-large, the official similarity that of all-mpnet-base-v2 (``tifa:mpnet``, from the hub); the
+default is the smaller all-MiniLM-L6-v2, which an extra brings. Similarities are stored with the judgement, so that
+scoring is pure. An image about which the judge says nothing at all is marked unparsed. Chance is given as 0: a picture
+drawn without looking at the caption meets some questions, but nobody has measured how many.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from statistics import stdev
+from typing import Any
+
+from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
+from hermes.evaluators.fields import text
+from hermes.evaluators.judged import read_answer_list
+from hermes.harness.errors import HermesError
+from hermes.harness.judges.base import Judge
+from hermes.harness.seeds import derive_seed
+from hermes.harness.shapes import questions
+from hermes.harness.shapes.captions import full
+from hermes.harness.shapes.scene import Split, scenes
+from hermes.harness.stats import mean_metric
+from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+
+ITEMS = 60
+QUESTIONS = 6
+SIMILARITIES = '{"answers": [text], "similarities": [one number a choice, or null where the answer is a choice]}'
+Question = Mapping[str, Any]
+
+
+def chosen(answer: str, choices: Sequence[str], similarities: Sequence[float] | None) -> str:
+    """The choice that a free answer stands for."""
+    if answer in choices or similarities is None:
+        return answer
+    return choices[max(range(len(choices)), key=similarities.__getitem__)]
+
+
+class TIFA(Evaluator):
+    """Metrics, 0..1: tifa_average, tifa_stdev, and ``type/<element type>``."""
+
+    name = "tifa"
+    version = "1"
+    title = "TIFA v1.0"
+    ability = "generation"
+    data = DataSpec(hub="", split="test", n=4081, columns=("id", "caption"), shapes_n=ITEMS)
+    config = GenerationConfig(num_images=1)
+    headline = "tifa_average"
+    unit = "0..1"
+    chance = 0.0
+    best = 1.0
+    judge = "oracle"
+    real_judge = "mplug"
+    standard = False
+
+    def __init__(self, similarity: str = "minilm") -> None:
+        self.similarity = similarity
+
+    @classmethod
+    def make(cls, argument: str | None) -> "TIFA":
+        """``tifa`` or ``tifa:SIMILARITY``, one of hermes.align.similarity's."""
+        from hermes.align.similarity import resolve
+
+        return cls(resolve(argument or "minilm"))
+
+    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
+        """60 captions with six questions each; the four options of a yes/no question are two."""
+        rows: list[Row] = []
+        for number, scene in enumerate(islice(scenes(split, seed, self.name), ITEMS)):
+            rng = random.Random(derive_seed(seed, split, self.name, number))
+            caption = full(scene, rng)
+            for qa in questions.homologous(scene, rng, QUESTIONS):
+                yes_no = qa.kind in questions.YES_NO
+                rows.append(
+                    {
+                        "id": f"shapes_{number:03d}",
+                        "caption": caption,
+                        "question": qa.question,
+                        "choices": ["yes", "no"] if yes_no else list(questions.choices(qa, rng)),
+                        "answer": qa.answer,
+                        "element_type": qa.kind,
+                    }
+                )
+        return rows
+
+    def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
+        """One sample a caption, at its first row; the target is its questions."""
+        asked: dict[str, list[Question]] = {}
+        captions: dict[str, str] = {}
+        for row in rows:
+            item, where = str(row["id"]), f"tifa caption {row['id']}"
+            captions.setdefault(item, text(row, "caption", where))
+            found = row.get("questions", [row] if "question" in row else [])
+            if not isinstance(found, Sequence) or not all(isinstance(entry, Mapping) for entry in found):
+                raise HermesError(f"{where}: questions must be a list of {{question, choices, answer}}; mend the row")
+            asked.setdefault(item, []).extend(_question(entry, where) for entry in found)
+        for item, caption in captions.items():
+            if not asked[item]:
+                raise HermesError(f"tifa caption {item} has no questions; give the file of questions and answers")
+            yield Sample(id=item, group_id=item, ability=self.ability, prompt=caption, target=asked[item])
+
+    def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
+        """``{"answers": [one a question], "similarities": [one list or None a question]}`` for each image."""
+        opened = [answer.image.open() for answer in answers if answer.image]
+        asked = [answer.sample.target for answer in answers]
+        images = [image for image, batch in zip(opened, asked, strict=True) for _ in batch]
+        said = judge.answer(images, [entry["question"] for batch in asked for entry in batch])
+        similar = iter(self._similarities(said, [entry["choices"] for batch in asked for entry in batch]))
+        free = iter(said)
+        return [
+            {"answers": list(islice(free, len(batch))), "similarities": list(islice(similar, len(batch)))}
+            for batch in asked
+        ]
+
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        """``{"answers": [...]}`` with or without similarities; where there are none they are computed."""
+        answers: list[str] = read_answer_list(data, len(sample.target))["answers"]
+        choices = [entry["choices"] for entry in sample.target]
+        given = data.get("similarities")
+        if given is None:
+            given = self._similarities(answers, choices)
+        elif not isinstance(given, list) or len(given) != len(choices) or not all(map(_fits, given, answers, choices)):
+            raise HermesError(f"expected {SIMILARITIES}, {len(choices)} of each")
+        return {"answers": answers, "similarities": given}
+
+    def _similarities(self, said: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float] | None]:
+        """Of each answer that is none of its choices the similarity to each of them."""
+        from hermes.align.similarity import similarity
+
+        open_answers = [
+            (answer, options) for answer, options in zip(said, choices, strict=True) if answer not in options
+        ]
+        pairs = [(answer, option) for answer, options in open_answers for option in options]
+        values = iter(similarity(self.similarity)(*zip(*pairs, strict=True)) if pairs else [])
+        return [
+            None if answer in options else list(islice(values, len(options)))
+            for answer, options in zip(said, choices, strict=True)
+        ]
+
+    def score(self, answer: Answer, protocol: str) -> Score:
+        sample, judgement = answer.sample, answer.judgement or {}
+        said = [
+            chosen(free, entry["choices"], similar)
+            for entry, free, similar in zip(sample.target, judgement["answers"], judgement["similarities"], strict=True)
+        ]
+        right = [entry["answer"] == one for entry, one in zip(sample.target, said, strict=True)]
+        heard = any(judgement["answers"])
+        return Score(
+            sample_id=sample.id,
+            index=answer.response.index,
+            group_id=sample.group_id,
+            values={"score": sum(right) / len(right)},
+            prediction=said,
+            reason="" if heard else "the judge said nothing about the image",
+            status="scored" if heard else "unparsed",
+        )
+
+    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
+        captions: dict[str, list[float]] = defaultdict(list)
+        types: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        for score in scores:
+            captions[score.group_id].append(score.values["score"])
+            for entry, said in zip(samples[score.sample_id].target, score.prediction, strict=True):
+                types[entry["type"]].append((float(entry["answer"] == said), score.group_id))
+        means = [sum(values) / len(values) for values in captions.values()]
+        metrics = {"tifa_average": mean_metric(means, list(captions))}
+        if len(means) > 1:
+            metrics["tifa_stdev"] = Metric(value=stdev(means), n=len(means), groups=len(means))
+        for name in sorted(types):
+            values, groups = zip(*types[name], strict=True)
+            metrics[f"type/{name}"] = mean_metric(values, groups)
+        return metrics
+
+
+def _question(entry: Mapping[str, Any], where: str) -> Question:
+    row = {"question": None, "answer": None, **entry}
+    choices = entry.get("choices")
+    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+        raise HermesError(f"{where}: choices must be a list of texts; mend the row")
+    return {
+        "question": text(row, "question", where),
+        "choices": [str(choice) for choice in choices],
+        "answer": text(row, "answer", where),
+        "type": str(entry.get("element_type") or entry.get("type") or "other"),
+    }
+
+
+def _fits(similar: Any, answer: str, choices: Sequence[str]) -> bool:
+    if similar is None:
+        return answer in choices
+    return (
+        isinstance(similar, list)
+        and len(similar) == len(choices)
+        and all(isinstance(value, int | float) for value in similar)
+    )

@@ -1,0 +1,183 @@
+"""One question to an OpenAI-compatible chat endpoint: paced, retried, counted, and its failures told apart."""
+
+import time
+from email.utils import parsedate_to_datetime
+from threading import Event, Lock
+from typing import Any
+
+from hermes.harness.errors import HermesError, JudgeError
+from hermes.harness.judges.endpoint.settings import EndpointSettings
+from hermes.harness.judges.replies import asked, plain_reply
+from hermes.harness.processes import current
+
+MAX_TOKENS = 16
+LONGEST_BACKOFF = 8.0
+LONGEST_WAIT = 120.0
+
+
+class AskError(JudgeError):
+    """A question without a reply. ``refused``: the endpoint works, but not for this image and question.
+
+    ``again``: another try may help, after ``wait`` seconds at least.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, again: bool = True, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.refused = refused
+        self.again = again
+        self.wait = wait
+
+
+class ChatClient:
+    """Safe to use from many threads. ``requests`` counts every try; ``tokens_in`` and ``tokens_out`` what was paid."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        from openai import OpenAI
+
+        self.settings = settings
+        self.requests = self.tokens_in = self.tokens_out = 0
+        self._openai = OpenAI(api_key=settings.key, base_url=settings.address, timeout=settings.timeout, max_retries=0)
+        self._pace = Pace(settings.requests_a_minute)
+        self._reached = False
+        self._lock = Lock()
+
+    def ask(self, image_url: str, question: str, stopped: Event) -> str:
+        """The reply to a question about one image; see `complete`."""
+        image = {"type": "image_url", "image_url": {"url": image_url}}
+        return self.complete([image, {"type": "text", "text": asked(question)}], MAX_TOKENS, stopped)
+
+    def complete(self, content: Any, max_tokens: int, stopped: Event) -> str:
+        """The reply to one user message, never an empty one; gives up early once ``stopped`` is set.
+
+        ``content`` is text, or the parts of a message as the API has them. Raises AskError where no try brought one,
+        HermesError where no question will ever be answered: a wrong key, an unknown model, nobody at the address.
+        """
+        settings = self.settings
+        for tries in range(1, settings.retries + 2):
+            self._pace.wait(stopped)
+            if stopped.is_set():
+                raise AskError("not asked, since the command stops", again=False)
+            try:
+                return self._request(content, max_tokens)
+            except AskError as error:
+                failure = error
+            if not failure.again:
+                break
+            if tries <= settings.retries:
+                stopped.wait(max(min(settings.backoff * 2 ** (tries - 1), LONGEST_BACKOFF), failure.wait))
+        times = f" after {tries} tries" if tries > 1 else ""
+        raise AskError(f"openai:{settings.model} at {settings.host}: {failure}{times}", refused=failure.refused)
+
+    def _request(self, content: Any, max_tokens: int) -> str:
+        import openai
+
+        try:
+            completion: Any = self._openai.chat.completions.create(
+                model=self.settings.model,
+                messages=[{"role": "user", "content": content}],
+                temperature=0.0,
+                max_tokens=max_tokens,
+            )
+        except openai.APIStatusError as error:
+            self._reached = True
+            raise self._status_error(error) from None
+        except openai.APIConnectionError as error:
+            if not self._reached and _nobody_there(error):
+                raise HermesError(
+                    f"openai:{self.settings.model}: nobody answers at {self.settings.address}; "
+                    "start the server or mend the address"
+                ) from None
+            raise AskError(error.message.rstrip(".").lower()) from None
+        except (openai.OpenAIError, ValueError) as error:
+            raise AskError(f"HTTP 200 with something unreadable ({_short(error)})") from None
+        finally:
+            with self._lock:
+                self.requests += 1
+        self._reached = True
+        self._count(getattr(completion, "usage", None))
+        return _content(completion)
+
+    def _status_error(self, error: Any) -> HermesError:
+        status, settings = error.status_code, self.settings
+        reason = f"HTTP {status} ({_short(error.message)})"
+        if status in (401, 403):
+            return HermesError(f"openai:{settings.model} at {settings.host}: {reason}; check OPENAI_API_KEY")
+        if status == 404:
+            return HermesError(
+                f"openai:{settings.model} at {settings.address}: {reason}; "
+                "check the model's name and the address, which mostly ends in /v1"
+            )
+        again = status in (408, 409, 429) or status >= 500
+        return AskError(reason, refused=not again, again=again, wait=_retry_after(error.response.headers))
+
+    def _count(self, usage: Any) -> None:
+        with self._lock:
+            self.tokens_in += _whole(getattr(usage, "prompt_tokens", 0))
+            self.tokens_out += _whole(getattr(usage, "completion_tokens", 0))
+
+
+class Pace:
+    """Lets so many requests a minute through, evenly spaced; each of several processes gets its share."""
+
+    def __init__(self, requests_a_minute: float | None) -> None:
+        self._gap = 60.0 * current().world / requests_a_minute if requests_a_minute else 0.0
+        self._next = 0.0
+        self._lock = Lock()
+
+    def wait(self, stopped: Event) -> None:
+        """Return when the next request may go, or when ``stopped`` is set."""
+        if not self._gap:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        stopped.wait(turn - now)
+
+
+def _content(completion: Any) -> str:
+    """The text of the first choice. Raises AskError where there is none."""
+    try:
+        message = completion.choices[0].message
+        content = message.content
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise AskError(f"HTTP 200 without an answer ({_short(completion)})") from None
+    if not isinstance(content, str) or not plain_reply(content):
+        refusal = getattr(message, "refusal", None)
+        raise AskError("HTTP 200 with an empty answer" + (f" ({_short(refusal)})" if refusal else ""), refused=True)
+    return content
+
+
+def _nobody_there(error: BaseException) -> bool:
+    """Whether the connection was refused or the host is unknown, as the standard library says it at the bottom."""
+    from socket import gaierror
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ConnectionRefusedError | gaierror):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _retry_after(headers: Any) -> float:
+    """Seconds that the server asks to wait (RFC 9110, 10.2.3: a number or a date), two minutes at most; else 0."""
+    text = headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else 0.0
+
+
+def _short(message: object) -> str:
+    """One line of at most 160 characters, for error messages."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _whole(count: Any) -> int:
+    return count if isinstance(count, int) else 0

@@ -1,0 +1,159 @@
+"""Any OpenAI-compatible endpoint as a judge: many questions at once, each reply stored at once and paid for once."""
+
+import atexit
+import base64
+import hashlib
+import sys
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.util import find_spec
+from threading import Event, Lock
+from typing import ClassVar
+
+from PIL import Image
+
+from hermes.harness.errors import HermesError, JudgeError
+from hermes.harness.images import pixel_sha256, png_bytes
+from hermes.harness.judges.base import Detections
+from hermes.harness.judges.endpoint.client import AskError, ChatClient
+from hermes.harness.judges.endpoint.settings import EndpointSettings, read_settings
+from hermes.harness.judges.endpoint.store import ReplyStore
+from hermes.harness.judges.replies import PROMPT_VERSION, is_plain, plain_reply
+
+FAILURES_IN_A_ROW = 8
+
+
+class EndpointJudge:
+    """Greedy short answers of the model behind ``settings``; see `endpoint_settings` for the name and the variables."""
+
+    description: ClassVar[str] = "any OpenAI-compatible endpoint: openai:MODEL or openai:MODEL@http://HOST:PORT/v1"
+    extra: ClassVar[str | None] = "api"
+    abilities: ClassVar[tuple[str, ...]] = ("answer",)
+    needs_model: ClassVar[bool] = False
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        self.settings = settings
+        self.identity = f"openai-{settings.model}@{settings.host}-{PROMPT_VERSION}"
+        self._client = ChatClient(settings)
+        self._store = ReplyStore(settings.replies)
+        self._paid: set[str] = set()
+        self._used: set[str] = set()
+        self._failed: set[str] = set()
+        self._lock = Lock()
+
+    @classmethod
+    def available(cls) -> bool:
+        """Whether the package `openai` is installed."""
+        return find_spec("openai") is not None
+
+    @classmethod
+    def check(cls, argument: str | None) -> None:
+        """Raise HermesError for a missing model, address or key; the endpoint itself is not asked."""
+        read_settings(argument)
+
+    @classmethod
+    def load(cls, argument: str | None, device: str) -> "EndpointJudge":
+        """The judge of "openai:<argument>"; what it cost is printed when the command ends."""
+        judge = cls(read_settings(argument))
+        atexit.register(judge.print_usage)
+        return judge
+
+    def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+        """One answer for each (image, question), from the store where it holds the reply.
+
+        Raises JudgeError where a question got no reply; the others are asked nevertheless, and stored. Raises
+        HermesError, and asks no further, where the endpoint cannot answer at all: see `ChatClient.ask`, or eight
+        failures in a row, counted over questions where the endpoint fails and over images where it refuses.
+        """
+        distinct = {id(image): image for image in images}
+        hashes = {number: pixel_sha256(image) for number, image in distinct.items()}
+        keys = [self._key(hashes[id(image)], question) for image, question in zip(images, questions, strict=True)]
+        missing = {
+            key: (image, question)
+            for key, image, question in zip(keys, images, questions, strict=True)
+            if key not in self._store
+        }
+        error = self._ask_all(missing, hashes) if missing else None
+        self._used.update(key for key in keys if key in self._store)
+        if error is not None:
+            raise error
+        return [plain_reply(self._store[key]) for key in keys]
+
+    def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
+        raise HermesError("the judge 'openai' cannot detect objects; use --judge mask2former")
+
+    def usage(self) -> str:
+        """What was asked and what it cost, in one line."""
+        client, price = self._client, self.settings.price
+        parts = [f"requests: {client.requests:,}", f"tokens: {client.tokens_in:,} in, {client.tokens_out:,} out"]
+        if price is not None:
+            dollars = (client.tokens_in * price[0] + client.tokens_out * price[1]) / 1e6
+            parts.append(f"cost: ${dollars:.4f}")
+        parts.append(f"stored replies used: {len(self._used - self._paid):,}")
+        strange = sum(not is_plain(plain_reply(self._store[key])) for key in self._used)
+        parts.append(f"neither yes nor no: {strange:,}")
+        return f"judge openai:{self.settings.model}: {'; '.join(parts)}"
+
+    def print_usage(self) -> None:
+        """Write `usage` to stderr if anything was asked."""
+        if self._used or self._client.requests:
+            sys.stderr.write(self.usage() + "\n")
+
+    def _key(self, image_sha256: str, question: str) -> str:
+        parts = (self.settings.model, self.settings.address, PROMPT_VERSION, image_sha256, question)
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+    def _ask_all(self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str]) -> JudgeError | None:
+        """Ask and store all; returns the first failure that leaves the endpoint in use, and raises any other."""
+        stopped = Event()
+        first: JudgeError | None = None
+        with ThreadPoolExecutor(self.settings.concurrency) as pool:
+            try:
+                urls: dict[str, Future[str]] = {}
+                jobs: list[Future[None]] = []
+                for key, (image, question) in missing.items():
+                    sha256 = hashes[id(image)]
+                    if sha256 not in urls:
+                        urls[sha256] = pool.submit(_data_url, image)
+                    jobs.append(pool.submit(self._ask, key, sha256, urls[sha256], question, stopped))
+                for job in as_completed(jobs):
+                    error = job.exception()
+                    if isinstance(error, AskError):
+                        first = first or error
+                    elif error is not None:
+                        raise error
+            except BaseException:
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return first
+
+    def _ask(self, key: str, sha256: str, url: "Future[str]", question: str, stopped: Event) -> None:
+        """Ask one question and store the reply; what no further question can mend sets ``stopped`` first."""
+        try:
+            reply = self._client.ask(url.result(), question, stopped)
+            self._store.put(key, reply, model=self.settings.model, image=sha256, question=question)
+        except AskError as error:
+            if not stopped.is_set() and self._is_down(error, key, sha256):
+                stopped.set()
+                raise HermesError(
+                    f"{error}; so ended {FAILURES_IN_A_ROW} questions in a row: mend the endpoint, and the same "
+                    "command goes on with what is stored"
+                ) from None
+            raise
+        except HermesError:
+            stopped.set()
+            raise
+        with self._lock:
+            self._paid.add(key)
+            self._failed.clear()
+
+    def _is_down(self, error: AskError, key: str, sha256: str) -> bool:
+        """Whether this was the eighth failure in a row; all that is refused of one image counts once."""
+        with self._lock:
+            self._failed.add(sha256 if error.refused else key)
+            return len(self._failed) >= FAILURES_IN_A_ROW
+
+
+def _data_url(image: Image.Image) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image.convert("RGB"))).decode()

@@ -1,0 +1,120 @@
+"""Where an OpenAI-compatible endpoint is and how it may be used, read from the judge's name and the environment."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, quote, urlsplit
+
+from hermes.harness.cache import cache_folder
+from hermes.harness.errors import HermesError
+
+OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class EndpointSettings:
+    """One model behind one address.
+
+    ``requests_a_minute`` and ``price`` (dollars per million tokens in and out) are None where nobody gave them.
+    A question is tried 1 + ``retries`` times; the waits between double from ``backoff`` seconds on, up to eight.
+    ``timeout`` is that of one try, in seconds.
+    """
+
+    model: str
+    address: str
+    replies: Path
+    key: str = field(default="none", repr=False)
+    concurrency: int = 8
+    requests_a_minute: float | None = None
+    price: tuple[float, float] | None = None
+    retries: int = 6
+    backoff: float = 0.5
+    timeout: float = 60.0
+
+    @property
+    def host(self) -> str:
+        """The address without scheme and path: "api.openai.com", "127.0.0.1:8000"."""
+        return urlsplit(self.address).netloc
+
+
+def read_settings(argument: str | None, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
+    """The settings of "openai:<argument>", that is MODEL or MODEL@http://HOST:PORT/v1.
+
+    From the environment: OPENAI_BASE_URL, OPENAI_API_KEY, HERMES_CACHE, HERMES_JUDGE_CONCURRENCY, HERMES_JUDGE_RPM,
+    HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; asks nobody.
+    """
+    found = re.fullmatch(r"(?P<model>.+?)(?:@(?P<address>https?:.*))?", argument or "", re.DOTALL)
+    if found is None or not found["model"].strip():
+        raise HermesError("the judge openai needs a model; give openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+    model, given = found["model"].strip(), found["address"]
+    if not given and "@" in model:
+        raise HermesError(f"judge openai:{model}: the address behind '@' must begin with http:// or https://")
+    address = (given or environment.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
+    url = _url(address)
+    key = environment.get("OPENAI_API_KEY", "").strip()
+    if not key and not _is_local(url.hostname or ""):
+        raise HermesError(f"the judge openai:{model} at {url.netloc} needs a key; set OPENAI_API_KEY")
+    if not (key.isascii() and key.isprintable()):
+        raise HermesError("OPENAI_API_KEY holds characters that no key has; set it again")
+    return EndpointSettings(
+        model=model,
+        address=address,
+        replies=cache_folder(environment) / "judges" / f"{quote(model, safe='')}.jsonl",
+        key=key or "none",
+        concurrency=_number(environment, "HERMES_JUDGE_CONCURRENCY", int) or EndpointSettings.concurrency,
+        requests_a_minute=_number(environment, "HERMES_JUDGE_RPM", float),
+        price=_price(environment),
+    )
+
+
+def _url(address: str) -> SplitResult:
+    """The parts of the address. Raises HermesError where it is none, or holds a password, which logs would show."""
+    try:
+        url = urlsplit(address)
+        port_is_right = url.port is None or url.port > 0
+    except ValueError:
+        port_is_right = False
+    if not port_is_right or url.scheme not in ("http", "https") or not url.hostname or re.search(r"\s", address):
+        raise HermesError(f"{address!r} is no address of an endpoint; give one such as http://127.0.0.1:8000/v1")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise HermesError(f"the address of {url.hostname} must end in its path; give a key through OPENAI_API_KEY")
+    return url
+
+
+def _is_local(host: str) -> bool:
+    """Whether the host is this machine or one of a private network, where servers mostly ask for no key."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
+
+
+def _number(environment: Mapping[str, str], name: str, kind: type[Any]) -> Any:
+    """The positive number that the variable holds; None where it is not set."""
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        number = kind(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise HermesError(f"{name}={text!r} is no positive {'whole ' if kind is int else ''}number; mend or unset it")
+    return number
+
+
+def _price(environment: Mapping[str, str]) -> tuple[float, float] | None:
+    text = environment.get("HERMES_JUDGE_PRICE", "").strip()
+    if not text:
+        return None
+    try:
+        tokens_in, tokens_out = (float(part) for part in text.split(","))
+    except ValueError:
+        tokens_in = tokens_out = -1.0
+    if not (0 <= tokens_in < float("inf") and 0 <= tokens_out < float("inf")):
+        raise HermesError(f"HERMES_JUDGE_PRICE={text!r} is not 'IN,OUT', dollars per million tokens; mend or unset it")
+    return tokens_in, tokens_out
