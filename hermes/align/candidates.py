@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from hermes.align.items import Item
 from hermes.align.preferences import Candidate
-from hermes.align.similarity import Similarity
 from hermes.evaluators.base import Answer, Evaluator
 from hermes.harness.seeds import derive_seed
+from hermes.harness.similarity import Similarity
 from hermes.harness.types import GenerationConfig, Judgement, Request, Response
 
 # (top_k, temperature) of the captions, as in the released HermesFlow data script: greedy, then 3 x 3 samplings.

@@ -13,7 +13,6 @@ from hermes.align.items import Item, ItemSource
 from hermes.align.likelihoods import TrainPair
 from hermes.align.replay import homologous, shapes_lessons
 from hermes.align.settings import AlignSettings, TrainSettings
-from hermes.align.similarity import resolve, similarity
 from hermes.align.steplog import TrainingReport
 from hermes.align.trainer import native_bf16, plan, train
 from hermes.harness import registry
@@ -29,6 +28,7 @@ from hermes.harness.runner import draw, evaluate, load_judges, load_model, open_
 from hermes.harness.scoring import judge_responses
 from hermes.harness.seeds import derive_seed
 from hermes.harness.settings import EvalSettings
+from hermes.harness.similarity import resolve, similarity
 from hermes.harness.store import Journal, ResponseStore, locked, read_json, write_atomic, write_json, write_jsonl
 from hermes.harness.types import SCHEMA_VERSION, DataInfo, Judgement, Response
 

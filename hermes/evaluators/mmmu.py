@@ -188,7 +188,7 @@ class MMMU(Evaluator):
         scored=("options", "answer", "question_type"),
         shapes_n=300,
     )
-    config = GenerationConfig(max_new_tokens=16, temperature=0.0)
+    config = GenerationConfig(max_new_tokens=128, temperature=0.0)
     headline = "accuracy"
     unit = "%"
     chance = 23.5

@@ -74,8 +74,8 @@ class TIFA(Evaluator):
 
     @classmethod
     def make(cls, argument: str | None) -> "TIFA":
-        """``tifa`` or ``tifa:SIMILARITY``, one of hermes.align.similarity's."""
-        from hermes.align.similarity import resolve
+        """``tifa`` or ``tifa:SIMILARITY``, one of hermes.harness.similarity's."""
+        from hermes.harness.similarity import resolve
 
         return cls(resolve(argument or "minilm"))
 
@@ -141,7 +141,7 @@ class TIFA(Evaluator):
 
     def _similarities(self, said: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float] | None]:
         """Of each answer that is none of its choices the similarity to each of them."""
-        from hermes.align.similarity import similarity
+        from hermes.harness.similarity import similarity
 
         open_answers = [
             (answer, options) for answer, options in zip(said, choices, strict=True) if answer not in options

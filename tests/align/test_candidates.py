@@ -16,10 +16,10 @@ from hermes.align.candidates import (
     rungs,
 )
 from hermes.align.items import Item, data_items, shapes_items
-from hermes.align.similarity import similarity
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.errors import HermesError
 from hermes.harness.seeds import derive_seed
+from hermes.harness.similarity import similarity
 from hermes.harness.types import GenerationConfig, Judgement, Response
 
 DEFAULTS = GenerationConfig(steps=8)

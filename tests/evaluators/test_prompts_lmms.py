@@ -85,7 +85,7 @@ def test_prompts_are_theirs(name: str, evaluator: Any, row: dict[str, Any]) -> N
     assert sample.prompt == theirs(name, row)
 
 
-@pytest.mark.parametrize("name", ["pope", "mme", "vqav2", "gqa", "flickr30k"])
+@pytest.mark.parametrize("name", ["pope", "mme", "vqav2", "gqa", "mmmu", "flickr30k"])
 def test_lengths_and_temperature_are_theirs(name: str) -> None:
     from hermes.harness import registry
     from hermes.harness.lmms.requests import generation_config

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.align import similarity as module
-from hermes.align.similarity import facts, facts_f1, resolve, similarity
+from hermes.harness import similarity as module
 from hermes.harness.errors import HermesError, MissingExtra
+from hermes.harness.similarity import facts, facts_f1, resolve, similarity
 
 WORDS = st.lists(st.sampled_from(["red", "blue", "circle", "square", "and", "a", "left", "of", ","]), max_size=9)
 
