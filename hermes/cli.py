@@ -28,12 +28,19 @@ Profile = Annotated[bool, typer.Option("--profile", help="Print where the time w
 def eval_command(
     model: Model = None,
     tasks: Annotated[
-        str | None, typer.Option(help="Names with commas, each with overrides if wanted: homologous-g@guidance_scale=1")
+        str | None,
+        typer.Option(
+            help="Names with commas, lmms:NAME for lmms-eval's; with overrides: homologous-g@guidance_scale=1"
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="shapes, hub, or a folder with <task>.jsonl or .parquet.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="shapes, hub, hub:OWNER/NAME@REVISION, a folder with <task>.jsonl, or a file.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split of the shapes world: test or validation.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each task.")] = None,
-    judge: Annotated[str | None, typer.Option(help="Who judges generated images: oracle, self, ...")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Who judges generated images: mask2former,mplug:FOLDER; `hermes list judges`.")
+    ] = None,
     protocol: Annotated[str | None, typer.Option(help="official, lmms-eval, llava, corrected.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch; changes no answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all sampling.")] = None,
@@ -90,7 +97,7 @@ def align_command(
         str | None, typer.Option(help="fresh, paper or released: how a round meets the one before.")
     ] = None,
     critic: Annotated[str | None, typer.Option(help="Who judges candidates: self, oracle, ...")] = None,
-    similarity: Annotated[str | None, typer.Option(help="auto, minilm, facts or bert-cls:CHECKPOINT.")] = None,
+    similarity: Annotated[str | None, typer.Option(help="auto, minilm, mpnet, facts or bert-cls:CHECKPOINT.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs of a round.")] = None,
     eval_split: Annotated[str | None, typer.Option(help="Scenes to report on: test, or validation to tune.")] = None,
@@ -270,7 +277,7 @@ def data_check(
 def data_questions(
     captions: Annotated[Path, typer.Argument(help="Captions: JSON lines, JourneyDB, TIFA or GenEval files.")],
     out: Annotated[Path, typer.Option(help="JSON lines to write; an earlier output is gone on with.")],
-    by: Annotated[str, typer.Option(help="rules, given, tifa[:CHECKPOINT] or openai:MODEL[@URL].")] = "rules",
+    by: Annotated[str, typer.Option(help="rules, given, tifa:CHECKPOINT or openai:MODEL@URL.")] = "rules",
     keep: Annotated[
         str | None, typer.Option("--filter", help="A UnifiedQA checkpoint; keeps what it answers from the caption.")
     ] = None,

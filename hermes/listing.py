@@ -26,7 +26,7 @@ def listing(kind: str) -> Table:
     row = {"models": _model, "evaluators": _evaluator, "judges": _judge}[kind]
     for name in registry.names(kind):  # type: ignore[arg-type]
         try:
-            table.add_row(name, *row(registry.load_class(kind, name)))  # type: ignore[arg-type]
+            table.add_row(name, *row(registry.load_class(kind, name, to_use=False)))  # type: ignore[arg-type]
         except HermesError as error:
             table.add_row(name, f"[red]{escape(str(error))}[/red]")
     return table

@@ -68,7 +68,7 @@ def _check_protocol(protocol: str, evaluators: Iterable[Evaluator]) -> None:
 
 
 def _fits(name: str, model: Any) -> bool:
-    cls = registry.load_class("evaluators", name)
+    cls = registry.load_class("evaluators", name, to_use=False)
     return cls.standard and cls.ability in model.abilities
 
 

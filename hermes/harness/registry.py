@@ -34,10 +34,10 @@ def split_reference(reference: str) -> tuple[str, str | None]:
     return name, argument if colon else None
 
 
-def load_class(kind: Kind, reference: str) -> Any:
-    """The class behind a name, or behind "name:argument".
+def load_class(kind: Kind, reference: str, to_use: bool = True) -> Any:
+    """The class behind a name, or behind "name:argument"; ``to_use`` False: only to look at, its extra may be missing.
 
-    Raises HermesError that lists the names, or that says what could not be imported.
+    Raises HermesError that lists the names, or that says what could not be imported or must be installed.
     """
     points = _points(kind)
     name, _ = split_reference(reference)
@@ -49,7 +49,7 @@ def load_class(kind: Kind, reference: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise HermesError(f"{kind[:-1]} {name!r} ({point.value}) cannot be imported: {error}") from error
     extra = getattr(cls, "extra", None)
-    if extra is not None and not _available(cls):
+    if to_use and extra is not None and not _available(cls):
         raise MissingExtra(f"{kind[:-1]} {name!r}", extra)
     return cls
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes.harness import registry
-from hermes.harness.errors import HermesError
+from hermes.harness.errors import HermesError, MissingExtra
 from hermes.harness.plan import (
     Task,
     differences,
@@ -109,6 +109,13 @@ def test_the_default_is_every_task_that_fits_the_model() -> None:
         patch.setattr(registry, "names", lambda kind: sorted(registered))
         names = [task.name for task in plan_tasks(EvalSettings(), Reader)]
     assert names == ["theirs"]
+
+
+def test_a_missing_extra_stops_the_task_that_needs_it_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.load_class("evaluators", "lmms"), "available", classmethod(lambda cls: False))
+    assert plan_tasks(EvalSettings(model="null", limit=1), registry.model_class("null"))
+    with pytest.raises(MissingExtra, match=r"hermes-bench\[lmms\]"):
+        plan("lmms:pope")
 
 
 def test_a_task_given_twice_runs_once() -> None:
