@@ -50,7 +50,7 @@ def test_stored_answers_are_scored_again_on_the_screen(command: Command) -> None
 def test_what_cannot_be_loaded_is_listed_with_its_remedy(
     command: Command, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise MissingExtra("it", "geneval")
 
     monkeypatch.setattr(registry, "load_class", missing)
