@@ -140,7 +140,7 @@ def _board(lines: list[Line], world: str, split: str, deltas: bool, base: str | 
             row.append(replace(cell, best=line in ranked and has_number(cell) and cell.value == top))
     place = WORLDS.get(world, world)
     return Table(
-        title=f"{place[:1].upper()}{place[1:]}, split {split}",
+        title=f"{place[:1].upper()}{place[1:]}" + (f", split {split}" if world == "shapes" else ""),
         columns=(text_column("Model"), text_column("Params"), text_column("Source"), *columns),
         rows=tuple(tuple(row) for row in cells),
         caption=_caption(lines, names, columns),
