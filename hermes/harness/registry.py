@@ -65,8 +65,8 @@ def _available(cls: Any) -> bool:
 
 
 def model_class(reference: str) -> Any:
-    """The adapter for a registered name, or for a folder whose config.json names one in ``model_type``."""
-    if reference in _points("models"):
+    """The adapter for "name", "name:argument", or a folder whose config.json names one in ``model_type``."""
+    if split_reference(reference)[0] in _points("models"):
         return load_class("models", reference)
     folder = Path(reference)
     if not folder.exists():

@@ -51,6 +51,7 @@ def test_built_in_names_are_registered_and_sorted() -> None:
 def test_what_a_third_party_installs_is_found(plugins: None) -> None:
     assert registry.load_class("evaluators", "theirs").title == "Their benchmark"
     assert registry.model_class("theirs").description == "guesses by the seed"
+    assert registry.model_class("theirs:with an argument") is registry.model_class("theirs")
     assert registry.load_class("judges", "theirs-judge").identity == "theirs-judge-1"
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 import hermes
 from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.replies import asked, plain_reply
-from hermes.harness.judges.vlm.judge import VLMJudge, parse_source
+from hermes.harness.judges.vlm.judge import VLMJudge
+from hermes.harness.models.vlm.source import parse_source
 
 pytest.importorskip("torchvision")
 
@@ -255,7 +256,7 @@ class TestHub:
 @pytest.mark.parametrize("name", ["org/model", "gpt2", "Org/model-1.5_x", "org/model@refs/pr/3"])
 def test_hub_ids_are_checked_for_their_form(name):
     VLMJudge.check(name)
-    source = parse_source(name)
+    source = parse_source(name, "judge hf")
     assert (source.name, source.revision) == (name.partition("@")[0], name.partition("@")[2] or None)
 
 

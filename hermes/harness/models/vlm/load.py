@@ -1,0 +1,96 @@
+"""A transformers checkpoint to a VLM: loaded whole or not at all; code that it brings is never run."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub import hf_hub_download
+from transformers.models.auto import modeling_auto
+
+from hermes.harness.errors import HermesError
+from hermes.harness.models.vlm.model import VLM, Prompt
+from hermes.harness.models.vlm.source import Source
+
+
+def load_vlm(source: Source, device: str, who: str, plain: bool = False) -> tuple[VLM, str | None]:
+    """The model of a folder or hub id, and the hub's commit where it came from there.
+
+    In bfloat16 on CUDA and in float32 elsewhere. ``plain``: one that has no chat template is asked without one.
+    Raises HermesError, which begins with ``who``, for what is missing, incomplete, unknown to transformers, or wants to
+    run its own code.
+    """
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    auto_processor: Any = transformers.AutoProcessor
+    name = source.name
+    try:
+        commit = (
+            None if source.local else Path(hf_hub_download(name, "config.json", revision=source.revision)).parent.name
+        )
+        pinned: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
+        config = transformers.AutoConfig.from_pretrained(name, **pinned)
+        auto, answers_only = _auto_class(config, who)
+        processor = auto_processor.from_pretrained(name, **pinned)
+        _refuse_incomplete_processor(processor, name, who)
+        prompt = _prompt(processor, answers_only, plain, f"{who}: {name}")
+        model, info = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **pinned)
+    except HermesError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "custom code" in reason:
+            reason = "it brings its own code, which is never run; take a model that transformers knows"
+        raise HermesError(f"{who}: {name} cannot be loaded ({reason[:300]})") from None
+    absent = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
+    if absent:
+        raise HermesError(f"{who}: the weights of {name} lack {len(absent)} tensors, as {absent[0]}; get them again")
+    tokenizer = processor.tokenizer
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not answers_only and not model.config.is_encoder_decoder:
+        tokenizer.padding_side = "left"
+    return VLM(model.to(device).eval(), processor, prompt, answers_only, who), commit
+
+
+def _auto_class(config: Any, who: str) -> tuple[Any, bool]:
+    """The class that loads the checkpoint, and whether it is a question-answering model without chat.
+
+    Several model types have both kinds; which one a checkpoint is stands in ``architectures``.
+    """
+    asking = modeling_auto.MODEL_FOR_VISUAL_QUESTION_ANSWERING_MAPPING_NAMES.values()
+    talking = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    own = (config.architectures or [None])[0]
+    if own in asking and own not in talking.values():
+        return transformers.AutoModelForVisualQuestionAnswering, True
+    if config.model_type not in talking:
+        raise HermesError(
+            f"{who}: {config.model_type!r} is no image-to-text model of transformers {transformers.__version__}; "
+            "take one that is"
+        )
+    return transformers.AutoModelForImageTextToText, False
+
+
+def _refuse_incomplete_processor(processor: Any, name: str, who: str) -> None:
+    if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
+        raise HermesError(f"{who}: {name} has no processor for images and text; add its preprocessor_config.json")
+
+
+def _prompt(processor: Any, answers_only: bool, plain: bool, where: str) -> Prompt:
+    """How a prompt becomes the text that the processor takes: through its chat template where it has one."""
+    if answers_only:
+        return lambda prompt, images: prompt
+    if getattr(processor, "chat_template", None):
+        return lambda prompt, images: str(
+            processor.apply_chat_template(_conversation(prompt, images), add_generation_prompt=True)
+        )
+    # BLIP-2 and InstructBLIP know no chat, and put their image tokens before the text themselves.
+    if hasattr(processor, "num_query_tokens"):
+        return lambda prompt, images: prompt
+    if not plain:
+        raise HermesError(f"{where} has no chat template; add the chat_template.jinja that it was published with")
+    token = getattr(processor, "image_token", None)
+    return lambda prompt, images: f"{token}\n" * images + prompt if token else prompt
+
+
+def _conversation(prompt: str, images: int) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}]
