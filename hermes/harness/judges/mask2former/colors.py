@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from hermes.harness.errors import HermesError
-from hermes.harness.judges.mask2former.precision import full_float32
+from hermes.harness.precision import full_float32
 
 if TYPE_CHECKING:
     from torch import Tensor

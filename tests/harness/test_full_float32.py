@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hermes.harness.judges.mask2former.precision import full_float32
+from hermes.harness.precision import full_float32
 
 
 def settings() -> tuple[str, bool]:

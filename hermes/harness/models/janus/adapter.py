@@ -1,0 +1,208 @@
+"""Janus as the harness sees it: load, understand, generate, and log-probabilities for align."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hermes.harness.errors import HermesError
+from hermes.harness.images import pixel_sha256
+from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.models.vlm.source import parse_source
+from hermes.harness.registry import split_reference
+from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from hermes.harness.models.janus.likelihood import LikelihoodBatch, Prepared
+    from hermes.harness.models.janus.load import Loaded
+    from hermes.harness.models.janus.sampling import Draw
+
+NAME = "janus"
+CHECKPOINT = "deepseek-community/Janus-Pro-1B"
+DEFAULTS = GenerationConfig(max_new_tokens=512, guidance_scale=5.0)
+IMAGE_TEMPERATURE = 1.0
+CHUNK = 16
+
+
+class Janus:
+    """Janus and Janus-Pro (Chen et al., 2025) through transformers' own generate, in float32.
+
+    Text is greedy and images are drawn at temperature 1 where a request names no temperature. ``guidance_scale`` is
+    transformers': guided logits are u + scale (c - u), and a scale of at most 1 means no guidance.
+    """
+
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    parameters: ClassVar[str] = "1 B, 7 B"
+    description: ClassVar[str] = "Janus and Janus-Pro: a checkpoint folder, janus:FOLDER or janus:HUB_ID[@REVISION]"
+    extra: ClassVar[str | None] = None
+    alignable: ClassVar[bool] = True
+
+    def __init__(self, name: str, loaded: "Loaded") -> None:
+        from hermes.harness.models.janus.images import side
+        from hermes.harness.models.janus.likelihood import Likelihood
+
+        self.name, self.commit = name, loaded.commit
+        self.network, self.processor = loaded.network, loaded.processor
+        self.side = side(self.network)
+        for frozen in (self.network.model.vision_model, self.network.model.vqmodel):
+            frozen.requires_grad_(False)
+        self.module: torch.nn.Module = Likelihood(self.network)
+        self._hashed: tuple[int, str] | None = None
+
+    @classmethod
+    def load(cls, reference: str = NAME, device: str = "cpu") -> "Janus":
+        """A folder, "janus:<folder or hub id>", or "janus", the hub's Janus-Pro-1B. Raises HermesError for others."""
+        name, argument = split_reference(reference)
+        source = parse_source((argument or CHECKPOINT) if name == NAME else reference, NAME)
+        from hermes.harness.models.janus.load import load_checkpoint
+
+        return cls(source.title, load_checkpoint(source.name, source.revision, device))
+
+    def save(self, folder: Path) -> None:
+        """Write config, weights, tokenizer and processor in transformers' layout."""
+        self.network.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is; the fingerprint is that of the weights as they are now."""
+        return ModelInfo(
+            name=self.name,
+            revision=self.commit,
+            fingerprint=self._fingerprint(),
+            abilities=self.abilities,
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            resolution=self.side,
+            defaults=DEFAULTS.model_copy(update={"image_size": self.side}),
+        )
+
+    def understand(self, requests: Sequence[Request]) -> list[str]:
+        """One answer for each request, with none, one or several images."""
+        parts = [requests[start : start + CHUNK] for start in range(0, len(requests), CHUNK)]
+        return [text for part in parts for text in self._answers(part)]
+
+    def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
+        """One square image for each request."""
+        parts = [requests[start : start + CHUNK] for start in range(0, len(requests), CHUNK)]
+        return [picture for part in parts for picture in self._pictures(part)]
+
+    def prepare(self, items: Sequence[LikelihoodItem]) -> "list[Prepared]":
+        """Tokenised items; picklable. Texts about one picture share its pixels."""
+        seen: dict[str, torch.Tensor] = {}
+        return [self._prepared(item, seen) for item in items]
+
+    def with_seed(self, prepared: "Prepared", seed: int) -> "Prepared":
+        """The item as it is: an autoregressive likelihood has no masks."""
+        return prepared
+
+    def collate(self, prepared: "Sequence[Prepared]") -> "LikelihoodBatch":
+        """A batch for ``module``, on the model's device."""
+        from hermes.harness.models.janus.likelihood import collate_items
+
+        return collate_items(prepared, self.processor.tokenizer.pad_token_id, self.side).to(self.network.device)
+
+    def _answers(self, requests: Sequence[Request]) -> list[str]:
+        from transformers import GenerationMixin, LogitsProcessorList
+
+        from hermes.harness.models.janus.prompting import question, understanding_inputs
+        from hermes.harness.models.janus.sampling import SeededDraws
+
+        draws = [_draw(request, text=True) for request in requests]
+        tokens = [_max_new_tokens(request) for request in requests]
+        texts = [question(self.processor, request.prompt, len(request.images)) for request in requests]
+        images = [handle.open() for request in requests for handle in request.images]
+        inputs = understanding_inputs(self.processor, texts, images).to(self.network.device)
+        # Janus's own generate ends in this very call in its text mode, but drops the processors on the way.
+        ids = GenerationMixin.generate(
+            self.network,
+            **inputs,
+            logits_processor=LogitsProcessorList([SeededDraws(draws)]),
+            max_new_tokens=max(tokens),
+            do_sample=False,
+            guidance_scale=None,
+        )
+        said = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        decode = self.processor.tokenizer.decode
+        return [
+            str(decode(row[:count], skip_special_tokens=True)).strip() for row, count in zip(said, tokens, strict=True)
+        ]
+
+    def _pictures(self, requests: Sequence[Request]) -> "list[Image.Image]":
+        from transformers import LogitsProcessorList
+
+        from hermes.harness.models.janus.images import decode
+        from hermes.harness.models.janus.prompting import generation_inputs
+        from hermes.harness.models.janus.sampling import SeededDraws
+
+        self._check_drawing(requests)
+        draws = [_draw(request, text=False) for request in requests]
+        inputs = generation_inputs(self.processor, [request.prompt for request in requests]).to(self.network.device)
+        codes = self.network.generate(
+            **inputs,
+            generation_mode="image",
+            logits_processor=LogitsProcessorList([SeededDraws(draws)]),
+            do_sample=False,
+            guidance_scale=1.0,
+        )
+        return [decode(self.network, self.processor, row) for row in codes]
+
+    def _prepared(self, item: LikelihoodItem, seen: "dict[str, torch.Tensor]") -> "Prepared":
+        from hermes.harness.models.janus.images import encode
+        from hermes.harness.models.janus.likelihood import Prepared
+        from hermes.harness.models.janus.prompting import answer, generation_inputs, question, understanding_inputs
+
+        picture = item.image.open()
+        if item.kind == "image":
+            pixels = self.processor.image_processor(picture, return_tensors="pt")["pixel_values"][0]
+            ids = generation_inputs(self.processor, [item.prompt])["input_ids"][0].tolist()
+            return Prepared(tuple(ids), tuple(encode(self.network, pixels.to(self.network.device))), None, True)
+        tokenizer = self.processor.tokenizer
+        inputs = understanding_inputs(self.processor, [question(self.processor, item.prompt, 1)], [picture])
+        said = tokenizer(answer(self.processor, item.prompt, 1, item.text), add_special_tokens=False)["input_ids"]
+        pixels = seen.setdefault(pixel_sha256(picture), inputs["pixel_values"][0])
+        return Prepared(tuple(inputs["input_ids"][0].tolist()), (*said, tokenizer.eos_token_id), pixels, drawn=False)
+
+    def _check_drawing(self, requests: Sequence[Request]) -> None:
+        tokens = self.network.config.vision_config.num_image_tokens
+        for request in requests:
+            if request.config.image_size not in (None, self.side):
+                raise HermesError(f"image_size: {self.name} draws {self.side} x {self.side} px only; leave it out")
+            if request.config.steps not in (None, tokens):
+                raise HermesError(f"steps: {self.name} draws its {tokens} image tokens one by one; leave steps out")
+
+    def _fingerprint(self) -> str:
+        """A hash of the weights, made again only where a weight was written to since the last one."""
+        state = dict(sorted(self.network.state_dict().items()))
+        written = sum(tensor._version for tensor in state.values())
+        if self._hashed is None or self._hashed[0] != written:
+            digest = hashlib.blake2b(digest_size=8)
+            for name, tensor in state.items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+            self._hashed = (written, digest.hexdigest())
+        return self._hashed[1]
+
+
+def _draw(request: Request, text: bool) -> "Draw":
+    """The request's settings, checked."""
+    from hermes.harness.models.janus.sampling import Draw
+
+    config = request.config
+    temperature = (0.0 if text else IMAGE_TEMPERATURE) if config.temperature is None else config.temperature
+    guidance = DEFAULTS.guidance_scale if config.guidance_scale is None else config.guidance_scale
+    top_k = config.top_k or 0
+    if temperature < 0 or top_k < 0 or guidance is None or guidance < 0:
+        raise HermesError("temperature, top_k and guidance_scale must not be negative; give 0 or more")
+    return Draw(request.seed, temperature, top_k, guidance)
+
+
+def _max_new_tokens(request: Request) -> int:
+    tokens: Any = request.config.max_new_tokens
+    if tokens is None:
+        tokens = DEFAULTS.max_new_tokens
+    if tokens < 1:
+        raise HermesError(f"max_new_tokens: an answer has at least one token, not {tokens}; give 1 or more")
+    return int(tokens)

@@ -1,0 +1,36 @@
+"""Pictures to what Show-o's image tokeniser takes, and its pixels back to pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def pixels_of(images: Sequence[Image.Image], resolution: int) -> Tensor:
+    """(B, 3, R, R) float32 in -1..1: the shorter side made R by PIL's bicubic filter, the centre cut out.
+
+    As torchvision's Resize, CenterCrop, ToTensor and Normalize(0.5, 0.5) do it in Show-o's inference scripts
+    (showlab/Show-o at 45a5a2d, training/utils.py).
+    """
+    if not images:
+        return torch.empty(0, 3, resolution, resolution)
+    squares = np.stack([np.asarray(centre_square(image, resolution)) for image in images])
+    return (torch.from_numpy(squares).permute(0, 3, 1, 2).to(torch.float32) / 255 - 0.5) / 0.5
+
+
+def centre_square(image: Image.Image, resolution: int) -> Image.Image:
+    """The R x R RGB picture; the longer side is rounded down, a half pixel of offset to the even one."""
+    rgb = image.convert("RGB")
+    shorter = min(rgb.size)
+    width, height = (resolution * side // shorter for side in rgb.size)
+    resized = rgb.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - resolution) / 2), round((height - resolution) / 2)
+    return resized.crop((left, top, left + resolution, top + resolution))
+
+
+def pictures_of(pixels: Tensor) -> list[Image.Image]:
+    """(B, 3, H, W), about -1..1, to pictures: clipped, and rounded down to 8 bits as Show-o's scripts do."""
+    scaled = ((pixels.detach().float() + 1) / 2).clamp(0, 1) * 255
+    return [Image.fromarray(row) for row in scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()]

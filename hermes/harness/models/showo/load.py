@@ -1,0 +1,115 @@
+"""Reading and writing Show-o checkpoints under their published file and key names, and finding what belongs to them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hermes.harness.errors import HermesError
+from hermes.harness.models.showo.magvit_checkpoint import FILES, read_tensors
+from hermes.harness.models.showo.phi import Phi, Shape
+
+PREFIX = "showo."
+WEIGHTS = "pytorch_model.safetensors"
+IMAGES, TEXT = "showlab/magvitv2", "microsoft/phi-1_5"
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder itself, or that of a hub repository OWNER/NAME, downloaded where it is not there yet."""
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise HermesError(f"{name}: no such folder; give a Show-o checkpoint's folder or its hub name OWNER/NAME")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.bin"]))
+    except Exception as error:  # the hub's client raises many kinds
+        reason = str(error).strip().splitlines()[0]
+        raise HermesError(f"{name}: cannot be had from the hub ({reason}); download it and give its folder") from None
+
+
+def image_folder(folder: Path) -> Path:
+    """MAGVITv2: the subfolder or sibling ``magvitv2``, else the published one."""
+    near = [path for path in (folder / "magvitv2", folder.absolute().parent / "magvitv2") if path.is_dir()]
+    return near[0] if near else checkpoint_folder(IMAGES)
+
+
+def text_folder(folder: Path, path: str) -> Path:
+    """The tokenizer: beside the weights, under ``tokenizer``, or where config.json's ``llm_model_path`` says."""
+    near = (folder / "tokenizer", folder, folder / path, folder.absolute().parent / Path(path).name, Path(path))
+    for candidate in near:
+        if (candidate / "tokenizer.json").is_file():
+            return candidate
+    return checkpoint_folder(path if path.count("/") == 1 and not path.startswith((".", "/")) else TEXT)
+
+
+def read_network(folder: Path, llm_model_path: str) -> Phi:
+    """The transformer in float32, with its sizes from the tensors; Phi-1.5's settings where no Phi config is near."""
+    if not any((folder / (name + ending)).is_file() for name in FILES for ending in ("", ".index.json")):
+        raise HermesError(f"{folder} holds no weights ({', '.join(FILES)}); download the checkpoint completely")
+    state = {name.removeprefix(PREFIX): tensor.float() for name, tensor in read_tensors(folder).items()}
+    settings = _phi_settings(folder / llm_model_path / "config.json")
+    try:
+        with torch.device("meta"):
+            network = Phi(_shape(state, settings))
+        wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+    except KeyError as error:
+        odd = [str(error.args[0])]
+    if odd:
+        raise HermesError(f"{folder} holds no Show-o transformer (see {PREFIX}{odd[0]}); give a Show-o checkpoint")
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+def write_network(network: Phi, config: dict[str, Any], folder: Path) -> None:
+    """config.json, pytorch_model.safetensors and the Phi settings that the tensors do not tell."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = network.shape
+    phi = {
+        "model_type": "phi",
+        "hidden_size": shape.width,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "partial_rotary_factor": shape.rotary,
+        "layer_norm_eps": shape.eps,
+        "rope_theta": shape.theta,
+    }
+    for path, content in ((folder / "config.json", config), (folder / "phi_config" / "config.json", phi)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    state = {PREFIX + name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def _shape(state: dict[str, Tensor], settings: dict[str, Any]) -> Shape:
+    vocab, width = state["model.embed_tokens.weight"].shape
+    layers = {name.split(".")[2] for name in state if name.startswith("model.layers.")}
+    return Shape(
+        vocab=vocab,
+        width=width,
+        layers=len(layers),
+        heads=width // len(state["model.layers.0.self_attn.q_layernorm.weight"]),
+        inner=len(state["model.layers.0.mlp.fc1.bias"]),
+        rotary=float(settings.get("partial_rotary_factor", Shape.rotary)),
+        eps=float(settings.get("layer_norm_eps", Shape.eps)),
+        theta=float(settings.get("rope_theta", Shape.theta)),
+    )
+
+
+def _phi_settings(path: Path) -> dict[str, Any]:
+    """A Phi config.json, or nothing where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return settings
+    except ValueError as error:
+        raise HermesError(f"{path} is no JSON ({error}); repair the file") from None

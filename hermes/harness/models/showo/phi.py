@@ -1,0 +1,153 @@
+"""Show-o's transformer: Phi-1.5 with normalised queries and keys, an attention mask per row, and a key-value cache.
+
+Source: Show-o commit 45a5a2d, models/phi.py and models/modeling_showo.py. The module's parameters have the published
+names without their common prefix ``showo.``.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+Cache = list[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the transformer; ``inner`` is the width of the MLP, ``rotary`` the share of a head that is rotated."""
+
+    vocab: int
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    rotary: float = 0.5
+    eps: float = 1e-5
+    theta: float = 10000.0
+
+
+def rotations(places: Tensor, size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, L, size) of the rotary embedding at integer ``places`` (B, L)."""
+    speed = theta ** -(torch.arange(0, size, 2, device=places.device, dtype=torch.float32) / size)
+    angle = places.float()[..., None] * speed
+    angle = torch.cat([angle, angle], -1)[:, None]
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the first channels of (B, H, L, C), as many as ``turn`` has; the others stay."""
+    size = turn[0].shape[-1]
+    moved, kept = x[..., :size], x[..., size:]
+    left, right = moved.chunk(2, -1)
+    moved = moved * turn[0] + torch.cat([-right, left], -1) * turn[1]
+    return torch.cat([moved, kept], -1).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head attention; one LayerNorm for all heads' queries and one for all keys, before the rotation."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        head = shape.width // shape.heads
+        self.heads, self.head = shape.heads, head
+        self.q_proj = nn.Linear(shape.width, shape.width)
+        self.k_proj = nn.Linear(shape.width, shape.width)
+        self.v_proj = nn.Linear(shape.width, shape.width)
+        self.dense = nn.Linear(shape.width, shape.width)
+        self.q_layernorm = nn.LayerNorm(head, eps=shape.eps)
+        self.k_layernorm = nn.LayerNorm(head, eps=shape.eps)
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        rows, length, width = x.shape
+        split = (rows, length, self.heads, self.head)
+        query = rotate(self.q_layernorm(self.q_proj(x).view(split)).transpose(1, 2), turn)
+        key = rotate(self.k_layernorm(self.k_proj(x).view(split)).transpose(1, 2), turn)
+        value = self.v_proj(x).view(split).transpose(1, 2)
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        merged: Tensor = self.dense(seen.transpose(1, 2).reshape(rows, length, width))
+        return merged, (key, value)
+
+
+class MLP(nn.Module):
+    """Two linear layers with the tanh form of GELU between them."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(shape.width, shape.inner)
+        self.fc2 = nn.Linear(shape.inner, shape.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return y
+
+
+class Layer(nn.Module):
+    """Attention and MLP side by side behind one norm."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.self_attn = Attention(shape)
+        self.mlp = MLP(shape)
+        self.input_layernorm = nn.LayerNorm(shape.width, eps=shape.eps)
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        normed = self.input_layernorm(x)
+        attended, present = self.self_attn(normed, turn, allowed, past)
+        return attended + self.mlp(normed) + x, present
+
+
+class Body(nn.Module):
+    """Embeddings, layers and the last norm."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(shape.vocab, shape.width)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.final_layernorm = nn.LayerNorm(shape.width, eps=shape.eps)
+
+
+class Phi(nn.Module):
+    """Token ids to hidden states; ``logits`` reads them out."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.model = Body(shape)
+        self.lm_head = nn.Linear(shape.width, shape.vocab)
+
+    def forward(
+        self, ids: Tensor, allowed: Tensor, past: Cache | None = None, places: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
+        """Hidden states (B, L, width), normalised, and the cache including these tokens.
+
+        ids (B, L); allowed (B, L, P + L) bool, True = may attend, over the P cached tokens and these; places (B, L)
+        rotary positions, which follow the cache where none are given.
+        """
+        if places is None:
+            begin = past[0][0].shape[2] if past else 0
+            places = torch.arange(begin, begin + ids.shape[1], device=ids.device)[None]
+        head = self.shape.width // self.shape.heads
+        turn = rotations(places, int(head * self.shape.rotary), self.shape.theta)
+        x = self.model.embed_tokens(ids)
+        present: Cache = []
+        for index, layer in enumerate(self.model.layers):
+            x, cached = layer(x, turn, allowed[:, None], past[index] if past else None)
+            present.append(cached)
+        hidden: Tensor = self.model.final_layernorm(x)
+        return hidden, present
+
+    def logits(self, hidden: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
+        """(..., width) to float32 logits (..., end - begin) over the tokens from ``begin`` to before ``end``."""
+        return F.linear(hidden, self.lm_head.weight[begin:end], self.lm_head.bias[begin:end]).float()
+
+
+def select(past: Cache, rows: Tensor) -> Cache:
+    """The cache of the given rows, in that order; a row may come more than once."""
+    return [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in past]
