@@ -1,7 +1,6 @@
 """Janus: transformers' own answers and images, seeds of a request alone, exact likelihoods, a whole run and round."""
 
 import pickle
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import transformers
 from PIL import Image
 
 import hermes
-from hermes.harness import registry
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
@@ -30,15 +28,6 @@ PROMPTS = ("a red square", "two blue circles above a green triangle", "a cat")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_janus.save(tmp_path_factory.mktemp("checkpoints") / "tiny-janus")
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adapter is registered, whatever the installed entry points say."""
-    point = EntryPoint("janus", "hermes.harness.models.janus.adapter:Janus", "hermes.models")
-    points = {kind: registry._points(kind) for kind in ("evaluators", "models", "judges")}  # type: ignore[arg-type]
-    points["models"] = points["models"] | {"janus": point}
-    monkeypatch.setattr(registry, "_points", points.__getitem__)
 
 
 @pytest.fixture(scope="module")
