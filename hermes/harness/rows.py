@@ -56,6 +56,22 @@ def folder_files(task: str, folder: Path, config: str | None, split: str) -> lis
     return []
 
 
+def line_objects(path: Path, expected: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The object on each line that is not blank, after where it stands. Raises HermesError for any other line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            where = f"{path} line {number}"
+            try:
+                entry = parse_json(line)
+            except ValueError as error:
+                raise HermesError(f"{where} is not valid JSON ({error}); mend it") from None
+            if not isinstance(entry, dict):
+                raise HermesError(f"{where} is not an object; expected {expected}")
+            yield where, entry
+
+
 def _jsonl_rows(path: Path) -> Iterator[Row]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

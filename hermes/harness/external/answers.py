@@ -8,7 +8,7 @@ from typing import Any
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.layouts import geneval_folders, geneval_images, grid_images, picture_files
-from hermes.harness.rows import parse_json
+from hermes.harness.rows import line_objects
 
 KINDS = ("response", "image", "judgement")
 LINE = '{"id", "index", and one of "response" (text), "image" (a path), "judgement" (an object)}'
@@ -82,24 +82,9 @@ def _folder(path: Path, pictures: int, side: int | None) -> Iterator[Given]:
 
 
 def _first_line(path: Path) -> Mapping[str, Any]:
-    for _, entry in _objects(path):
+    for _, entry in line_objects(path, LINE):
         return entry
     return {}
-
-
-def _objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Where a line stands and the object on it."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                where = f"{path} line {number}"
-                try:
-                    entry = parse_json(line)
-                except ValueError as error:
-                    raise HermesError(f"{where} is not valid JSON ({error}); mend it") from None
-                if not isinstance(entry, dict):
-                    raise HermesError(f"{where} is not an object; expected {LINE}")
-                yield where, entry
 
 
 def _lmms_samples(path: Path) -> Iterator[Given]:
@@ -111,7 +96,7 @@ def _lmms_samples(path: Path) -> Iterator[Given]:
 
 
 def _lines(path: Path) -> Iterator[Given]:
-    for where, entry in _objects(path):
+    for where, entry in line_objects(path, LINE):
         kinds = [kind for kind in KINDS if kind in entry]
         if "id" not in entry or len(kinds) != 1:
             held = ", ".join(entry) or "nothing"

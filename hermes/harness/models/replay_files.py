@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hermes.harness.errors import HermesError, ImageError
 from hermes.harness.external.answers import as_id
 from hermes.harness.images import ImageHandle
-from hermes.harness.rows import parse_json
+from hermes.harness.rows import line_objects
 from hermes.harness.store import ResponseStore
 from hermes.harness.types import Response
 
@@ -84,21 +84,11 @@ def _of_response(response: Response, store: ResponseStore, where: str) -> Stored
 def _file(path: Path) -> Iterator[Stored]:
     """One answer a line: records of a run, or lines as `hermes score` takes them."""
     store = ResponseStore(path.parent, _media(path.parent))
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path} line {number}"
-            try:
-                entry = parse_json(line)
-            except ValueError as error:
-                raise HermesError(f"{where} is not valid JSON ({error}); mend it") from None
-            if not isinstance(entry, dict):
-                raise HermesError(f"{where} is not an object; expected {LINE}")
-            if "prompt_sha256" in entry:
-                yield _of_record(entry, store, where)
-            else:
-                yield _of_line(entry, path.parent, where)
+    for where, entry in line_objects(path, LINE):
+        if "prompt_sha256" in entry:
+            yield _of_record(entry, store, where)
+        else:
+            yield _of_line(entry, path.parent, where)
 
 
 def _of_record(entry: Mapping[str, Any], store: ResponseStore, where: str) -> Stored:
