@@ -98,13 +98,15 @@ def image_candidates(
 ) -> list[Candidate]:
     """The images of round ``number`` with the share of the item's questions that the critic answered right.
 
-    ``evaluator`` (homologous-g) reads the judgements, so the reward is the benchmark's own score. Failed and doubled
-    images are left out.
+    ``evaluator`` (homologous-g) reads the judgements, so the reward is the benchmark's own score. Left out are failed
+    and doubled images, and those on which the critic failed.
     """
     samples = {item.id: item.generation for item in items}
     candidates = []
     for response in distinct_images(responses):
         judgement = judgements[response.sample_id, response.index]
+        if judgement.error is not None:
+            continue
         answer = Answer(samples[response.sample_id], response, judgement=judgement.data)
         candidates.append(
             Candidate(

@@ -21,7 +21,7 @@ from hermes.harness.environment import pick_device
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import Alignable, LikelihoodItem
-from hermes.harness.plan import Task, run_id
+from hermes.harness.plan import Task, check_judge, run_id
 from hermes.harness.processes import current
 from hermes.harness.progress import Progress, Silent
 from hermes.harness.runner import draw, evaluate, load_judges, load_model, open_run
@@ -51,6 +51,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     source = ItemSource(asker, drawer, settings, cls)
     settings = resolved(settings, source.world, cls)
     judge = registry.load_class("judges", settings.critic)
+    check_judge(settings.critic)
     model = cast(Alignable, load_model(settings.model, settings.device))
     info = model.info.model_dump(mode="json")
     spec = {

@@ -106,6 +106,9 @@ def test_images_are_scored_by_the_benchmark() -> None:
     found = image_candidates([item], responses, judgements, Generation(), number=1)
     assert [candidate.score for candidate in found] == [1.0, 0.5, 0.0]
     assert [candidate.image for candidate in found] == ["0", "1", "2"]
+    failed = judgements | {(item.id, 1): Judgement(sample_id=item.id, index=1, judge="j", error="no answer")}
+    found = image_candidates([item], responses, failed, Generation(), number=1)
+    assert [candidate.image for candidate in found] == ["0", "2"]
 
 
 def test_too_few_rows_in_a_folder_are_an_error(tmp_path: Path) -> None:
