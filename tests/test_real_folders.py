@@ -106,6 +106,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 UNDERSTANDING = ("pope", "mme", "vqav2", "gqa", "mmmu", "flickr30k", "pope-8910", "flickr30k-1k", "vqav2-testdev")
+GENERATION = ("geneval", "dpg_bench")
 CASES: Sequence[tuple[str, Write]] = (
     *((task, as_shards) for task in UNDERSTANDING),
     *((task, as_json_lines) for task in UNDERSTANDING),
@@ -148,3 +149,10 @@ def test_a_real_folder_runs_end_to_end_and_scores_again(task: str, write: Write,
     found = check_data(task, str(folder))
     assert found.fingerprint == result.data.fingerprint
     assert {problem.kind for problem in found.problems} <= {"wrong number of samples"}
+
+
+def test_released_files_of_two_benchmarks_may_share_a_folder(tmp_path: Path) -> None:
+    as_metadata("geneval", some_rows("geneval"), tmp_path)
+    as_csv("dpg_bench", some_rows("dpg_bench"), tmp_path)
+    counts = [len(load_data(registry.evaluator(task), str(tmp_path), "test").samples) for task in GENERATION]
+    assert counts == [GROUPS, GROUPS]

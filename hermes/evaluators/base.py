@@ -34,8 +34,9 @@ class DataSpec:
     """The real data set (hub id, config, split, expected n) and the size of its twin in the shapes world.
 
     ``columns`` must be in every row, of the real data set and of the twin. ``scored`` are those without which stored
-    answers cannot be scored; all where it is empty. ``n`` and ``shapes_n`` count samples. ``ungrouped``: each row is a
-    sample and a group of its own, so that with a limit no row beyond it is read.
+    answers cannot be scored; all where it is empty. ``released`` is the name of the one file that the authors publish,
+    where they do. ``n`` and ``shapes_n`` count samples. ``ungrouped``: each row is a sample and a group of its own, so
+    that with a limit no row beyond it is read.
     """
 
     hub: str
@@ -46,6 +47,7 @@ class DataSpec:
     config: str | None = None
     join: Join | None = None
     scored: tuple[str, ...] = ()
+    released: str = ""
     ungrouped: bool = False
 
 

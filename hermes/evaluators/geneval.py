@@ -139,6 +139,7 @@ class GenEval(Evaluator):
         n=553,
         columns=("tag", "prompt", "include"),
         scored=("tag", "include"),
+        released="evaluation_metadata.jsonl",
         shapes_n=len(TAGS) * PROMPTS_A_TASK,
     )
     config = GenerationConfig(num_images=4)

@@ -81,7 +81,7 @@ def open_table(evaluator: Evaluator, source: str, split: Split, revision: str | 
         return Table(official, str(path), "folder", "real")
     if path.is_file():
         return Table(file_rows(path), str(path), "folder", "real")
-    rows = folder_rows(evaluator.name, path, spec.config, spec.split)
+    rows = folder_rows(evaluator.name, path, spec.config, spec.split, spec.released)
     if spec.join is not None and (path / spec.join.config).is_dir():
         others = folder_rows(spec.join.config, path, spec.join.config, spec.split)
         images = {str(row[spec.join.id]): row[spec.join.column] for row in others}

@@ -25,9 +25,9 @@ def file_rows(path: Path) -> Iterator[Row]:
     return READERS[path.suffix](path)
 
 
-def folder_rows(task: str, folder: Path, config: str | None, split: str) -> Iterator[Row]:
+def folder_rows(task: str, folder: Path, config: str | None, split: str, released: str = "") -> Iterator[Row]:
     """The rows of a task in a folder; raises HermesError where there are none."""
-    files = folder_files(task, folder, config, split)
+    files = folder_files(task, folder, config, split, released)
     if not files:
         raise HermesError(
             f"{folder} holds no rows for {task}; expected {task}.jsonl, .parquet, .csv or a folder {task}/"
@@ -36,15 +36,18 @@ def folder_rows(task: str, folder: Path, config: str | None, split: str) -> Iter
         yield from file_rows(path)
 
 
-def folder_files(task: str, folder: Path, config: str | None, split: str) -> list[Path]:
-    """``<task>.jsonl`` and the like; else the files of ``<task>/``, ``<config>/``, ``data/`` or the folder itself.
+def folder_files(task: str, folder: Path, config: str | None, split: str, released: str = "") -> list[Path]:
+    """``<task>.jsonl`` and the like, or the file of the ``released`` name; else the files of a folder.
+
+    The folder is ``<task>/``, ``<config>/``, ``data/`` or the given one, whichever has some first.
 
     A downloaded data set names its files ``<split>-00000-of-00001.parquet``: of these only the split's are taken, and
     those of every part of a split such as "popular+random".
     """
     if not folder.is_dir():
         raise HermesError(f"data folder {folder} does not exist; give 'shapes', 'hub' or a folder")
-    if named := [path for suffix in READERS if (path := folder / f"{task}{suffix}").exists()]:
+    names = [f"{task}{suffix}" for suffix in READERS] + ([released] if released else [])
+    if named := [path for name in names if (path := folder / name).exists()]:
         return named[:1]
     for home in (folder / task, *([folder / config] if config else []), folder / "data", folder):
         files = sorted(path for path in home.glob("*") if path.suffix in READERS)
