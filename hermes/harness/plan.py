@@ -38,9 +38,7 @@ def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
         wanted: Sequence[str] = settings.tasks
     else:
         wanted = [name for name in registry.names("evaluators") if _fits(name, model)]
-    judges = [name.strip() for name in (settings.judge or "").split(",") if name.strip()]
-    for name in judges:
-        registry.load_class("judges", name)
+    judges = named_judges(settings.judge)
     loaded: dict[str, Data] = {}
     tasks = []
     parsed = {text: parse_task(text) for text in wanted}
@@ -70,6 +68,14 @@ def _check_protocol(protocol: str, evaluators: Iterable[Evaluator]) -> None:
 def _fits(name: str, model: Any) -> bool:
     cls = registry.load_class("evaluators", name, to_use=False)
     return cls.standard and cls.ability in model.abilities
+
+
+def named_judges(text: str | None) -> list[str]:
+    """ "a,b:ARGUMENT" as a list. Raises HermesError for one that is unknown or lacks its extra."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        registry.load_class("judges", name)
+    return names
 
 
 def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str | None:

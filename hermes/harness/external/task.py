@@ -9,7 +9,7 @@ from hermes.harness.errors import HermesError
 from hermes.harness.external.answers import Answers
 from hermes.harness.external.rows import scored_rows
 from hermes.harness.layouts import geneval_folders
-from hermes.harness.plan import Task, check_judge, judge_name
+from hermes.harness.plan import Task, check_judge, judge_name, named_judges
 from hermes.harness.settings import EvalSettings
 
 GIVEN = "given"
@@ -65,10 +65,7 @@ def chosen_judge(evaluator: Evaluator, answers: Answers, wanted: str | None, sha
     """
     if any(answer.judgement is not None for answer in answers.given):
         return GIVEN
-    names = [name.strip() for name in (wanted or "").split(",") if name.strip()]
-    for name in names:
-        registry.load_class("judges", name)
-    judge = judge_name(evaluator, names, "shapes" if shapes else "real")
+    judge = judge_name(evaluator, named_judges(wanted), "shapes" if shapes else "real")
     if judge:
         check_judge(judge)
     return judge
