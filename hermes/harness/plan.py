@@ -28,10 +28,11 @@ class Task:
     judge: str | None
 
 
-def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
+def plan_tasks(settings: EvalSettings, model: Any, to_judge: bool = True) -> list[Task]:
     """Every task with its samples; ``model`` is the adapter class, or anything with its ``abilities`` and ``world``.
 
-    Raises HermesError for whatever would fail later: names, abilities, data, judge.
+    Raises HermesError for whatever would fail later: names, abilities, data, and, unless all is judged already
+    (``to_judge`` False), what the judges lack.
     """
     source = settings.data or ("shapes" if getattr(model, "world", "real") == "shapes" else "hub")
     if settings.tasks:
@@ -54,7 +55,7 @@ def plan_tasks(settings: EvalSettings, model: Any) -> list[Task]:
             loaded[name] = load_data(evaluator, source, settings.split, settings.limit, settings.revision)
         judge = judge_name(evaluator, judges, loaded[name].info.world)
         tasks.append(Task(text, evaluator, overrides, loaded[name], judge))
-    for name in sorted({task.judge for task in tasks if task.judge}):
+    for name in sorted({task.judge for task in tasks if task.judge and to_judge}):
         check_judge(name)
     return tasks
 
@@ -71,10 +72,10 @@ def _fits(name: str, model: Any) -> bool:
 
 
 def named_judges(text: str | None) -> list[str]:
-    """ "a,b:ARGUMENT" as a list. Raises HermesError for one that is unknown or lacks its extra."""
+    """ "a,b:ARGUMENT" as a list. Raises HermesError for one that is unknown."""
     names = [name.strip() for name in (text or "").split(",") if name.strip()]
     for name in names:
-        registry.load_class("judges", name)
+        registry.load_class("judges", name, to_use=False)
     return names
 
 
@@ -86,7 +87,9 @@ def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str |
     if evaluator.judge is None:
         return None
     for name in wanted:
-        if evaluator.judge_needs in getattr(registry.load_class("judges", name), "abilities", ("answer",)):
+        if evaluator.judge_needs in getattr(
+            registry.load_class("judges", name, to_use=False), "abilities", ("answer",)
+        ):
             return name
     own = evaluator.judge if world == "shapes" else evaluator.real_judge
     if own is None:

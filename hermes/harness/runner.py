@@ -294,7 +294,9 @@ def _rescore(
     folder: Path, spec: dict[str, Any], settings: EvalSettings, info: ModelInfo, progress: Progress
 ) -> dict[str, Any]:
     protocol = settings.protocol
-    tasks = [stored_task(settings, spec)] if spec.get("answers") == "files" else plan_tasks(settings, info)
+    tasks = (
+        [stored_task(settings, spec)] if spec.get("answers") == "files" else plan_tasks(settings, info, to_judge=False)
+    )
     progress.start(f"score ({protocol})", len(tasks))
     results: dict[str, Result] = {}
     scores: dict[str, list[Score]] = {}

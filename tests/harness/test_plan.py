@@ -158,7 +158,7 @@ def test_the_judge_asked_for_stands_in_only_where_one_is_needed_and_able() -> No
 
     load = registry.load_class
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "load_class", lambda kind, name: Detector if name == "eyes" else load(kind, name))
+        patch.setattr(registry, "load_class", lambda kind, name, **_: Detector if name == "eyes" else load(kind, name))
         assert [task.judge for task in plan(judge="eyes")] == [None, "theirs-judge"]
         Detector.abilities = ("answer",)
         assert [task.judge for task in plan(judge="eyes")] == [None, "eyes"]

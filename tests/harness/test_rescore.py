@@ -34,6 +34,20 @@ def scores(folder: Path, task: str) -> list[Score]:
     return [Score.model_validate_json(line) for line in (folder / task / "scores.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.parametrize("named", [None, "theirs-judge"])
+def test_stored_judgements_are_scored_again_without_the_judge(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    before = evaluate(settings(tmp_path, judge=named), model=model)["results"]["theirs-drawing"]
+    judge = registry.load_class("judges", "theirs-judge")
+    monkeypatch.setattr(judge, "extra", "theirs")
+    monkeypatch.setattr(judge, "available", classmethod(lambda cls: False), raising=False)
+    monkeypatch.setattr(judge, "check", classmethod(lambda cls, argument: pytest.fail("the judge was looked for")))
+    assert rescore(tmp_path, "official")["results"]["theirs-drawing"] == before
+    with pytest.raises(HermesError, match="needs an extra"):
+        evaluate(settings(tmp_path / "new", judge=named), model=model)
+
+
 def test_stored_answers_are_scored_again_without_the_model(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
