@@ -17,11 +17,16 @@ __all__ = ["align", "evaluate", "leaderboard", "load_model", "score"]
 import_module("hermes.align")
 
 
-def load_model(reference: str, device: str = "auto") -> "UnifiedModel":
-    """The model behind a registered name ("hermes-tiny") or a checkpoint folder."""
-    from hermes.harness.runner import load_model as load
+def load_model(reference: str, device: str = "auto", **options: Any) -> "UnifiedModel":
+    """The model behind a registered name ("hermes-tiny"), a checkpoint folder or OWNER/NAME[@REVISION] of the hub.
 
-    return load(reference, device)
+    ``options`` are the fields of `LoadOptions`: dtype, device_map, adapter, compile.
+    """
+    from hermes.harness.models.options import LoadOptions
+    from hermes.harness.runner import load_model as load
+    from hermes.harness.settings import build
+
+    return load(reference, device, build(LoadOptions, overrides=options))
 
 
 def evaluate(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:

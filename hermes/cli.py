@@ -15,8 +15,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure how well a unified multimodal model understands and generates, and close the gap by self-play.",
 )
-Model = Annotated[str | None, typer.Option("--model", "-m", help="A name, or a checkpoint folder.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="A name, a checkpoint folder, or OWNER/NAME of the hub.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+DTypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+DeviceMap = Annotated[str | None, typer.Option(help="auto spreads the weights over all GPUs; or accelerate's names.")]
+Adapter = Annotated[str | None, typer.Option(help="A LoRA adapter on top: a folder or hub id in PEFT's layout.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the model with torch.compile.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<model>/<run id>.")]
 Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on where the folder ends.")]
 Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; the command line wins over it.")]
@@ -45,6 +51,10 @@ def eval_command(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch; changes no answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all sampling.")] = None,
     device: Device = None,
+    dtype: DTypeOption = None,
+    device_map: DeviceMap = None,
+    adapter: Adapter = None,
+    compile: Compile = False,
     label: Annotated[str | None, typer.Option(help="Name of the row in leaderboards.")] = None,
     out: Out = None,
     fresh: Fresh = False,
@@ -70,6 +80,10 @@ def eval_command(
         "batch_size": batch_size,
         "seed": seed,
         "device": device,
+        "dtype": dtype,
+        "device_map": device_map,
+        "adapter": adapter,
+        "compile": compile or None,
         "label": label,
         "out": out,
         "fresh": fresh or None,
@@ -109,6 +123,9 @@ def align_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of candidates, training and evaluation.")] = None,
     device: Device = None,
+    dtype: DTypeOption = None,
+    device_map: DeviceMap = None,
+    adapter: Adapter = None,
     out: Out = None,
     fresh: Fresh = False,
     config: Config = None,
@@ -140,6 +157,9 @@ def align_command(
         "judge": judge,
         "seed": seed,
         "device": device,
+        "dtype": dtype,
+        "device_map": device_map,
+        "adapter": adapter,
         "out": out,
         "fresh": fresh or None,
     }

@@ -9,7 +9,7 @@ from hermes.harness import registry
 from hermes.harness.errors import HermesError
 
 COLUMNS = {
-    "models": ("name", "parameters", "understands", "generates", "align", "needs", "description"),
+    "models": ("name", "parameters", "understands", "generates", "align", "takes", "needs", "description"),
     "evaluators": ("name", "benchmark", "ability", "n (real)", "n (shapes)", "metric", "protocols", "judge", "needs"),
     "judges": ("name", "can", "needs", "description"),
 }
@@ -39,7 +39,8 @@ def _needs(cls: Any) -> str:
 
 def _model(cls: Any) -> tuple[str, ...]:
     yes = [("yes" if ability in cls.abilities else "no") for ability in ("understanding", "generation")]
-    return (cls.parameters, *yes, "yes" if cls.alignable else "no", _needs(cls), cls.description)
+    takes = "\n".join(name.replace("_", "-") for name in getattr(cls, "options", ())) or "-"
+    return (cls.parameters, *yes, "yes" if cls.alignable else "no", takes, _needs(cls), escape(cls.description))
 
 
 def _evaluator(cls: Any) -> tuple[str, ...]:
@@ -53,4 +54,4 @@ def _evaluator(cls: Any) -> tuple[str, ...]:
 
 
 def _judge(cls: Any) -> tuple[str, ...]:
-    return (", ".join(cls.abilities), _needs(cls), cls.description)
+    return (", ".join(cls.abilities), _needs(cls), escape(cls.description))

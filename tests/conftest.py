@@ -30,6 +30,7 @@ theirs = theirs.model:TheirModel
 
 [hermes.judges]
 theirs-judge = theirs.drawing:TheirJudge
+theirs-coin = theirs.coin:Coin
 """
 
 

@@ -1,4 +1,7 @@
-"""Pair-DPO objectives: pure functions of per-pair log-probabilities that give one loss for each pair."""
+"""Pair-DPO objectives: pure functions of per-pair log-probabilities that give one loss for each pair.
+
+Each is a function of the margins Delta_und and Delta_gen; docs/pair-dpo.md draws every loss and its gradient over them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +9,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
+
+from hermes.align.settings import LossSettings
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,16 @@ class PairLoss:
     margins: Margins
 
 
-def margin(side: SideLogProbs, beta: float, normalize: bool = False) -> Tensor:
+def margin(side: SideLogProbs, beta: float, normalize: bool = False, reference_free: bool = False) -> Tensor:
     """Delta = beta [(log pi - log ref)(winner) - (log pi - log ref)(loser)], shape (B,).
 
-    Source: HermesFlow (arXiv 2502.12148), after DPO (arXiv 2305.18290, eq. 7). With ``normalize`` every
-    log-ratio is divided by its number of tokens.
+    Source: HermesFlow (arXiv 2502.12148), after DPO (arXiv 2305.18290, eq. 7). With ``normalize`` every log-ratio is
+    divided by its number of tokens; ``reference_free`` leaves log ref out (both: SimPO without its target margin,
+    arXiv 2405.14734, eq. 4).
     """
-    winner = side.policy_winner - side.reference_winner
-    loser = side.policy_loser - side.reference_loser
+    winner, loser = side.policy_winner, side.policy_loser
+    if not reference_free:
+        winner, loser = winner - side.reference_winner, loser - side.reference_loser
     if normalize:
         winner = winner / side.tokens_winner.clamp(min=1)
         loser = loser / side.tokens_loser.clamp(min=1)
@@ -121,6 +128,27 @@ def coupled(m: Margins) -> Tensor:
     return torch.logsumexp(torch.stack(terms), dim=0)
 
 
+def softproduct(m: Margins) -> Tensor:
+    """L = -log sigmoid(softplus(Delta_und) softplus(Delta_gen)): the paper's product of margins made positive.
+
+    With s = softplus: dL/dDelta_und = -sigmoid(-s_und s_gen) sigmoid(Delta_und) s_gen, about -0.132 at the start and
+    negative everywhere, so there is no saddle and (-, -) is no optimum. There it is flat, though: L tends to ln 2 and
+    both gradients vanish, so a pair that both sides rank wrongly is hardly moved. A pair that lacks a side gives 0.
+    """
+    together = -logsigmoid(softplus(m.und) * softplus(m.gen))
+    return torch.where(m.has_und & m.has_gen, together, torch.zeros_like(m.und))
+
+
+def ipo(m: Margins) -> Tensor:
+    """L = (Delta_und - 1/2)^2 + (Delta_gen - 1/2)^2: each margin is drawn to 1/2 and not beyond.
+
+    Source: IPO (arXiv 2310.12036, eq. 17), whose loss is this one over beta^2 on each side; the factor is left out, or
+    the side with the smaller beta would outweigh the other. dL/dDelta = 2 Delta - 1: -1 at the start.
+    """
+    zero = torch.zeros_like(m.und)
+    return torch.where(m.has_und, (m.und - 0.5) ** 2, zero) + torch.where(m.has_gen, (m.gen - 0.5) ** 2, zero)
+
+
 def replay(m: Margins) -> Tensor:
     """L = 0: the control arm, which trains on replayed data alone."""
     return torch.zeros_like(m.und)
@@ -140,44 +168,51 @@ OBJECTIVES: dict[str, Objective] = {
     "product": Objective(product, lambda has_und, has_gen: has_und and has_gen, BOTH),
     "coupled": Objective(coupled, lambda has_und, has_gen: has_und or has_gen, BOTH),
     "joint": Objective(joint, lambda has_und, has_gen: has_und or has_gen, BOTH),
+    "softproduct": Objective(softproduct, lambda has_und, has_gen: has_und and has_gen, BOTH),
+    "ipo": Objective(ipo, lambda has_und, has_gen: has_und or has_gen, BOTH),
     "und": Objective(und, lambda has_und, has_gen: has_und, ("und",)),
     "gen": Objective(gen, lambda has_und, has_gen: has_gen, ("gen",)),
     "replay": Objective(replay, lambda has_und, has_gen: has_und or has_gen, ()),
 }
 
 
-def pair_loss(
-    pairs: PairLogProbs,
-    objective: str,
-    beta_und: float,
-    beta_gen: float,
-    normalize: bool = False,
-    anchor: float = 0.0,
-) -> PairLoss:
-    """The loss of each pair, (B,), under the named objective of `OBJECTIVES`.
+def smoothed(objective: str, m: Margins, smoothing: float) -> Tensor:
+    """(1 - eps) L(Delta_und, Delta_gen) + eps L(-Delta_und, -Delta_gen), (B,): labels that are wrong with chance eps.
+
+    Source: conservative DPO (Mitchell 2023). The product is the same for both signs, so it is left as it is.
+    """
+    loss = OBJECTIVES[objective].loss
+    if not smoothing:
+        return loss(m)
+    turned = Margins(-m.und, -m.gen, m.has_und, m.has_gen)
+    return (1 - smoothing) * loss(m) + smoothing * loss(turned)
+
+
+def pair_loss(pairs: PairLogProbs, settings: LossSettings) -> PairLoss:
+    """The loss of each pair, (B,), under ``settings.objective``, a name of `OBJECTIVES`.
 
     ``anchor`` adds the winners' negative log-likelihood per token with this weight, on each present side that the
     objective looks at; it keeps their likelihood from falling with the loser's (the NLL term of iterative RPO,
     arXiv 2404.19733, eq. 1).
     """
     margins = Margins(
-        margin(pairs.und, beta_und, normalize),
-        margin(pairs.gen, beta_gen, normalize),
+        margin(pairs.und, settings.beta_und, settings.normalize, settings.reference_free),
+        margin(pairs.gen, settings.beta_gen, settings.normalize, settings.reference_free),
         pairs.und.present,
         pairs.gen.present,
     )
-    preference = OBJECTIVES[objective].loss(margins)
+    preference = smoothed(settings.objective, margins, settings.smoothing)
     total = preference
-    if anchor:
-        for side in OBJECTIVES[objective].anchored:
-            total = total + anchor * _winner_nll(pairs.und if side == "und" else pairs.gen)
+    if settings.anchor:
+        for side in OBJECTIVES[settings.objective].anchored:
+            total = total + settings.anchor * _winner_nll(pairs.und if side == "und" else pairs.gen)
     return PairLoss(total, preference, margins)
 
 
-def at_zero(objective: str, margins: Margins) -> Tensor:
+def at_zero(settings: LossSettings, margins: Margins) -> Tensor:
     """The objective's value, (B,), if all margins were 0: what policy = reference must give for these pairs."""
     zero = torch.zeros_like(margins.und)
-    return OBJECTIVES[objective].loss(Margins(zero, zero, margins.has_und, margins.has_gen))
+    return smoothed(settings.objective, Margins(zero, zero, margins.has_und, margins.has_gen), settings.smoothing)
 
 
 def _winner_nll(side: SideLogProbs) -> Tensor:

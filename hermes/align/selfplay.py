@@ -21,6 +21,7 @@ from hermes.harness.environment import pick_device
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import Alignable, LikelihoodItem
+from hermes.harness.models.options import options_of
 from hermes.harness.plan import Task, check_judge, run_id
 from hermes.harness.processes import current
 from hermes.harness.progress import Progress, Silent
@@ -52,7 +53,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     settings = resolved(settings, source.world, cls)
     judge = registry.load_class("judges", settings.critic)
     check_judge(settings.critic)
-    model = cast(Alignable, load_model(settings.model, settings.device))
+    model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
     info = model.info.model_dump(mode="json")
     spec = {
         "schema": SCHEMA_VERSION,
@@ -221,7 +222,10 @@ class SelfPlay:
         """The model after round ``number``, as its checkpoint holds it."""
         if self._loaded is None or self._loaded[0] != number:
             self._loaded = None
-            loaded = load_model(self._reference(number), self.settings.device)
+            options = options_of(self.settings)
+            if number:  # The adapter is in the checkpoint's weights already.
+                options = options.model_copy(update={"adapter": None})
+            loaded = load_model(self._reference(number), self.settings.device, options)
             self._loaded = (number, cast(Alignable, loaded))
         return self._loaded[1]
 

@@ -6,22 +6,37 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from hermes.evaluators.base import ONE_SENTENCE
+from hermes.harness.models.options import DType, LoadOptions
 from hermes.harness.types import Record
 
-ObjectiveName = Literal["sum", "product", "coupled", "joint", "und", "gen", "replay"]
+ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
 Rule = Literal["fresh", "paper", "released"]
 
-_BESIDE = {"model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"}
+_BESIDE = {
+    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
+    *LoadOptions.model_fields,
+}
 
 
-class TrainSettings(Record):
-    """One round of preference training. ``bf16`` None: where the device computes it natively."""
+class LossSettings(Record):
+    """The loss of a pair; hermes/align/objectives.py has the equations.
+
+    ``normalize`` divides log-ratios by their tokens, ``reference_free`` leaves the reference out, ``smoothing`` is the
+    chance that a preference is wrong, ``anchor`` the weight of the winners' likelihood.
+    """
 
     objective: ObjectiveName = "sum"
     beta_und: float = Field(0.2, gt=0)
     beta_gen: float = Field(0.5, gt=0)
     normalize: bool = False
+    reference_free: bool = False
+    smoothing: float = Field(0.0, ge=0, lt=0.5)
     anchor: float = Field(1.0, ge=0)
+
+
+class TrainSettings(LossSettings):
+    """One round of preference training. ``bf16`` None: where the device computes it natively."""
+
     lr: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
@@ -37,8 +52,11 @@ class TrainSettings(Record):
     seed: int = 0
 
 
-class AlignSettings(TrainSettings):
+class AlignSettings(TrainSettings, LoadOptions):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
+
+    ``dtype`` is that of the weights, float32 unless told otherwise: small updates are lost in bfloat16 weights.
+    ``bf16`` is that of the arithmetic.
 
     ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
     model calls its best, if it names one; G is then measured with and without it. ``judge`` looks at the images of the
@@ -46,6 +64,7 @@ class AlignSettings(TrainSettings):
     """
 
     model: str = "hermes-tiny"
+    dtype: DType = "float32"
     rounds: int = Field(3, ge=1)
     items: int = Field(256, ge=1)
     fresh_items: bool | None = None

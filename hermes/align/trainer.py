@@ -169,11 +169,9 @@ class _Training:
             policy, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device)
         reference = self.reference[step.epoch][:, list(rows)]
         pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
-        result = pair_loss(
-            pairs, settings.objective, settings.beta_und, settings.beta_gen, settings.normalize, settings.anchor
-        )
-        if check:
-            self._check_start(result.preference, at_zero(settings.objective, result.margins))
+        result = pair_loss(pairs, settings)
+        if check and not settings.reference_free:
+            self._check_start(result.preference, at_zero(settings, result.margins))
         mask = torch.tensor(real, device=self.device)
         loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs)
         return {"loss": loss, **pair_sums(pairs, result, mask)}

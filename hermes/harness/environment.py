@@ -13,7 +13,17 @@ from typing import Any
 
 from hermes.harness.errors import HermesError
 
-PACKAGES = ("hermes-bench", "torch", "transformers", "accelerate", "datasets", "numpy", "pillow", "pydantic")
+PACKAGES = (
+    "hermes-bench",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "diffusers",
+    "numpy",
+    "pillow",
+    "pydantic",
+)
 
 
 def pick_device(wanted: str) -> str:

@@ -155,9 +155,10 @@ def prompts_sha256(samples: Sequence[Sample]) -> str:
 
 def run_spec(tasks: Sequence[Task], info: ModelInfo, judges: dict[str, str], seed: int) -> dict[str, Any]:
     """All that changes what is answered, and nothing else. ``judges`` maps judge names to identities."""
+    precision = {} if info.dtype == "float32" else {"dtype": info.dtype}
     return {
         "schema": SCHEMA_VERSION,
-        "model": {"name": info.name, "revision": info.revision, "fingerprint": info.fingerprint},
+        "model": {"name": info.name, "revision": info.revision, "fingerprint": info.fingerprint, **precision},
         "seed": seed,
         "tasks": {
             task.name: {

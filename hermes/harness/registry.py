@@ -1,9 +1,7 @@
 """Names to classes, through entry points; a class is imported only when it is asked for."""
 
-import json
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any, Literal
 
 from hermes.harness.errors import HermesError, MissingExtra
@@ -65,18 +63,9 @@ def _available(cls: Any) -> bool:
 
 
 def model_class(reference: str) -> Any:
-    """The adapter for "name", "name:argument", or a folder whose config.json names one in ``model_type``."""
-    if split_reference(reference)[0] in _points("models"):
-        return load_class("models", reference)
-    folder = Path(reference)
-    if not folder.exists():
-        known = ", ".join(names("models"))
-        raise HermesError(f"unknown model {reference!r}: neither a folder nor one of {known}")
-    config = folder / "config.json"
-    try:
-        model_type = json.loads(config.read_text())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise HermesError(f"{folder} holds no config.json with a model_type; give a checkpoint folder") from None
-    if model_type not in _points("models"):
-        raise HermesError(f"{config}: model_type {model_type!r} has no adapter; known: {', '.join(names('models'))}")
-    return load_class("models", model_type)
+    """The adapter for "name", "name:argument", a checkpoint folder, or OWNER/NAME[@REVISION] of the hub."""
+    from hermes.harness.detect import adapter_of
+
+    known = names("models")
+    name = split_reference(reference)[0]
+    return load_class("models", name if name in known else adapter_of(reference, known))

@@ -18,6 +18,8 @@ from hermes.harness.external.task import stored_task
 from hermes.harness.gap import gaps
 from hermes.harness.judges.base import Judge
 from hermes.harness.models.base import UnifiedModel
+from hermes.harness.models.options import PLAIN, LoadOptions, options_of, refuse_unheeded
+from hermes.harness.models.room import check_room
 from hermes.harness.plan import Task, differences, plan_tasks, requests_of, resolved_config, run_id, run_spec
 from hermes.harness.processes import current
 from hermes.harness.progress import Progress, Silent
@@ -29,10 +31,24 @@ from hermes.harness.types import SCHEMA_VERSION, Ability, ModelInfo, Request, Re
 A = TypeVar("A")
 
 
-def load_model(reference: str, device: str = "auto") -> UnifiedModel:
-    """The model behind a registered name or a checkpoint folder."""
+def load_model(
+    reference: str, device: str = "auto", options: LoadOptions = PLAIN, progress: Progress | None = None
+) -> UnifiedModel:
+    """The model behind a registered name, a checkpoint folder or OWNER/NAME[@REVISION] of the hub.
+
+    Says what was found. Raises HermesError, before any weights are read, for options that the model does not take and
+    for a checkpoint that has no room here.
+    """
     cls = registry.model_class(reference)
-    model: UnifiedModel = cls.load(reference, _device_of(cls, device))
+    refuse_unheeded(cls, options, reference)
+    device = _device_of(cls, device)
+    sources = cls.sources(reference) if hasattr(cls, "sources") else []
+    size = check_room(sources, device, options, reference)
+    if sources and progress is not None:
+        where = ", ".join(source.name + (f"@{source.revision}" if source.revision else "") for source in sources)
+        progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size and f', {size}'}, {device}")
+    heeds = getattr(cls, "options", ())
+    model: UnifiedModel = cls.load(reference, device, options) if heeds else cls.load(reference, device)
     return model
 
 
@@ -54,7 +70,7 @@ def evaluate(
     with watch.stage("plan"):
         tasks = plan_tasks(settings, type(model) if model else registry.model_class(settings.model))
     with watch.stage("load"):
-        model = model or load_model(settings.model, settings.device)
+        model = model or load_model(settings.model, settings.device, options_of(settings), progress)
         judges = load_judges(tasks, model, settings.device)
     spec = run_spec(tasks, model.info, {name: judge.identity for name, judge in judges.items()}, settings.seed)
     folder = settings.out or settings.runs / model.info.name / run_id(spec)

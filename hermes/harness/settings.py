@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.options import LoadOptions
 from hermes.harness.shapes.scene import Split
-from hermes.harness.types import Record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,7 +19,7 @@ else:
 S = TypeVar("S", bound=BaseModel)
 
 
-class EvalSettings(Record):
+class EvalSettings(LoadOptions):
     """What `hermes eval` is asked to do. None and () mean: what fits the model."""
 
     model: str = "hermes-tiny"

@@ -138,7 +138,7 @@ class Result(Record):
 
 
 class ModelInfo(Record):
-    """Which model answered. ``fingerprint`` is a hash of the weights."""
+    """Which model answered. ``fingerprint`` is a hash of the weights, ``dtype`` the precision that they compute in."""
 
     name: str
     revision: str | None = None
@@ -146,4 +146,5 @@ class ModelInfo(Record):
     abilities: tuple[Ability, ...]
     parameters: int = 0
     resolution: int = 0
+    dtype: str = "float32"
     defaults: GenerationConfig = GenerationConfig()

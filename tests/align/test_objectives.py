@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from hermes.align.objectives import OBJECTIVES, Margins, PairLogProbs, SideLogProbs, at_zero, margin, pair_loss
+from hermes.align.objectives import (
+    OBJECTIVES,
+    Margins,
+    PairLogProbs,
+    PairLoss,
+    SideLogProbs,
+    at_zero,
+    margin,
+    pair_loss,
+    smoothed,
+)
+from hermes.align.settings import LossSettings
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "parity" / "showo" / "pair_dpo.safetensors"
 FORMULAS = {
@@ -17,6 +29,8 @@ FORMULAS = {
     "product": lambda u, g: math.log1p(math.exp(-u * g)),
     "coupled": lambda u, g: math.log(1 + math.exp(-u) + math.exp(-g)),
     "joint": lambda u, g: math.log1p(math.exp(-u - g)),
+    "softproduct": lambda u, g: math.log1p(math.exp(-math.log1p(math.exp(u)) * math.log1p(math.exp(g)))),
+    "ipo": lambda u, g: (u - 0.5) ** 2 + (g - 0.5) ** 2,
     "und": lambda u, g: math.log1p(math.exp(-u)),
     "gen": lambda u, g: math.log1p(math.exp(-g)),
     "replay": lambda u, g: 0.0,
@@ -32,6 +46,11 @@ def margins(und: list[float], gen: list[float], has_und: bool = True, has_gen: b
 def side(winner: float, loser: float, ref_winner: float, ref_loser: float, present: bool = True) -> SideLogProbs:
     pw, pl, rw, rl = (torch.tensor([v]) for v in (winner, loser, ref_winner, ref_loser))
     return SideLogProbs(pw, pl, rw, rl, torch.tensor([5.0]), torch.tensor([4.0]), torch.tensor([present]))
+
+
+def lost(pairs: PairLogProbs, objective: str, anchor: float = 0.0, beta_gen: float = 0.5, **settings: Any) -> PairLoss:
+    wanted = LossSettings(objective=objective, beta_und=0.2, beta_gen=beta_gen, anchor=anchor, **settings)
+    return pair_loss(pairs, wanted)
 
 
 def golden_pairs(prefix: str) -> tuple[PairLogProbs, dict[str, torch.Tensor]]:
@@ -57,7 +76,7 @@ def test_golden_losses(prefix: str) -> None:
         ("gen", "loss_t2i"),
         ("product", "paper_product_loss_beta_each"),
     ):
-        loss = pair_loss(pairs, name, 0.2, 0.2).total
+        loss = lost(pairs, name, beta_gen=0.2).total
         assert loss.item() == pytest.approx(data[f"{prefix}.{key}"].item(), rel=2e-5)
 
 
@@ -99,7 +118,7 @@ def test_product_has_a_saddle_at_the_origin_and_rewards_two_wrongs() -> None:
     assert OBJECTIVES["product"].loss(margins([-3.0], [-3.0])).item() < 0.001
 
 
-@pytest.mark.parametrize("name", ["sum", "coupled"])
+@pytest.mark.parametrize("name", ["sum", "coupled", "softproduct"])
 @given(und=st.floats(-8, 8), gen=st.floats(-8, 8))
 def test_robust_forms_always_push_both_margins_up(name: str, und: float, gen: float) -> None:
     assert max(gradient(name, und, gen)) < 0
@@ -144,14 +163,14 @@ def test_equal_policy_and_reference_give_the_value_at_zero() -> None:
     same = PairLogProbs(side(-3.0, -4.0, -3.0, -4.0), side(-30.0, -40.0, -30.0, -40.0))
     expected = {"sum": 2 * math.log(2), "product": math.log(2), "coupled": math.log(3), "und": math.log(2)}
     for name, value in expected.items():
-        result = pair_loss(same, name, 0.2, 0.5)
+        result = lost(same, name)
         assert result.preference.item() == pytest.approx(value)
-        assert at_zero(name, result.margins).item() == pytest.approx(value)
+        assert at_zero(LossSettings(objective=name), result.margins).item() == pytest.approx(value)
 
 
 def test_anchor_adds_the_winners_loss_per_token_on_each_side() -> None:
     pairs = PairLogProbs(side(-10.0, -4.0, -3.0, -4.0), side(-30.0, -40.0, -30.0, -40.0))
-    plain, anchored = pair_loss(pairs, "sum", 0.2, 0.5), pair_loss(pairs, "sum", 0.2, 0.5, anchor=0.5)
+    plain, anchored = lost(pairs, "sum"), lost(pairs, "sum", anchor=0.5)
     assert (anchored.total - plain.total).item() == pytest.approx(0.5 * (10 / 5 + 30 / 5), rel=1e-5)
     assert anchored.preference.item() == plain.preference.item()
 
@@ -175,5 +194,38 @@ def test_which_pairs_an_objective_can_use(name: str, usable: tuple[bool, bool, b
 )
 def test_the_anchor_holds_the_sides_that_the_objective_looks_at(name: str, share: float) -> None:
     pairs = PairLogProbs(side(-10.0, -20.0, -10.0, -20.0), side(-30.0, -40.0, -30.0, -40.0))
-    result = pair_loss(pairs, name, 0.2, 0.5, anchor=0.5)
+    result = lost(pairs, name, anchor=0.5)
     assert (result.total - result.preference).item() == pytest.approx(share, rel=1e-5)
+
+
+def test_softproduct_has_no_saddle_and_is_flat_where_both_are_wrong() -> None:
+    start = gradient("softproduct", 0.0, 0.0)
+    assert start[0] == start[1] == pytest.approx(-0.132, abs=1e-3)
+    assert OBJECTIVES["softproduct"].loss(margins([-20.0], [-20.0])).item() == pytest.approx(math.log(2))
+    assert abs(gradient("softproduct", -20.0, -20.0)[0]) < 1e-8
+
+
+def test_ipo_stops_at_its_target() -> None:
+    assert gradient("ipo", 0.5, 0.5) == (0.0, 0.0)
+    assert gradient("ipo", 3.0, -1.0) == (5.0, -3.0)
+
+
+@pytest.mark.parametrize("name", ["sum", "coupled", "ipo"])
+@given(und=st.floats(-4, 4), gen=st.floats(-4, 4), eps=st.floats(0.01, 0.49))
+def test_smoothing_mixes_in_the_opposite_preference(name: str, und: float, gen: float, eps: float) -> None:
+    expected = (1 - eps) * FORMULAS[name](und, gen) + eps * FORMULAS[name](-und, -gen)
+    assert smoothed(name, margins([und], [gen]), eps).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_smoothed_dpo_has_its_minimum_at_the_log_odds() -> None:
+    m = margins([math.log(0.9 / 0.1)], [0.0])
+    (slope,) = torch.autograd.grad(smoothed("und", m, 0.1).sum(), m.und)
+    assert slope.item() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_without_a_reference_the_margin_is_that_of_the_policy() -> None:
+    s = side(-10.0, -12.0, -11.0, -11.5)
+    assert margin(s, 0.2, reference_free=True).item() == pytest.approx(0.2 * (-10 + 12))
+    assert margin(s, 0.2, normalize=True, reference_free=True).item() == pytest.approx(0.2 * (-10 / 5 + 12 / 4))
+    pairs = PairLogProbs(s, s)
+    assert lost(pairs, "und", reference_free=True).total.item() == pytest.approx(math.log1p(math.exp(-0.4)))

@@ -15,7 +15,7 @@ import hermes
 from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.replies import asked, plain_reply
 from hermes.harness.judges.vlm.judge import VLMJudge
-from hermes.harness.models.vlm.source import parse_source
+from hermes.harness.models.source import parse_source
 
 pytest.importorskip("torchvision")
 

@@ -13,11 +13,13 @@ from PIL import Image
 import hermes
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
+from hermes.harness.models.options import LoadOptions
 from hermes.harness.models.vlm.adapter import HFModel
 from hermes.harness.types import GenerationConfig, Request
 
 pytest.importorskip("torchvision")
 
+import peft
 import tiny_vlms
 import torch
 import transformers
@@ -167,6 +169,85 @@ def test_the_info_is_that_of_the_checkpoint(folders, copied):
     weights[min(weights)] += 1
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     assert load(copied).info.fingerprint != info.fingerprint
+
+
+@pytest.fixture(scope="module")
+def adapter(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter for the LLaVA checkpoint, in PEFT's layout, with random weights that matter."""
+    network = transformers.AutoModelForImageTextToText.from_pretrained(folders["llava"])
+    config = peft.LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "down_proj"])
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(1)
+        wrapped = peft.get_peft_model(network, config)
+        for name, parameter in wrapped.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(0.0, 0.5)
+    folder = tmp_path_factory.mktemp("adapters") / "lora"
+    wrapped.save_pretrained(folder)
+    return folder
+
+
+def with_adapter(folder: Path, adapter: Path) -> HFModel:
+    return HFModel.load(f"hf:{folder}", "cpu", LoadOptions(adapter=str(adapter)))
+
+
+def test_an_adapter_is_merged(folders, adapter):
+    """It says what PEFT's own network with the unmerged adapter says."""
+    model, plain = with_adapter(folders["llava"], adapter), load(folders["llava"])
+    processor = transformers.AutoProcessor.from_pretrained(folders["llava"])
+    network = transformers.AutoModelForImageTextToText.from_pretrained(folders["llava"])
+    wrapped = peft.PeftModel.from_pretrained(network, adapter)
+    told = []
+    for asked in mixed():
+        text = f"user : {MARKS['llava'] * len(asked.images)}{asked.prompt} assistant :"
+        inputs = processor(images=[handle.open() for handle in asked.images] or None, text=text, return_tensors="pt")
+        out = wrapped.generate(**inputs, max_new_tokens=8, do_sample=False)
+        told.append(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
+    assert model.understand(mixed()) == told
+    assert told != plain.understand(mixed())
+    assert model.info.parameters == plain.info.parameters
+
+
+def test_an_adapter_is_part_of_the_fingerprint(folders, adapter, tmp_path):
+    one = with_adapter(folders["llava"], adapter).info.fingerprint
+    other = Path(shutil.copytree(adapter, tmp_path / "other"))
+    assert with_adapter(folders["llava"], other).info.fingerprint == one
+    weights = load_file(other / "adapter_model.safetensors")
+    save_file({name: weight * 2 for name, weight in weights.items()}, other / "adapter_model.safetensors")
+    changed = with_adapter(folders["llava"], other).info.fingerprint
+    assert len({one, changed, load(folders["llava"]).info.fingerprint}) == 3
+
+
+def test_an_adapter_that_does_not_fit_is_one_line(folders, adapter, tmp_path):
+    with pytest.raises(HermesError, match=r"^model hf: the adapter .* does not fit") as error:
+        with_adapter(folders["qwen2_vl"], adapter)
+    assert "\n" not in str(error.value)
+    with pytest.raises(HermesError, match=r"^model hf: adapter: .* holds no adapter_config\.json"):
+        with_adapter(folders["llava"], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["auto", "float32", "bfloat16", "float16"])
+def test_it_computes_in_the_precision_asked_for(folders, name):
+    model = HFModel.load(f"hf:{folders['llava']}", "cpu", LoadOptions(dtype=name))
+    found = "float32" if name == "auto" else name
+    assert model.info.dtype == found
+    assert {str(weight.dtype) for weight in model._model.module.parameters()} == {f"torch.{found}"}
+    processor = transformers.AutoProcessor.from_pretrained(folders["llava"])
+    network = transformers.AutoModelForImageTextToText.from_pretrained(folders["llava"], dtype=getattr(torch, found))
+    inputs = processor(images=pictures(1)[0], text=f"user : <image> {PROMPTS[1]} assistant :", return_tensors="pt")
+    out = network.generate(**inputs.to(network.dtype), max_new_tokens=8, do_sample=False)
+    told = processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    assert model.understand([request(PROMPTS[1], pictures(1)[0])]) == [told]
+
+
+def test_a_device_map_places_it(folders):
+    placed = HFModel.load(f"hf:{folders['llava']}", "cpu", LoadOptions(device_map="cpu"))
+    assert placed.understand(mixed()) == load(folders["llava"]).understand(mixed())
+
+
+def test_the_source_is_what_would_be_read(folders):
+    assert [source.name for source in HFModel.sources(f"hf:{folders['llava']}")] == [str(folders["llava"])]
+    assert HFModel.sources("hf:org/model@v1")[0][:2] == ("org/model", "v1")
 
 
 def test_a_question_answering_model_looks_at_one_image(folders, tmp_path):

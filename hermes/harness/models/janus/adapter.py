@@ -1,15 +1,15 @@
 """Janus as the harness sees it: load, understand, generate, and log-probabilities for align."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.errors import HermesError
 from hermes.harness.images import pixel_sha256
 from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.models.vlm.source import parse_source
-from hermes.harness.registry import split_reference
+from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.seeded import draw_of, max_new_tokens_of
+from hermes.harness.models.source import Source, source_of
 from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from hermes.harness.models.janus.likelihood import LikelihoodBatch, Prepared
     from hermes.harness.models.janus.load import Loaded
-    from hermes.harness.models.janus.sampling import Draw
 
 NAME = "janus"
 CHECKPOINT = "deepseek-community/Janus-Pro-1B"
@@ -28,7 +27,7 @@ CHUNK = 16
 
 
 class Janus:
-    """Janus and Janus-Pro (Chen et al., 2025) through transformers' own generate, in float32.
+    """Janus and Janus-Pro (Chen et al., 2025) through transformers' own generate.
 
     Text is greedy and images are drawn at temperature 1 where a request names no temperature. ``guidance_scale`` is
     transformers': guided logits are u + scale (c - u), and a scale of at most 1 means no guidance.
@@ -39,8 +38,10 @@ class Janus:
     description: ClassVar[str] = "Janus and Janus-Pro: a checkpoint folder, janus:FOLDER or janus:HUB_ID[@REVISION]"
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
 
     def __init__(self, name: str, loaded: "Loaded") -> None:
+        from hermes.harness.models.fingerprint import WeightsFingerprint
         from hermes.harness.models.janus.images import side
         from hermes.harness.models.janus.likelihood import Likelihood
 
@@ -50,16 +51,20 @@ class Janus:
         for frozen in (self.network.model.vision_model, self.network.model.vqmodel):
             frozen.requires_grad_(False)
         self.module: torch.nn.Module = Likelihood(self.network)
-        self._hashed: tuple[int, str] | None = None
+        self._fingerprint = WeightsFingerprint(self.network.state_dict)
 
     @classmethod
-    def load(cls, reference: str = NAME, device: str = "cpu") -> "Janus":
+    def sources(cls, reference: str) -> list[Source]:
+        """The checkpoint that ``load`` reads."""
+        return [source_of(reference, NAME, CHECKPOINT)]
+
+    @classmethod
+    def load(cls, reference: str = NAME, device: str = "cpu", options: LoadOptions = PLAIN) -> "Janus":
         """A folder, "janus:<folder or hub id>", or "janus", the hub's Janus-Pro-1B. Raises HermesError for others."""
-        name, argument = split_reference(reference)
-        source = parse_source((argument or CHECKPOINT) if name == NAME else reference, NAME)
+        (source,) = cls.sources(reference)
         from hermes.harness.models.janus.load import load_checkpoint
 
-        return cls(source.title, load_checkpoint(source.name, source.revision, device))
+        return cls(source.title, load_checkpoint(source, device, options))
 
     def save(self, folder: Path) -> None:
         """Write config, weights, tokenizer and processor in transformers' layout."""
@@ -69,12 +74,15 @@ class Janus:
     @property
     def info(self) -> ModelInfo:
         """What the model is; the fingerprint is that of the weights as they are now."""
+        from hermes.harness.models.precision import dtype_name
+
         return ModelInfo(
             name=self.name,
             revision=self.commit,
             fingerprint=self._fingerprint(),
             abilities=self.abilities,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            dtype=dtype_name(self.network.dtype),
             resolution=self.side,
             defaults=DEFAULTS.model_copy(update={"image_size": self.side}),
         )
@@ -110,11 +118,11 @@ class Janus:
         from hermes.harness.models.janus.prompting import question, understanding_inputs
         from hermes.harness.models.janus.sampling import SeededDraws
 
-        draws = [_draw(request, text=True) for request in requests]
-        tokens = [_max_new_tokens(request) for request in requests]
+        draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
+        tokens = [max_new_tokens_of(request, DEFAULTS) for request in requests]
         texts = [question(self.processor, request.prompt, len(request.images)) for request in requests]
         images = [handle.open() for request in requests for handle in request.images]
-        inputs = understanding_inputs(self.processor, texts, images).to(self.network.device)
+        inputs = understanding_inputs(self.processor, texts, images).to(self.network.device, self.network.dtype)
         # Janus's own generate ends in this very call in its text mode, but drops the processors on the way.
         ids = GenerationMixin.generate(
             self.network,
@@ -138,7 +146,7 @@ class Janus:
         from hermes.harness.models.janus.sampling import SeededDraws
 
         self._check_drawing(requests)
-        draws = [_draw(request, text=False) for request in requests]
+        draws = [draw_of(request, DEFAULTS, IMAGE_TEMPERATURE) for request in requests]
         inputs = generation_inputs(self.processor, [request.prompt for request in requests]).to(self.network.device)
         codes = self.network.generate(
             **inputs,
@@ -172,37 +180,3 @@ class Janus:
                 raise HermesError(f"image_size: {self.name} draws {self.side} x {self.side} px only; leave it out")
             if request.config.steps not in (None, tokens):
                 raise HermesError(f"steps: {self.name} draws its {tokens} image tokens one by one; leave steps out")
-
-    def _fingerprint(self) -> str:
-        """A hash of the weights, made again only where a weight was written to since the last one."""
-        state = dict(sorted(self.network.state_dict().items()))
-        written = sum(tensor._version for tensor in state.values())
-        if self._hashed is None or self._hashed[0] != written:
-            digest = hashlib.blake2b(digest_size=8)
-            for name, tensor in state.items():
-                digest.update(name.encode())
-                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-            self._hashed = (written, digest.hexdigest())
-        return self._hashed[1]
-
-
-def _draw(request: Request, text: bool) -> "Draw":
-    """The request's settings, checked."""
-    from hermes.harness.models.janus.sampling import Draw
-
-    config = request.config
-    temperature = (0.0 if text else IMAGE_TEMPERATURE) if config.temperature is None else config.temperature
-    guidance = DEFAULTS.guidance_scale if config.guidance_scale is None else config.guidance_scale
-    top_k = config.top_k or 0
-    if temperature < 0 or top_k < 0 or guidance is None or guidance < 0:
-        raise HermesError("temperature, top_k and guidance_scale must not be negative; give 0 or more")
-    return Draw(request.seed, temperature, top_k, guidance)
-
-
-def _max_new_tokens(request: Request) -> int:
-    tokens: Any = request.config.max_new_tokens
-    if tokens is None:
-        tokens = DEFAULTS.max_new_tokens
-    if tokens < 1:
-        raise HermesError(f"max_new_tokens: an answer has at least one token, not {tokens}; give 1 or more")
-    return int(tokens)

@@ -108,6 +108,6 @@ class Likelihood(nn.Module):
         """(N, 3, S, S) pixels to (N, tokens, width) states of the frozen vision encoder."""
         encoder = self.network.model.vision_model
         if len(pixels):
-            states: Tensor = encoder(pixels).last_hidden_state
+            states: Tensor = encoder(pixels.to(encoder.dtype)).last_hidden_state
             return states
         return pixels.new_empty(0, encoder.config.num_image_tokens, encoder.config.hidden_size)

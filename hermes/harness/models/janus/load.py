@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import transformers
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.options import LoadOptions
+from hermes.harness.models.precision import torch_dtype
+from hermes.harness.models.source import Source
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,23 @@ class Loaded:
     commit: str | None
 
 
-def load_checkpoint(source: str, revision: str | None, device: str) -> Loaded:
-    """The checkpoint of a folder or hub id, in float32, which training and comparable likelihoods need.
-
-    Raises HermesError for what is missing, torn or of another kind.
-    """
-    pinned: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
+    """The checkpoint of a folder or hub id. Raises HermesError for what is missing, torn or of another kind."""
+    pinned: dict[str, Any] = {"revision": where.revision, "trust_remote_code": False}
+    source = where.name
     try:
         config = transformers.AutoConfig.from_pretrained(source, **pinned)
         if config.model_type != "janus":
             raise HermesError(f"janus: {source} is of the kind {config.model_type!r}; give a Janus checkpoint")
         processor: Any = transformers.JanusProcessor.from_pretrained(source, **pinned)
         loader: Any = transformers.JanusForConditionalGeneration
-        network, info = loader.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **pinned)
+        network, info = loader.from_pretrained(
+            source,
+            dtype=torch_dtype(options.dtype, device),
+            device_map=options.device_map,
+            output_loading_info=True,
+            **pinned,
+        )
     except HermesError:
         raise
     except Exception as error:
@@ -46,7 +53,12 @@ def load_checkpoint(source: str, revision: str | None, device: str) -> Loaded:
         raise HermesError(f"janus: {source} has no chat template; add its chat_template.jinja")
     processor.tokenizer.padding_side = "left"
     _complete(network.generation_config, processor.tokenizer)
-    return Loaded(network.to(device).eval(), processor, getattr(network.config, "_commit_hash", None))
+    if options.adapter:
+        network = merge_adapter(network, options.adapter, "model janus")
+    network.model.vqmodel.float()  # Pictures lose quality in half precision, and the VQ model is small.
+    if not options.device_map:
+        network = network.to(device)
+    return Loaded(network.eval(), processor, getattr(network.config, "_commit_hash", None))
 
 
 def _complete(config: Any, tokenizer: Any) -> None:

@@ -1,21 +1,12 @@
 """Seeded draws inside transformers' own generate: each row has its own guidance, temperature, top-k and seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-
-@dataclass(frozen=True)
-class Draw:
-    """How one row is drawn. Temperature 0 is greedy, top_k 0 keeps every token, guidance of at most 1 is none."""
-
-    seed: int
-    temperature: float = 0.0
-    top_k: int = 0
-    guidance: float = 1.0
+from hermes.harness.models.seeded import Draw
 
 
 class SeededDraws(LogitsProcessor):

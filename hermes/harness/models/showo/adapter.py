@@ -1,6 +1,5 @@
 """Show-o and HermesFlow as the harness sees them: load, understand, generate, and log-probabilities for align."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -15,20 +15,29 @@ from torch import Tensor, nn
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.models.fingerprint import WeightsFingerprint
+from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.pictures import Once, only_image
+from hermes.harness.models.precision import dtype_name, torch_dtype
+from hermes.harness.models.showo.clip import ClipVision, read_clip, take_projector
 from hermes.harness.models.showo.config import ShowoConfig, read_config
 from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
 from hermes.harness.models.showo.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.showo.load import (
     checkpoint_folder,
+    clip_folder,
     image_folder,
     read_network,
+    read_state,
     text_folder,
     write_network,
 )
-from hermes.harness.models.showo.phi import Phi
-from hermes.harness.models.showo.prompting import QUESTION, Layout
-from hermes.harness.models.showo.text import Ask, write
+from hermes.harness.models.showo.phi import Cache, Phi
+from hermes.harness.models.showo.prompting import CONVERSATION, QUESTION, SYSTEM, Layout
+from hermes.harness.models.showo.text import Ask, see_codes, see_features, write_behind
 from hermes.harness.models.showo.tokenizer import TextTokenizer
+from hermes.harness.models.source import Source, source_of
 from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
 
 NAME = "showo"
@@ -36,6 +45,7 @@ PUBLISHED = "showlab/show-o-512x512"
 DEFAULTS = GenerationConfig(max_new_tokens=100, guidance_scale=5.0, steps=50)
 IMAGE_TEMPERATURE = 1.0
 CHUNK = 16
+NO_CODES = np.empty(0, np.int64)
 
 
 class ImageTokenizer(Protocol):
@@ -55,21 +65,36 @@ class ShowO:
 
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
     parameters: ClassVar[str] = "1.4 B"
-    description: ClassVar[str] = "Show-o and HermesFlow, from their published checkpoints (showo:FOLDER or OWNER/NAME)"
+    description: ClassVar[str] = (
+        "Show-o and HermesFlow, from their published checkpoints (showo:FOLDER or HUB_ID[@REVISION])"
+    )
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("dtype", "adapter", "compile")
 
     def __init__(
-        self, config: ShowoConfig, text: TextTokenizer, images: ImageTokenizer, transformer: Phi, images_at: Path
+        self,
+        name: str,
+        config: ShowoConfig,
+        text: TextTokenizer,
+        images: ImageTokenizer,
+        transformer: Phi,
+        images_at: Path,
+        commit: str | None = None,
+        clip: ClipVision | None = None,
     ) -> None:
+        self.name, self.commit = name, commit
         self.config = config
         self.text = text
         self.images = images
         self.transformer = transformer.eval()
-        self.module: nn.Module = Likelihood(transformer)
-        self.layout = Layout(config.vocabulary(text.end), config.max_text)
+        self.clip = clip
+        self.module: nn.Module = Likelihood(transformer, clip.projector if clip else None)
+        system = tuple(text.encode(SYSTEM)) if clip else ()
+        self.layout = Layout(config.vocabulary(text.end), config.max_text, system)
         self.images_at = images_at
-        self._fingerprint: tuple[tuple[int, ...], str] | None = None
+        settings = repr((replace(config, llm_model_path=""), text.tokenizer.to_str()))
+        self._fingerprint = WeightsFingerprint(self._state, settings)
 
     @classmethod
     def available(cls) -> bool:
@@ -77,28 +102,47 @@ class ShowO:
         return find_spec("tokenizers") is not None
 
     @classmethod
-    def load(cls, reference: str = NAME, device: str = "cpu") -> "ShowO":
-        """``showo``, ``showo:FOLDER``, ``showo:OWNER/NAME`` of the hub, or a folder written by ``save``."""
+    def sources(cls, reference: str) -> list[Source]:
+        """The checkpoint that ``load`` reads, without MAGVITv2 and the tokenizer, which are small."""
+        return [source_of(reference, NAME, PUBLISHED)]
+
+    @classmethod
+    def load(cls, reference: str = NAME, device: str = "cpu", options: LoadOptions = PLAIN) -> "ShowO":
+        """``showo``, ``showo:FOLDER``, ``showo:OWNER/NAME[@REVISION]`` of the hub, or a folder written by ``save``."""
         from hermes.harness.models.showo.magvit import load_magvit
 
-        name = PUBLISHED if reference == NAME else reference.removeprefix(f"{NAME}:")
-        folder = checkpoint_folder(name)
+        (source,) = cls.sources(reference)
+        folder = checkpoint_folder(source)
         config = read_config(folder / "config.json")
         text = TextTokenizer.load(text_folder(folder, config.llm_model_path))
         if len(text) > config.llm_vocab_size:
             raise HermesError(f"{folder}: the tokenizer has {len(text)} tokens, the model {config.llm_vocab_size}")
-        transformer = read_network(folder, config.llm_model_path).to(device)
+        state = read_state(folder)
+        projector = take_projector(state, config.clip, folder)
+        transformer = read_network(folder, config.llm_model_path, state)
         if transformer.shape.vocab != config.as_json()["vocab_size"]:
             raise HermesError(
                 f"{folder}: the weights have {transformer.shape.vocab} tokens, config.json another number"
             )
+        if options.adapter:
+            transformer = merge_adapter(transformer, options.adapter, "model showo")
+        transformer = transformer.to(device, torch_dtype(options.dtype, device))
+        if options.compile:
+            transformer.compile(dynamic=True)
+        clip = None
+        if projector is not None:
+            clip = read_clip(clip_folder(folder), projector.to(device, torch_dtype(options.dtype, device)), device)
         images_at = image_folder(folder)
-        return cls(config, text, load_magvit(images_at, device), transformer, images_at)
+        commit = None if source.local else folder.name
+        return cls(source.title, config, text, load_magvit(images_at, device), transformer, images_at, commit, clip)
 
     def save(self, folder: Path) -> None:
-        """Write the published layout, with tokenizer/, magvitv2/ and the Phi settings beside the weights."""
+        """Write the published layout, with tokenizer/, magvitv2/, clip/ and the Phi settings beside the weights."""
         config = replace(self.config, llm_model_path="phi_config")
-        write_network(self.transformer, {"model_type": NAME, **config.as_json()}, folder)
+        projector = self.clip.projector if self.clip else None
+        write_network(self.transformer, {"model_type": NAME, **config.as_json()}, folder, projector)
+        if self.clip:
+            self.clip.save(folder / "clip")
         self.text.save(folder / "tokenizer")
         if self.images_at.resolve() != (folder / "magvitv2").resolve():
             shutil.copytree(self.images_at, folder / "magvitv2", dirs_exist_ok=True)
@@ -107,11 +151,14 @@ class ShowO:
     def info(self) -> ModelInfo:
         """What the model is; the fingerprint is that of the transformer's weights as they are now, and the image's."""
         images = self.images.parameters() if isinstance(self.images, nn.Module) else ()
+        clip = self.clip.parameters() if self.clip else ()
         return ModelInfo(
-            name=NAME,
-            fingerprint=self._identity(),
+            name=self.name,
+            revision=self.commit,
+            fingerprint=self._fingerprint(),
+            dtype=dtype_name(self.transformer.lm_head.weight.dtype),
             abilities=self.abilities,
-            parameters=sum(p.numel() for p in (*self.transformer.parameters(), *images)),
+            parameters=sum(p.numel() for p in (*self.transformer.parameters(), *images, *clip)),
             resolution=self.config.resolution,
             defaults=DEFAULTS.model_copy(update={"image_size": self.config.resolution}),
         )
@@ -121,7 +168,7 @@ class ShowO:
         answers: list[str] = []
         for start in range(0, len(requests), CHUNK):
             part = requests[start : start + CHUNK]
-            ids, which = self._encode([_only_image(request) for request in part])
+            seen, which = self._see([only_image(request, "Show-o") for request in part])
             asks = [
                 Ask(
                     image=image,
@@ -133,7 +180,7 @@ class ShowO:
                 )
                 for request, image in zip(part, which, strict=True)
             ]
-            written = write(self.transformer, self.layout, ids, asks, self.text.end)
+            written = write_behind(self.transformer, self.layout, seen, asks, self.text.end)
             answers += [self.text.decode(tokens).strip() for tokens in written]
         return answers
 
@@ -155,14 +202,20 @@ class ShowO:
 
     def prepare(self, items: Sequence[LikelihoodItem]) -> list[Prepared]:
         """Tokenised items; picklable. Texts stand behind the prompt that ``understand`` uses."""
-        ids, which = self._encode([item.image for item in items])
-        images = ids.cpu().numpy()
-        return [
-            Prepared(tuple(self._question(item.prompt)), images[image], self._answer(item.text), item.seed)
-            if item.kind == "text"
-            else Prepared(tuple(self.text.encode(item.prompt)), images[image], None, item.seed)
-            for item, image in zip(items, which, strict=True)
-        ]
+        codes = Once(lambda picture: self._codes(picture).cpu().numpy())
+        pixels = Once(self.clip.pixels) if self.clip else None
+        prepared = []
+        for item in items:
+            if item.kind == "image":
+                prompt = tuple(self.text.encode(item.prompt))
+                prepared.append(Prepared(prompt, codes(item.image), None, item.seed))
+                continue
+            question, answer = tuple(self._question(item.prompt)), self._answer(item.text)
+            if pixels is None:
+                prepared.append(Prepared(question, codes(item.image), answer, item.seed))
+            else:
+                prepared.append(Prepared(question, NO_CODES, answer, item.seed, pixels(item.image)))
+        return prepared
 
     def with_seed(self, prepared: Prepared, seed: int) -> Prepared:
         """The same item with the mask of another seed; texts come back as they are."""
@@ -170,13 +223,15 @@ class ShowO:
 
     def collate(self, prepared: Sequence[Prepared]) -> LikelihoodBatch:
         """A batch for ``module``, on the model's device."""
-        return collate_items(self.layout, prepared).to(self._device)
+        return collate_items(self.layout, prepared, self.clip).to(self._device)
 
     @property
     def _device(self) -> torch.device:
         return self.transformer.lm_head.weight.device
 
     def _question(self, prompt: str) -> list[int]:
+        if self.clip:
+            return self.text.encode(CONVERSATION.format(prompt))
         return [self.text.end, *self.text.encode(QUESTION.format(prompt))]
 
     def _answer(self, text: str) -> tuple[int, ...]:
@@ -205,41 +260,28 @@ class ShowO:
         return pictures_of(self.images.decode(ids[None] - self.layout.vocabulary.first_code))[0]
 
     @torch.inference_mode()
-    def _encode(self, handles: Sequence[ImageHandle]) -> tuple[Tensor, list[int]]:
-        """Token ids (D, N) of the D distinct pictures, and which of them each handle is."""
+    def _codes(self, picture: Image.Image) -> Tensor:
+        """The token ids (N,) of one picture; one at a time, so that companions cannot change one."""
         from hermes.harness.models.showo.image_preprocess import pixels_of
 
-        numbers: dict[bytes, int] = {}
-        ids: list[Tensor] = []
-        which: list[int] = []
-        for handle in handles:
-            picture = handle.open()
-            key = repr(picture.size).encode() + picture.tobytes()
-            if key not in numbers:
-                numbers[key] = len(ids)
-                codes = self.images.encode(pixels_of([picture], self.config.resolution).to(self._device))[0]
-                ids.append(codes + self.layout.vocabulary.first_code)
-            which.append(numbers[key])
-        return torch.stack(ids) if ids else torch.empty(0, self.config.num_vq_tokens, dtype=torch.long), which
+        pixels = pixels_of([picture], self.config.resolution).to(self._device)
+        return self.images.encode(pixels)[0] + self.layout.vocabulary.first_code
 
-    def _identity(self) -> str:
-        """A hash of all weights; hashed anew only where a weight has been written to since."""
-        modules = [module for module in (self.transformer, self.images) if isinstance(module, nn.Module)]
-        state = [item for module in modules for item in sorted(module.state_dict().items())]
-        versions = tuple(tensor._version for _, tensor in state)
-        if self._fingerprint is None or self._fingerprint[0] != versions:
-            digest = hashlib.blake2b(repr((self.config, self.text.tokenizer.to_str())).encode(), digest_size=8)
-            for name, tensor in state:
-                digest.update(name.encode())
-                digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-            self._fingerprint = (versions, digest.hexdigest())
-        return self._fingerprint[1]
+    @torch.inference_mode()
+    def _see(self, handles: Sequence[ImageHandle]) -> tuple[Cache, list[int]]:
+        """The cache of the distinct pictures, and which of them each handle is."""
+        clip = self.clip
+        if clip is None:
+            codes = Once(self._codes)
+            which = [codes.number(handle) for handle in handles]
+            return see_codes(self.transformer, self.layout, torch.stack(codes.made)), which
+        pixels = Once(clip.pixels)
+        which = [pixels.number(handle) for handle in handles]
+        return see_features(self.transformer, self.layout, clip.projector(clip.see(pixels.made))), which
 
-
-def _only_image(request: Request) -> ImageHandle:
-    if len(request.images) != 1:
-        raise HermesError(
-            f"{request.sample_id}: Show-o looks at exactly one image, this request has {len(request.images)}; "
-            "leave the sample out or choose another model"
-        )
-    return request.images[0]
+    def _state(self) -> dict[str, Tensor]:
+        """All weights by name."""
+        state = self.transformer.state_dict()
+        if isinstance(self.images, nn.Module):
+            state |= {f"magvitv2.{name}": tensor for name, tensor in self.images.state_dict().items()}
+        return state | (self.clip.state() if self.clip else {})

@@ -31,6 +31,11 @@ def understanding_mask(ids: Tensor, vocabulary: Vocabulary) -> Tensor:
     return _causal(ids) | (order <= end[:, None])[:, None, :]
 
 
+def features_mask(seen: Tensor) -> Tensor:
+    """(B, L), True where a feature of CLIP stands, to (B, L, L): all see the features, everything else is causal."""
+    return _causal(seen) | seen[:, None, :]
+
+
 def _causal(ids: Tensor) -> Tensor:
     order = torch.arange(ids.shape[1], device=ids.device)
     return (order <= order[:, None]).expand(len(ids), -1, -1)

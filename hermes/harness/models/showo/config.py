@@ -59,13 +59,17 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class ShowoConfig:
-    """The published config.json of a checkpoint, the keys that matter for running it."""
+    """The published config.json of a checkpoint, the keys that matter for running it.
+
+    ``clip``: images are understood through projected features of CLIP, not through their tokens.
+    """
 
     llm_vocab_size: int
     codebook_size: int
     num_vq_tokens: int
     llm_model_path: str = "microsoft/phi-1_5"
     max_text: int = MAX_TEXT
+    clip: bool = False
 
     @property
     def resolution(self) -> int:
@@ -88,12 +92,12 @@ class ShowoConfig:
             "max_seq_length": self.max_text,
             "num_vq_tokens": self.num_vq_tokens,
             "vocab_size": first_code + self.codebook_size + 1,
-            "w_clip_vit": False,
+            "w_clip_vit": self.clip,
         }
 
 
 def read_config(path: Path) -> ShowoConfig:
-    """Raises HermesError where the file is not a Show-o config, or one of a variant that is not supported."""
+    """Raises HermesError where the file is not a Show-o config, or contradicts itself."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         config = ShowoConfig(
@@ -102,16 +106,14 @@ def read_config(path: Path) -> ShowoConfig:
             num_vq_tokens=int(values["num_vq_tokens"]),
             llm_model_path=str(values.get("llm_model_path") or ShowoConfig.llm_model_path),
             max_text=int(values.get("max_seq_length", MAX_TEXT)),
+            clip=bool(values.get("w_clip_vit", False)),
         )
         sizes = (int(values["vocab_size"]), int(values["mask_token_id"]))
-        clip = bool(values.get("w_clip_vit", False))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise HermesError(
             f"{path}: no config of a Show-o checkpoint ({reason}); give the checkpoint's folder"
         ) from None
-    if clip:
-        raise HermesError(f"{path}: the CLIP-ViT variants of Show-o are not supported; give one with discrete tokens")
     mask = config.llm_vocab_size + len(NEW_TOKENS) + config.codebook_size
     if sizes != (mask + 1, mask):
         raise HermesError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hermes.harness.models.showo.attention import generation_mask
-from hermes.harness.models.showo.phi import Phi
+from hermes.harness.models.showo.phi import Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import exponential
 
@@ -115,7 +115,8 @@ class _Reader:
         ids = ids.to(device)
         begin = layout.image_begin
         allowed = generation_mask(ids, layout.vocabulary)
-        _, self.past = model(ids[:, :begin], allowed[:, :begin, :begin])
+        _, past = model(ids[:, :begin], allowed[:, :begin, :begin])
+        self.past = with_room(past, torch.arange(len(ids), device=device), ids.shape[1])
         self.ids, self.allowed = ids[:, begin:].clone(), allowed[:, begin:]
 
     def __call__(self, image: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hermes.harness.models.showo.attention import generation_mask, understanding_mask
+from hermes.harness.models.showo.attention import features_mask, generation_mask, understanding_mask
+from hermes.harness.models.showo.clip import ClipVision
 from hermes.harness.models.showo.phi import Phi
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.seeds import derive_seed
@@ -22,13 +23,15 @@ NOTHING = -100
 class Prepared:
     """One tokenised item. ``text`` None: log p(image | prompt) under the mask of ``seed``; else log p(text | ...).
 
-    ``image`` (N,) holds token ids; ``text`` ends with the end token.
+    ``image`` (N,) holds token ids; ``text`` ends with the end token. A text that a CLIP variant reads has no ids and
+    the ``pixels`` (3, R, R) of CLIP instead.
     """
 
     prompt: tuple[int, ...]
     image: NDArray[np.int64]
     text: tuple[int, ...] | None
     seed: int = 0
+    pixels: NDArray[np.uint8] | None = None
 
     def with_seed(self, seed: int) -> "Prepared":
         return self if self.text is not None else replace(self, seed=seed)
@@ -36,23 +39,30 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Row:
-    """Token ids, and the id that is to be read at each place or NOTHING."""
+    """Token ids, the id that is to be read at each place or NOTHING, and how many features of CLIP stand in it."""
 
     ids: list[int]
     target: list[int]
     text: bool
+    features: int = 0
 
 
 @dataclass(frozen=True)
 class LikelihoodBatch:
-    """ids (B, L), who may attend to whom (B, L, L), and the id that is to be read at each place or NOTHING (B, L)."""
+    """ids (B, L), who may attend to whom (B, L, L), and the id that is to be read at each place or NOTHING (B, L).
+
+    For CLIP variants also where features stand (B, L), and those of the M rows that have some (M, count, CLIP's width).
+    """
 
     ids: Tensor
     allowed: Tensor
     target: Tensor
+    seen: Tensor | None = None
+    features: Tensor | None = None
 
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
-        return LikelihoodBatch(self.ids.to(device), self.allowed.to(device), self.target.to(device))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in values.items() if value is not None})
 
 
 def image_mask(u: float, order: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -78,9 +88,16 @@ def image_row(layout: Layout, prompt: Sequence[int], image: Sequence[int], hidde
 
 def text_row(layout: Layout, image: Sequence[int], prompt: Sequence[int], text: Sequence[int]) -> Row:
     """The text's tokens are read, each one place before its own."""
-    before = [*layout.seen_image(image), *prompt]
-    ids = [*before, *text]
-    return Row(ids, [NOTHING] * (len(before) - 1) + [*text, NOTHING], text=True)
+    return _text_row([*layout.seen_image(image), *prompt], text, 0)
+
+
+def features_row(layout: Layout, count: int, prompt: Sequence[int], text: Sequence[int]) -> Row:
+    """Likewise, behind ``count`` features of CLIP."""
+    return _text_row([*layout.seen_features(count), *prompt], text, count)
+
+
+def _text_row(before: list[int], text: Sequence[int], features: int) -> Row:
+    return Row([*before, *text], [NOTHING] * (len(before) - 1) + [*text, NOTHING], text=True, features=features)
 
 
 def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
@@ -93,20 +110,27 @@ def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
     allowed = torch.where(
         text[:, None, None], understanding_mask(ids, layout.vocabulary), generation_mask(ids, layout.vocabulary)
     )
-    return LikelihoodBatch(ids, allowed, target)
+    places = torch.arange(length) - layout.features_begin
+    seen = (places >= 0) & (places < torch.tensor([[row.features] for row in rows]))
+    if bool(seen.any()):
+        allowed = torch.where(seen.any(1)[:, None, None], features_mask(seen), allowed)
+    return LikelihoodBatch(ids, allowed, target, seen)
 
 
-def collate_items(layout: Layout, items: Sequence[Prepared]) -> LikelihoodBatch:
-    """Texts and images in one batch."""
-    return collate_rows(
-        layout,
-        [
-            image_row(layout, item.prompt, item.image.tolist(), mask_of(item.seed, len(item.image)))
-            if item.text is None
-            else text_row(layout, item.image.tolist(), item.prompt, item.text)
-            for item in items
-        ],
-    )
+def collate_items(layout: Layout, items: Sequence[Prepared], clip: ClipVision | None = None) -> LikelihoodBatch:
+    """Texts and images in one batch; a CLIP variant's ``clip`` sees the pixels."""
+    batch = collate_rows(layout, [_row(layout, item, clip) for item in items])
+    if clip is None:
+        return batch
+    return replace(batch, features=clip.see([item.pixels for item in items if item.pixels is not None]))
+
+
+def _row(layout: Layout, item: Prepared, clip: ClipVision | None) -> Row:
+    if item.text is None:
+        return image_row(layout, item.prompt, item.image.tolist(), mask_of(item.seed, len(item.image)))
+    if clip is not None:
+        return features_row(layout, clip.count, item.prompt, item.text)
+    return text_row(layout, item.image.tolist(), item.prompt, item.text)
 
 
 def pair_targets(
@@ -129,15 +153,20 @@ class Likelihood(nn.Module):
     """The trainable module: a LikelihoodBatch to (log_probs, counts), two float tensors (B,).
 
     Text: sum of next-token log-probabilities of the answer and the end token, exact. Image: sum over the hidden tokens
-    of one mask, <soi> and <eoi>, not scaled to all tokens.
+    of one mask, <soi> and <eoi>, not scaled to all tokens. The projector of a CLIP variant takes part in every batch,
+    if with no row, so that processes which train together never wait for a gradient.
     """
 
-    def __init__(self, transformer: Phi) -> None:
+    def __init__(self, transformer: Phi, projector: nn.Module | None = None) -> None:
         super().__init__()
         self.transformer = transformer
+        self.projector = projector
 
     def forward(self, batch: LikelihoodBatch) -> tuple[Tensor, Tensor]:
-        hidden, _ = self.transformer(batch.ids, batch.allowed)
+        features = None
+        if self.projector is not None and batch.features is not None:
+            features = batch.seen, self.projector(batch.features).flatten(0, 1)
+        hidden, _ = self.transformer(batch.ids, batch.allowed, features=features)
         where = batch.target != NOTHING
         told = torch.log_softmax(self.transformer.logits(hidden[where]), -1)
         told = told.gather(1, batch.target[where][:, None])[:, 0]

@@ -5,36 +5,50 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.showo.clip import projector_state
 from hermes.harness.models.showo.magvit_checkpoint import FILES, read_tensors
 from hermes.harness.models.showo.phi import Phi, Shape
+from hermes.harness.models.source import Source, is_hub_id
 
 PREFIX = "showo."
 WEIGHTS = "pytorch_model.safetensors"
 IMAGES, TEXT = "showlab/magvitv2", "microsoft/phi-1_5"
+CLIP = "openai/clip-vit-large-patch14-336"
 
 
-def checkpoint_folder(name: str) -> Path:
-    """The folder itself, or that of a hub repository OWNER/NAME, downloaded where it is not there yet."""
-    if Path(name).is_dir():
-        return Path(name)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise HermesError(f"{name}: no such folder; give a Show-o checkpoint's folder or its hub name OWNER/NAME")
+def checkpoint_folder(source: Source) -> Path:
+    """The folder itself, or that of a hub repository's commit, downloaded where it is not there yet."""
+    if source.local:
+        return Path(source.name)
     from huggingface_hub import snapshot_download
 
+    name = source.name
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.bin"]))
+        patterns = ["*.json", "*.safetensors", "*.bin"]
+        return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise HermesError(f"{name}: cannot be had from the hub ({reason}); download it and give its folder") from None
 
 
 def image_folder(folder: Path) -> Path:
     """MAGVITv2: the subfolder or sibling ``magvitv2``, else the published one."""
     near = [path for path in (folder / "magvitv2", folder.absolute().parent / "magvitv2") if path.is_dir()]
-    return near[0] if near else checkpoint_folder(IMAGES)
+    return near[0] if near else checkpoint_folder(Source(IMAGES, None, local=False))
+
+
+def clip_folder(folder: Path) -> Path:
+    """CLIP: the subfolder or sibling ``clip``, else the published one."""
+    near = [path for path in (folder / "clip", folder.absolute().parent / "clip") if path.is_dir()]
+    if near:
+        return near[0]
+    try:
+        return checkpoint_folder(Source(CLIP, None, local=False))
+    except HermesError as error:
+        raise HermesError(f"{error} the name {folder / 'clip'}") from None
 
 
 def text_folder(folder: Path, path: str) -> Path:
@@ -43,14 +57,22 @@ def text_folder(folder: Path, path: str) -> Path:
     for candidate in near:
         if (candidate / "tokenizer.json").is_file():
             return candidate
-    return checkpoint_folder(path if path.count("/") == 1 and not path.startswith((".", "/")) else TEXT)
+    return checkpoint_folder(Source(path if path.count("/") == 1 and is_hub_id(path) else TEXT, None, local=False))
 
 
-def read_network(folder: Path, llm_model_path: str) -> Phi:
-    """The transformer in float32, with its sizes from the tensors; Phi-1.5's settings where no Phi config is near."""
+def read_state(folder: Path) -> dict[str, Tensor]:
+    """The checkpoint's tensors in float32, without the common prefix."""
     if not any((folder / (name + ending)).is_file() for name in FILES for ending in ("", ".index.json")):
         raise HermesError(f"{folder} holds no weights ({', '.join(FILES)}); download the checkpoint completely")
-    state = {name.removeprefix(PREFIX): tensor.float() for name, tensor in read_tensors(folder).items()}
+    return {name.removeprefix(PREFIX): tensor.float() for name, tensor in read_tensors(folder).items()}
+
+
+def read_network(folder: Path, llm_model_path: str, state: dict[str, Tensor] | None = None) -> Phi:
+    """The transformer of the folder's tensors, or of ``state``, which are those without what belongs to other parts.
+
+    Its sizes are those of the tensors; the other settings are Phi-1.5's where no Phi config is near.
+    """
+    state = read_state(folder) if state is None else state
     settings = _phi_settings(folder / llm_model_path / "config.json")
     try:
         with torch.device("meta"):
@@ -66,7 +88,7 @@ def read_network(folder: Path, llm_model_path: str) -> Phi:
     return network
 
 
-def write_network(network: Phi, config: dict[str, Any], folder: Path) -> None:
+def write_network(network: Phi, config: dict[str, Any], folder: Path, projector: nn.Module | None = None) -> None:
     """config.json, pytorch_model.safetensors and the Phi settings that the tensors do not tell."""
     from safetensors.torch import save_file
 
@@ -85,7 +107,10 @@ def write_network(network: Phi, config: dict[str, Any], folder: Path) -> None:
     for path, content in ((folder / "config.json", config), (folder / "phi_config" / "config.json", phi)):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    state = {PREFIX + name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    state = {PREFIX + name: tensor for name, tensor in network.state_dict().items()}
+    if projector is not None:
+        state |= projector_state(projector)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
 
 

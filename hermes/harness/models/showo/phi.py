@@ -67,7 +67,10 @@ class Attention(nn.Module):
         key = rotate(self.k_layernorm(self.k_proj(x).view(split)).transpose(1, 2), turn)
         value = self.v_proj(x).view(split).transpose(1, 2)
         if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+            end = allowed.shape[-1]
+            for room, new in zip(past, (key, value), strict=True):
+                room[:, :, end - length : end] = new
+            key, value = past[0][:, :, :end], past[1][:, :, :end]
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         merged: Tensor = self.dense(seen.transpose(1, 2).reshape(rows, length, width))
         return merged, (key, value)
@@ -123,19 +126,28 @@ class Phi(nn.Module):
         self.lm_head = nn.Linear(shape.width, shape.vocab)
 
     def forward(
-        self, ids: Tensor, allowed: Tensor, past: Cache | None = None, places: Tensor | None = None
+        self,
+        ids: Tensor,
+        allowed: Tensor,
+        past: Cache | None = None,
+        places: Tensor | None = None,
+        features: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Cache]:
-        """Hidden states (B, L, width), normalised, and the cache including these tokens.
+        """Hidden states (B, L, width), normalised, and the cache up to and with these tokens.
 
-        ids (B, L); allowed (B, L, P + L) bool, True = may attend, over the P cached tokens and these; places (B, L)
-        rotary positions, which follow the cache where none are given.
+        ids (B, L); allowed (B, L, P + L) bool, True = may attend, over P cached tokens and these; past: a cache with
+        room, into which theirs is written behind the P; places (B, L) rotary positions, from P on where none are given;
+        features: where (B, L) they stand instead of embeddings, and in that order their values (M, width).
         """
         if places is None:
-            begin = past[0][0].shape[2] if past else 0
-            places = torch.arange(begin, begin + ids.shape[1], device=ids.device)[None]
+            end = allowed.shape[-1]
+            places = torch.arange(end - ids.shape[1], end, device=ids.device)[None]
         head = self.shape.width // self.shape.heads
         turn = rotations(places, int(head * self.shape.rotary), self.shape.theta)
         x = self.model.embed_tokens(ids)
+        if features is not None:
+            where, values = features
+            x = x.masked_scatter(where[..., None], values.to(x.dtype))
         present: Cache = []
         for index, layer in enumerate(self.model.layers):
             x, cached = layer(x, turn, allowed[:, None], past[index] if past else None)
@@ -148,6 +160,12 @@ class Phi(nn.Module):
         return F.linear(hidden, self.lm_head.weight[begin:end], self.lm_head.bias[begin:end]).float()
 
 
-def select(past: Cache, rows: Tensor) -> Cache:
-    """The cache of the given rows, in that order; a row may come more than once."""
-    return [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in past]
+def with_room(past: Cache, rows: Tensor, length: int) -> Cache:
+    """A copy of the given rows, in that order, with room for ``length`` tokens; a row may come more than once."""
+    return [(_with_room(key, rows, length), _with_room(value, rows, length)) for key, value in past]
+
+
+def _with_room(kept: Tensor, rows: Tensor, length: int) -> Tensor:
+    room = kept.new_empty(len(rows), kept.shape[1], length, kept.shape[3])
+    room[:, :, : kept.shape[2]] = kept.index_select(0, rows)
+    return room

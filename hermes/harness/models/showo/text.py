@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hermes.harness.models.showo.attention import understanding_mask
-from hermes.harness.models.showo.phi import Cache, Phi, select
+from hermes.harness.models.showo.attention import features_mask, understanding_mask
+from hermes.harness.models.showo.phi import Cache, Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
 
 
@@ -42,10 +42,22 @@ def choose(logits: Tensor, temperature: float, top_k: int, noise: Tensor | None)
     return (scaled.softmax(-1) / noise).argmax()
 
 
-def _see(model: Phi, layout: Layout, images: Tensor) -> Cache:
-    """The cache of <mmu> <soi> image <eoi>; no token of it sees the prompt, so it serves all questions."""
+@torch.inference_mode()
+def see_codes(model: Phi, layout: Layout, images: Tensor) -> Cache:
+    """The cache of <mmu> <soi> image <eoi> for image token ids (N, n); none sees the prompt, so it serves all."""
     ids = torch.tensor([layout.seen_image(image) for image in images.tolist()], device=images.device)
     past: Cache = model(ids, understanding_mask(ids, layout.vocabulary))[1]
+    return past
+
+
+@torch.inference_mode()
+def see_features(model: Phi, layout: Layout, features: Tensor) -> Cache:
+    """Likewise for projected features (N, n, width): <mmu> system prompt <soi> features <eoi>."""
+    count, begin = features.shape[1], layout.features_begin
+    ids = torch.tensor([layout.seen_features(count)], device=features.device).expand(len(features), -1)
+    where = torch.zeros_like(ids, dtype=torch.bool)
+    where[:, begin : begin + count] = True
+    past: Cache = model(ids, features_mask(where), features=(where, features.flatten(0, 1)))[1]
     return past
 
 
@@ -59,20 +71,29 @@ def _pad(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> tu
 
 @torch.inference_mode()
 def write(model: Phi, layout: Layout, images: Tensor, asks: Sequence[Ask], end: int | None) -> list[list[int]]:
+    """``write_behind`` the image token ids (N, n)."""
+    return write_behind(model, layout, see_codes(model, layout, images), asks, end)
+
+
+@torch.inference_mode()
+def write_behind(
+    model: Phi, layout: Layout, seen_images: Cache, asks: Sequence[Ask], end: int | None
+) -> list[list[int]]:
     """The new token ids of each ask, without ``end``; None never ends.
 
-    images (N, n) are image token ids. Positions and what is seen are those of the row alone, without the pads.
+    seen_images: the cache of N images. Positions and what is seen are those of the row alone, without the pads.
     """
-    device = images.device
-    past = select(_see(model, layout, images), torch.tensor([ask.image for ask in asks], device=device))
+    device = model.lm_head.weight.device
     ids, real = _pad([ask.prompt for ask in asks], layout.vocabulary.pad, device)
     rows, width = ids.shape
-    prefix = past[0][0].shape[2]
+    prefix = seen_images[0][0].shape[2]
+    length = prefix + width + max(ask.max_new_tokens for ask in asks)
+    past = with_room(seen_images, torch.tensor([ask.image for ask in asks], device=device), length)
     order = torch.arange(width, device=device)
     seen = torch.cat([torch.ones(rows, prefix, dtype=torch.bool, device=device), real], 1)
     later = torch.cat([torch.ones(width, prefix, dtype=torch.bool, device=device), order <= order[:, None]], 1)
     places = prefix + (real.long().cumsum(1) - 1).clamp_min(0)
-    hidden, past = model(ids, seen[:, None] & later, past, places)
+    hidden, _ = model(ids, seen[:, None] & later, past, places)
     place = places[:, -1]
 
     generators = [torch.Generator().manual_seed(ask.seed) if ask.temperature > 0 else None for ask in asks]
@@ -91,11 +112,11 @@ def write(model: Phi, layout: Layout, images: Tensor, asks: Sequence[Ask], end: 
             return answers
         if len(kept) < len(active):
             rest = torch.tensor(kept, device=device)
-            tokens, seen, place, past = tokens[rest], seen[rest], place[rest], select(past, rest)
+            tokens, seen, place, past = tokens[rest], seen[rest], place[rest], with_room(past, rest, length)
             active = [active[row] for row in kept]
         seen = torch.cat([seen, seen.new_ones(len(seen), 1)], 1)
         place = place + 1
-        hidden, past = model(tokens[:, None], seen[:, None], past, place[:, None])
+        hidden, _ = model(tokens[:, None], seen[:, None], past, place[:, None])
 
 
 def _next(logits: Tensor, ask: Ask, generator: torch.Generator | None) -> Tensor:

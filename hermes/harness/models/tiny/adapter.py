@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.models.pictures import only_image
 from hermes.harness.models.tiny.drawing import draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture, to_tensor
@@ -100,7 +101,7 @@ class TinyModel:
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, which must have exactly one image."""
-        codes, which = self._encode([_only_image(request) for request in requests])
+        codes, which = self._encode([only_image(request, "hermes-tiny") for request in requests])
         asks = [
             Ask(
                 image=image,
@@ -193,15 +194,6 @@ def _fingerprint(modules: Sequence[nn.Module], text: TextTokenizer) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _only_image(request: Request) -> ImageHandle:
-    if len(request.images) != 1:
-        raise HermesError(
-            f"{request.sample_id}: hermes-tiny looks at exactly one image, this request has {len(request.images)}; "
-            "leave the sample out or choose another model"
-        )
-    return request.images[0]
 
 
 def _drawing_settings(request: Request) -> tuple[int, float, float]:

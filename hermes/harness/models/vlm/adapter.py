@@ -1,12 +1,14 @@
 """Any vision-language model of transformers as a model that understands: a folder, or a model of the hub."""
 
+import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.lora import adapter_version
+from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.vlm.ask import Ask
-from hermes.harness.models.vlm.source import Source, parse_source
-from hermes.harness.registry import split_reference
 from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
 
 if TYPE_CHECKING:
@@ -14,61 +16,90 @@ if TYPE_CHECKING:
 
     from hermes.harness.models.vlm.model import VLM
 
-WHO = "model hf"
 MAX_NEW_TOKENS = 256
 DEFAULTS = GenerationConfig(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0)
 
 
 class HFModel:
-    """Answers of one checkpoint through its chat template, images first; greedy where a request has no temperature."""
+    """Answers of one checkpoint through its chat template, images first; greedy where a request has no temperature.
+
+    A subclass serves one family: its ``name``, its published ``checkpoint``, and the ``model_type`` that it takes.
+    """
 
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding",)
     parameters: ClassVar[str] = "any"
     description: ClassVar[str] = "any transformers VLM: hf:FOLDER, hf:HUB_ID or hf:HUB_ID@REVISION"
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
+    name: ClassVar[str] = "hf"
+    checkpoint: ClassVar[str | None] = None
+    model_type: ClassVar[str | None] = None
 
-    def __init__(self, model: "VLM", source: Source, commit: str | None) -> None:
+    def __init__(self, model: "VLM", source: Source, commit: str | None, adapter: str | None = None) -> None:
+        from hermes.harness.models.precision import dtype_name
+
         self._model = model
         module = model.module
-        side = getattr(getattr(module.config, "vision_config", None), "image_size", None)
         self.info = ModelInfo(
             name=source.title,
             revision=commit,
-            fingerprint=source.version(commit),
+            fingerprint=_fingerprint(source.version(commit), adapter),
             abilities=self.abilities,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
-            resolution=side if isinstance(side, int) else 0,
+            resolution=_side(module.config),
+            dtype=dtype_name(module.dtype),
             defaults=DEFAULTS,
         )
 
     @classmethod
-    def load(cls, reference: str, device: str) -> "HFModel":
-        """The model "hf:<folder or hub id>", in bfloat16 on CUDA and in float32 elsewhere.
+    def sources(cls, reference: str) -> list[Source]:
+        """The checkpoint that ``load`` reads."""
+        return [source_of(reference, cls.name, cls.checkpoint)]
+
+    @classmethod
+    def load(cls, reference: str, device: str, options: LoadOptions = PLAIN) -> "HFModel":
+        """The model "name:<folder or hub id>", in bfloat16 on CUDA and in float32 elsewhere unless options say more.
 
         Raises HermesError for what is missing, torn, of another kind, without chat template, or brings its own code.
         """
-        source = parse_source(split_reference(reference)[1], WHO)
+        (source,) = cls.sources(reference)
         from hermes.harness.models.vlm.load import load_vlm
 
-        model, commit = load_vlm(source, device, WHO)
-        return cls(model, source, commit)
+        model, commit = load_vlm(source, device, f"model {cls.name}", options=options, model_type=cls.model_type)
+        return cls(model, source, commit, options.adapter)
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, with none, one or several images."""
-        return [text.strip() for text in self._model.replies([_ask(request) for request in requests])]
+        return [text.strip() for text in self._model.replies([_ask(request, self.name) for request in requests])]
 
     def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
-        raise HermesError("the model 'hf' draws no images; choose tasks that ask questions")
+        raise HermesError(f"the model {self.name!r} draws no images; choose tasks that ask questions")
 
 
-def _ask(request: Request) -> Ask:
+def _fingerprint(version: str, adapter: str | None) -> str:
+    """Twelve hexadecimal digits of the checkpoint, or of it with the adapter that was merged."""
+    if adapter is None:
+        return version
+    return hashlib.sha256(f"{version}\0{adapter_version(adapter)}".encode()).hexdigest()[:12]
+
+
+def _side(config: Any) -> int:
+    """The side in pixels of what the vision part looks at, 0 where it has no fixed one."""
+    for part, key in (("vision_config", "image_size"), ("vq_config", "resolution")):
+        side = getattr(getattr(config, part, None), key, None)
+        if isinstance(side, int):
+            return side
+    return 0
+
+
+def _ask(request: Request, name: str) -> Ask:
     config = request.config
     temperature, top_k = config.temperature or 0.0, config.top_k or 0
     tokens = MAX_NEW_TOKENS if config.max_new_tokens is None else config.max_new_tokens
     if tokens < 1 or temperature < 0 or top_k < 0:
         raise HermesError(
-            f"{WHO}: max_new_tokens must be 1 or more, temperature and top_k not negative, "
+            f"model {name}: max_new_tokens must be 1 or more, temperature and top_k not negative, "
             f"not {tokens}, {temperature} and {top_k}"
         )
     images = tuple(handle.open() for handle in request.images)

@@ -3,24 +3,32 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 from huggingface_hub import hf_hub_download
 from transformers.models.auto import modeling_auto
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.precision import torch_dtype
+from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt
-from hermes.harness.models.vlm.source import Source
 
 
-def load_vlm(source: Source, device: str, who: str, plain: bool = False) -> tuple[VLM, str | None]:
+def load_vlm(
+    source: Source,
+    device: str,
+    who: str,
+    plain: bool = False,
+    options: LoadOptions = PLAIN,
+    model_type: str | None = None,
+) -> tuple[VLM, str | None]:
     """The model of a folder or hub id, and the hub's commit where it came from there.
 
-    In bfloat16 on CUDA and in float32 elsewhere. ``plain``: one that has no chat template is asked without one.
-    Raises HermesError, which begins with ``who``, for what is missing, incomplete, unknown to transformers, or wants to
-    run its own code.
+    In bfloat16 on CUDA and in float32 elsewhere unless ``options`` say more. ``plain``: one that has no chat template
+    is asked without one. ``model_type``: the only one that is taken. Raises HermesError, which begins with ``who``, for
+    what is missing, incomplete, of another type, unknown to transformers, or wants to run its own code.
     """
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     auto_processor: Any = transformers.AutoProcessor
     name = source.name
     try:
@@ -29,11 +37,19 @@ def load_vlm(source: Source, device: str, who: str, plain: bool = False) -> tupl
         )
         pinned: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
         config = transformers.AutoConfig.from_pretrained(name, **pinned)
+        if model_type not in (None, config.model_type):
+            raise HermesError(f"{who}: {name} is of the kind {config.model_type!r}; give a {model_type} checkpoint")
         auto, answers_only = _auto_class(config, who)
         processor = auto_processor.from_pretrained(name, **pinned)
         _refuse_incomplete_processor(processor, name, who)
         prompt = _prompt(processor, answers_only, plain, f"{who}: {name}")
-        model, info = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **pinned)
+        model, info = auto.from_pretrained(
+            name,
+            dtype=torch_dtype(options.dtype, device),
+            device_map=options.device_map,
+            output_loading_info=True,
+            **pinned,
+        )
     except HermesError:
         raise
     except Exception as error:
@@ -49,7 +65,11 @@ def load_vlm(source: Source, device: str, who: str, plain: bool = False) -> tupl
         tokenizer.pad_token = tokenizer.eos_token
     if not answers_only and not model.config.is_encoder_decoder:
         tokenizer.padding_side = "left"
-    return VLM(model.to(device).eval(), processor, prompt, answers_only, who), commit
+    if options.adapter:
+        model = merge_adapter(model, options.adapter, who)
+    if not options.device_map:
+        model = model.to(device)
+    return VLM(model.eval(), processor, prompt, answers_only, who), commit
 
 
 def _auto_class(config: Any, who: str) -> tuple[Any, bool]:
@@ -73,12 +93,19 @@ def _auto_class(config: Any, who: str) -> tuple[Any, bool]:
 def _refuse_incomplete_processor(processor: Any, name: str, who: str) -> None:
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
         raise HermesError(f"{who}: {name} has no processor for images and text; add its preprocessor_config.json")
+    # Where a tokenizer's files are missing, transformers makes some classes with an empty vocabulary.
+    token, words = getattr(processor, "image_token", None), processor.tokenizer
+    if token and words.convert_tokens_to_ids(token) in (None, words.unk_token_id):
+        raise HermesError(f"{who}: the tokenizer of {name} does not know {token!r}; get its files again")
 
 
 def _prompt(processor: Any, answers_only: bool, plain: bool, where: str) -> Prompt:
     """How a prompt becomes the text that the processor takes: through its chat template where it has one."""
     if answers_only:
         return lambda prompt, images: prompt
+    # Chameleon's processor closes the user's turn itself. Its authors' example has the image before the question.
+    if isinstance(processor, transformers.ChameleonProcessor):
+        return lambda prompt, images: str(processor.image_token) * images + prompt
     if getattr(processor, "chat_template", None):
         return lambda prompt, images: str(
             processor.apply_chat_template(_conversation(prompt, images), add_generation_prompt=True)

@@ -26,6 +26,7 @@ from hermes.harness.models.showo.phi import Phi
 from hermes.harness.models.showo.prompting import QUESTION, Layout
 from hermes.harness.models.showo.text import Ask, choose, write
 from hermes.harness.models.showo.tokenizer import TextTokenizer
+from hermes.harness.models.showo.training_rows import caption_row, generation_row, language_row, understanding_row
 
 GOLDEN = Path(__file__).parents[5] / "shared" / "parity" / "showo"
 pytestmark = pytest.mark.skipif(not GOLDEN.exists(), reason="the golden files are not here")
@@ -209,3 +210,67 @@ def test_rows_are_those_of_the_reference(side: str, folder: Path, layout: Layout
     expected = torch.cat([pair[f"persample.pol.{side}.t2i"], pair[f"persample.pol.{side}.mmu"]])
     torch.testing.assert_close(sums, expected, rtol=1e-5, atol=1e-4)
     assert counts[:count].tolist() == (pair["image_mask"].sum(1) + 2).tolist()
+
+
+def test_training_rows_and_labels(layout: Layout) -> None:
+    told, expected = json.loads((GOLDEN / "prompting.json").read_text()), golden("prompting")
+    texts = told["raw_text_ids"]
+    shown, hidden = expected["image_ids"].tolist(), expected["labels_in"].tolist()
+    for kind, prompts in (("t2i", texts), ("t2i_dropped", [[], [], []])):
+        rows = [generation_row(layout, *row) for row in zip(prompts, shown, hidden, strict=True)]
+        assert [row.ids for row in rows] == expected[f"{kind}_ids"].tolist()
+        assert [row.labels for row in rows] == expected[f"{kind}_labels"].tolist()
+    rows = [understanding_row(layout, *row) for row in zip(expected["img_unmasked"].tolist(), texts, strict=True)]
+    assert [row.ids for row in rows] == expected["mmu_ids"].tolist()
+    assert [row.labels for row in rows] == expected["mmu_labels"].tolist()
+    length = expected["lm_ids"].shape[1]
+    rows = [language_row(layout, text, length) for text in texts]
+    assert [row.ids for row in rows] == expected["lm_ids"].tolist()
+    assert [row.labels for row in rows] == expected["lm_labels"].tolist()
+
+
+def test_caption_preferences_are_tokenised_as_released(meta: dict) -> None:
+    tokenizer, expected = TextTokenizer.load(GOLDEN / "tokenizer"), golden("pair_dpo")
+    for name, captions in meta["dpo"]["conversations"]:
+        for side, caption in zip(("win", "lose"), captions, strict=True):
+            row = caption_row(tokenizer, caption)
+            assert row.ids == expected[f"{name}_ids_{side}"].tolist()
+            assert row.labels == expected[f"{name}_labels_{side}"].tolist()
+
+
+@pytest.mark.parametrize("accounting", ["released", "intended"])
+def test_loss_and_gradients_of_the_released_objective(
+    accounting: str, folder: Path, layout: Layout, meta: dict
+) -> None:
+    """The sum of two losses over a batch's summed log-probabilities, and its gradient for every weight."""
+    pair, told = golden("pair_dpo"), meta["dpo"][accounting]
+    policy = Likelihood(read_network(folder / "policy", "phi_config").eval())
+    reference = Likelihood(read_network(folder / "base", "phi_config").eval())
+    sums = {
+        (name, side, half): module(LikelihoodBatch(pair[f"ids_{side}"], pair[f"allowed_{side}"], target))[0].sum()
+        for name, module in (("policy", policy), ("reference", reference))
+        for side in ("win", "lose")
+        for half, target in zip(
+            ("t2i", "mmu"),
+            pair_targets(pair[f"labels_{side}"], len(pair[f"image_{side}"]), layout, accounting),
+            strict=True,
+        )
+    }
+    margins = {
+        half: (sums["policy", "win", half] - sums["reference", "win", half])
+        - (sums["policy", "lose", half] - sums["reference", "lose", half])
+        for half in ("t2i", "mmu")
+    }
+    loss = sum(-torch.nn.functional.logsigmoid(0.2 * margin) for margin in margins.values())
+    assert float(loss.detach()) == pytest.approx(told["loss"], rel=1e-3)
+    loss.backward()
+    grads = {f"showo.{name}": weight.grad for name, weight in policy.transformer.named_parameters()}
+    norms = meta["dpo"]["grad_norms"][accounting]
+    assert set(norms) == set(grads)
+    for name, norm in norms.items():
+        assert float(grads[name].norm()) == pytest.approx(norm, rel=1e-2, abs=1e-4)
+    if accounting == "released":
+        for name, expected in golden("grads_released").items():
+            whole = grads[name.removesuffix(".rows_first8_last40")]
+            found = torch.cat([whole[:8], whole[-40:]]) if name.endswith("last40") else whole
+            torch.testing.assert_close(found, expected, atol=1e-2, rtol=1e-2)

@@ -1,4 +1,4 @@
-"""Where a transformers checkpoint lies, a folder or the Hugging Face hub, and which one it is; loads nothing."""
+"""Where a checkpoint lies, a folder or the Hugging Face hub, and which one it is; loads nothing."""
 
 import hashlib
 import re
@@ -9,6 +9,7 @@ from hermes.harness.errors import HermesError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
+SETTINGS_FILES = ("config.json", "model_index.json")
 
 
 class Source(NamedTuple):
@@ -28,21 +29,38 @@ class Source(NamedTuple):
         return fingerprint(Path(self.name)) if self.local else str(commit)[:12]
 
 
-def parse_source(argument: str | None, who: str) -> Source:
-    """The source that "hf:<argument>" names. Raises HermesError, which begins with ``who``, where it can be none."""
+def source_of(reference: str, name: str, default: str | None = None, settings: str = "config.json") -> Source:
+    """The source in "name", "name:WHERE" or "WHERE" itself; plain "name" means ``default``.
+
+    Raises HermesError where it can be none.
+    """
+    where = default if reference == name else reference.removeprefix(f"{name}:")
+    return parse_source(where, f"model {name}", name, settings)
+
+
+def parse_source(argument: str | None, who: str, name: str = "hf", settings: str = "config.json") -> Source:
+    """The source that "name:<argument>" names; a folder must hold the file ``settings``.
+
+    Raises HermesError, which begins with ``who``, where it can be none.
+    """
     if not argument:
-        raise HermesError(f"{who}: no model is named; give hf:FOLDER or hf:HUB_ID[@REVISION]")
+        raise HermesError(f"{who}: no model is named; give {name}:FOLDER or {name}:HUB_ID[@REVISION]")
     folder = Path(argument).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise HermesError(f"{who}: {argument} holds no config.json; give the folder of a transformers model")
+        if not (folder / settings).is_file():
+            raise HermesError(f"{who}: {argument} holds no {settings}; give the folder of a checkpoint")
         return Source(str(folder), None, local=True)
-    name, at, revision = argument.partition("@")
-    if at and Path(name).is_dir():
-        raise HermesError(f"{who}: {name} is a folder and has no revision; give hf:{name}")
-    if not HUB_ID.fullmatch(name) or (at and not revision.strip()):
+    repository, at, revision = argument.partition("@")
+    if at and Path(repository).is_dir():
+        raise HermesError(f"{who}: {repository} is a folder and has no revision; give {name}:{repository}")
+    if not is_hub_id(repository) or (at and not revision.strip()):
         raise HermesError(f"{who}: {argument!r} is neither a folder that exists nor a hub id (ORGANISATION/MODEL)")
-    return Source(name, revision or None, local=False)
+    return Source(repository, revision or None, local=False)
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether the text has the form of a hub id, with or without an organisation."""
+    return bool(HUB_ID.fullmatch(text))
 
 
 def fingerprint(folder: Path) -> str:

@@ -1,0 +1,43 @@
+"""Pictures of requests: exactly one each where a model takes no more, and equal ones worked on once."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from PIL import Image
+
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle, pixel_sha256
+from hermes.harness.types import Request
+
+T = TypeVar("T")
+
+
+def only_image(request: Request, who: str) -> ImageHandle:
+    """The request's one image. Raises HermesError, naming the model ``who``, where it has none or several."""
+    if len(request.images) != 1:
+        raise HermesError(
+            f"{request.sample_id}: {who} looks at exactly one image, this request has {len(request.images)}; "
+            "leave the sample out or choose another model"
+        )
+    return request.images[0]
+
+
+class Once(Generic[T]):
+    """A function of pictures that is called once for equal ones; ``made`` are its results."""
+
+    def __init__(self, make: Callable[[Image.Image], T]) -> None:
+        self.make = make
+        self.made: list[T] = []
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, handle: ImageHandle) -> T:
+        return self.made[self.number(handle)]
+
+    def number(self, handle: ImageHandle) -> int:
+        """The place of the handle's result in ``made``."""
+        picture = handle.open()
+        key = pixel_sha256(picture)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.made)
+            self.made.append(self.make(picture))
+        return self._numbers[key]

@@ -1,0 +1,112 @@
+"""Whether a checkpoint fits: what it would take of disk and memory, asked before anything is loaded."""
+
+import json
+import shutil
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from hermes.harness.errors import HermesError
+from hermes.harness.models.options import LoadOptions
+from hermes.harness.models.source import Source
+
+STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
+GB = 1e9
+
+
+def check_room(sources: Sequence[Source], device: str, options: LoadOptions, name: str) -> str:
+    """How much the weights of the sources take, in words ("" where unknown).
+
+    Raises HermesError where the disk is too small for the download, or memory for the weights in their precision.
+    """
+    width = BYTES["bfloat16" if device.startswith("cuda") else "float32"]
+    if options.dtype != "auto":
+        width = BYTES[options.dtype]
+    needed = 0
+    for source in sources:
+        needed += folder_bytes(Path(source.name), width) if source.local else _hub_bytes(source, width)
+    if not needed:
+        return ""
+    free, where = _free_memory(device, options)
+    if needed > free:
+        raise HermesError(
+            f"model {name!r} needs {needed / GB:.1f} GB for its weights, {where} has {free / GB:.1f} GB free; "
+            "take --dtype bfloat16, --device-map auto or a smaller model"
+        )
+    return f"{needed / GB:.1f} GB of weights" if needed >= GB / 10 else f"{needed / 1e6:.1f} MB of weights"
+
+
+def folder_bytes(folder: Path, width: int) -> int:
+    """Bytes of a folder's weights in memory with ``width`` bytes a number; of pickles, their size on disk.
+
+    Where a folder holds both kinds, or whole and sharded files, safetensors count, and of those the shards.
+    """
+    total = 0
+    for home in {path.parent for path in folder.rglob("*") if path.suffix in WEIGHTS}:
+        files = [path for path in home.iterdir() if path.suffix in WEIGHTS]
+        safe = [path for path in files if path.suffix == ".safetensors" and ".fp16." not in path.name]
+        shards = [path for path in safe if "-of-" in path.name]
+        total += sum(_loaded(path, width) for path in shards or safe) if safe else sum(p.stat().st_size for p in files)
+    return total
+
+
+def _loaded(path: Path, width: int) -> int:
+    """A safetensors file's numbers times ``width``, from its header; a torn one is the loader's to report."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, 1 << 27)))
+        sizes = [
+            (entry["data_offsets"][1] - entry["data_offsets"][0], entry["dtype"])
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ]
+    except (OSError, ValueError, struct.error, KeyError, TypeError):
+        return 0
+    return sum(size // STORED[kind] * width if kind in STORED else size for size, kind in sizes)
+
+
+def _hub_bytes(source: Source, width: int) -> int:
+    """Bytes of a hub model's weights as they are stored; also checks the disk for what is not yet downloaded."""
+    import huggingface_hub as hub
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        told = hub.HfApi().model_info(source.name, revision=source.revision, files_metadata=True)
+    except Exception:
+        return 0  # Without the hub only what is in its cache can be loaded, and loading says what is missing there.
+    sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+    safe = {name: size for name, size in sizes.items() if name.endswith(".safetensors") and ".fp16." not in name}
+    wanted = safe or {name: size for name, size in sizes.items() if name.endswith(WEIGHTS)}
+    if shards := {name: size for name, size in wanted.items() if "-of-" in name}:
+        wanted = shards
+    missing = sum(
+        size
+        for name, size in wanted.items()
+        if not isinstance(hub.try_to_load_from_cache(source.name, name, revision=told.sha), str)
+    )
+    cache = Path(HF_HUB_CACHE)
+    free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
+    if missing > free:
+        raise HermesError(
+            f"{source.name} would download {missing / GB:.1f} GB, {cache} has {free / GB:.1f} GB free; "
+            "make room or set HF_HOME to a larger disk"
+        )
+    numbers = told.safetensors.total if told.safetensors else None
+    return int(numbers * width) if numbers else sum(wanted.values())
+
+
+def _free_memory(device: str, options: LoadOptions) -> tuple[int, str]:
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    if not device.startswith("cuda"):
+        return free, "this machine"
+    import torch
+
+    if options.device_map:
+        cards = sum(torch.cuda.mem_get_info(card)[0] for card in range(torch.cuda.device_count()))
+        return cards + free, "this machine with its GPUs"
+    return torch.cuda.mem_get_info(torch.device(device))[0], device
