@@ -1,6 +1,7 @@
 """The state of an unfinished training in one safetensors file: weights, AdamW moments, step."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from hermes.harness.errors import HermesError
 from hermes.harness.store import write_atomic
 
+if TYPE_CHECKING:
+    from hermes.align.ema import MovingAverage
+
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -18,7 +22,14 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
-def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int, identity: str) -> None:
+def save_state(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    identity: str,
+    average: "MovingAverage | None" = None,
+) -> None:
     """Write the state after ``step`` steps in one go; ``identity`` says which training it belongs to."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in trainable(module).items():
@@ -26,12 +37,20 @@ def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
         for moment in MOMENTS:
             if moment in optimizer.state[parameter]:
                 tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment]
+        if average:
+            tensors[f"average/{name}"] = average.values[name]
     plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     write_atomic(path, save(plain, metadata={"step": str(step), "identity": identity}))
 
 
-def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> int:
-    """Put the stored state into module and optimizer; returns the number of steps done, 0 where nothing is stored.
+def load_state(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: str,
+    average: "MovingAverage | None" = None,
+) -> int:
+    """Put the stored state into module, optimizer and average; returns the number of steps done, 0 for none stored.
 
     Raises HermesError where the file is of another training or unreadable.
     """
@@ -49,6 +68,8 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
     with torch.no_grad():
         for name, parameter in trainable(module).items():
             parameter.copy_(stored[f"weight/{name}"])
+            if average:
+                average.values[name].copy_(stored[f"average/{name}"])
             moments = {m: stored[f"{m}/{name}"].clone() for m in MOMENTS if f"{m}/{name}" in stored}
             if moments:
                 optimizer.state[parameter] = {

@@ -12,9 +12,10 @@ from hermes.align.history import round_entry, round_folder, write_history
 from hermes.align.items import Item, ItemSource
 from hermes.align.likelihoods import TrainPair
 from hermes.align.replay import homologous, shapes_lessons
+from hermes.align.schedule import plan
 from hermes.align.settings import AlignSettings, TrainSettings
 from hermes.align.steplog import TrainingReport
-from hermes.align.trainer import native_bf16, plan, train
+from hermes.align.trainer import native_bf16, train
 from hermes.harness import registry
 from hermes.harness.data import Data
 from hermes.harness.environment import pick_device

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hermes.evaluators.base import ONE_SENTENCE
 from hermes.harness.models.options import DType, LoadOptions
@@ -14,6 +14,7 @@ Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
+    *("checkpointing", "trackers"),
     *LoadOptions.model_fields,
 }
 
@@ -35,21 +36,43 @@ class LossSettings(Record):
 
 
 class TrainSettings(LossSettings):
-    """One round of preference training. ``bf16`` None: where the device computes it natively."""
+    """One round of preference training.
+
+    ``steps`` ends the training there, whatever ``epochs`` says. ``masks`` is the number of masks that an image's
+    likelihood is averaged over (None: the model's own); ``bf16`` None: where the device computes it natively.
+    ``average`` mixes the round's start into its end, ``ema`` is the decay of a moving average of the weights (0: none).
+    ``lora_rank`` above 0 trains a LoRA adapter on the linear layers of the blocks, or on ``lora_targets``; its alpha is
+    twice the rank where None. ``checkpointing`` computes activations again instead of keeping them. ``trackers`` are
+    accelerate's: tensorboard, wandb.
+    """
 
     lr: float = Field(2e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
     epochs: int = Field(4, ge=1)
+    steps: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch: int = Field(8, ge=1)
     replay: float = Field(0.3, ge=0)
     replay_batch: int = Field(32, ge=1)
     average: float = Field(0.0, ge=0, lt=1)
+    ema: float = Field(0.0, ge=0, lt=1)
+    masks: int | None = Field(None, ge=1)
+    lora_rank: int = Field(0, ge=0)
+    lora_alpha: int | None = Field(None, ge=1)
+    lora_targets: tuple[str, ...] = ()
+    checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
     bf16: bool | None = None
     checkpoint_every: int = Field(20, ge=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _average_of_whole_weights(self) -> "TrainSettings":
+        if self.lora_rank and self.average:
+            raise ValueError("average mixes whole weights, not LoRA's factors; leave one of lora_rank and average out")
+        return self
 
 
 class AlignSettings(TrainSettings, LoadOptions):

@@ -33,7 +33,8 @@ class TrainingReport(Record):
     """One round of training. Figures are means over the last epoch, ``loss_first`` is the first step's loss.
 
     ``margin`` is Delta (with its beta), ``agree`` the share of pairs with Delta > 0, ``winner`` and ``loser`` are
-    log-ratios to the reference in nats, ``replay`` is in nats per token. A figure over nothing is None.
+    log-ratios to the reference in nats, ``replay`` is in nats per token, ``mask_noise`` is the standard deviation in
+    nats that the masks alone give an image pair's difference. A figure over nothing is None.
     """
 
     steps: int
@@ -51,9 +52,10 @@ class TrainingReport(Record):
     winner_gen: float | None
     loser_gen: float | None
     replay: float | None
+    mask_noise: float | None = None
 
     @classmethod
-    def from_log(cls, path: Path, pairs: int) -> "TrainingReport":
+    def from_log(cls, path: Path, pairs: int, mask_noise: float | None = None) -> "TrainingReport":
         """The report of a finished train.jsonl."""
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
@@ -64,6 +66,7 @@ class TrainingReport(Record):
         loss = sum(line["loss"] for line in last) / len(last)
         return cls.model_validate(
             {"steps": len(lines), "pairs": pairs, "loss_first": lines[0]["loss"], "loss": loss, **figures}
+            | {"mask_noise": mask_noise}
         )
 
 

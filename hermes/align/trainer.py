@@ -1,10 +1,8 @@
 """One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hermes.align.checkpoint import load_state, save_state, trainable
-from hermes.align.likelihoods import PairBatches, TrainPair, to_device
+from hermes.align.ema import MovingAverage
+from hermes.align.likelihoods import SLOTS, PairBatches, TrainPair, to_device
+from hermes.align.lora import Lora
 from hermes.align.objectives import at_zero, pair_loss
+from hermes.align.schedule import Step, epochs, learning_rate, plan
 from hermes.align.settings import TrainSettings
 from hermes.align.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
 from hermes.harness.errors import HermesError
@@ -22,35 +23,8 @@ from hermes.harness.processes import current
 from hermes.harness.progress import Progress, Silent
 from hermes.harness.seeds import derive_seed
 
-
-@dataclass(frozen=True)
-class Step:
-    """What one optimizer step sees: pairs of one epoch, and replay items, by index."""
-
-    epoch: int
-    pairs: tuple[int, ...]
-    replay: tuple[int, ...]
-
-
-def plan(pairs: int, replay: int, settings: TrainSettings) -> list[Step]:
-    """All steps of a training, from the seed alone: each epoch in a new order, replay items in turn."""
-    steps: list[Step] = []
-    for epoch in range(settings.epochs):
-        generator = torch.Generator().manual_seed(derive_seed(settings.seed, epoch, "order"))
-        order = torch.randperm(pairs, generator=generator).tolist()
-        for begin in range(0, pairs, settings.batch_size):
-            first = len(steps) * settings.replay_batch
-            items = tuple((first + k) % replay for k in range(settings.replay_batch)) if replay else ()
-            steps.append(Step(epoch, tuple(order[begin : begin + settings.batch_size]), items))
-    return steps
-
-
-def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
-    """Linear warm-up over a share ``warmup`` of the steps, then a cosine to zero."""
-    warm = max(1, round(settings.warmup * steps))
-    if step < warm:
-        return settings.lr * (step + 1) / warm
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+BESIDE = {"checkpoint_every", "micro_batch", "checkpointing", "trackers"}
+"""Settings that do not change what comes out."""
 
 
 def native_bf16(device: str) -> bool:
@@ -81,26 +55,36 @@ def train(
         raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
     if settings.objective == "replay" and not (replay and settings.replay):
         raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
-    training = _Training(model, pairs, replay if settings.replay else (), settings)
-    return training.run(folder, progress or Silent())
+    with _likelihood_settings(model, settings):
+        training = _Training(model, pairs, replay if settings.replay else (), settings, folder)
+        return training.run(folder, progress or Silent())
 
 
 class _Training:
     """The pieces of one training, on this process."""
 
     def __init__(
-        self, model: Alignable, pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings
+        self,
+        model: Alignable,
+        pairs: Sequence[TrainPair],
+        replay: Sequence[LikelihoodItem],
+        settings: TrainSettings,
+        folder: Path,
     ) -> None:
         from accelerate import Accelerator
 
         self.model, self.settings = model, settings
+        self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
         self.batches = PairBatches(model, pairs, settings.seed)
+        self.epochs = epochs(len(pairs), settings)
         self.replay = model.prepare(list(replay))
         self.steps = plan(len(pairs), len(replay), settings)
         self.identity = _identity(pairs, replay, settings)
         self.inner = model.module
         self.start = {name: value.detach().clone() for name, value in trainable(self.inner).items()}
-        self.accelerator = Accelerator(cpu=next(self.inner.parameters()).device.type == "cpu")
+        self.average = MovingAverage(self.inner, settings.ema) if settings.ema else None
+        cpu = next(self.inner.parameters()).device.type == "cpu"
+        self.accelerator = Accelerator(cpu=cpu, log_with=list(settings.trackers) or None, project_dir=folder)
         self.device: torch.device = self.accelerator.device
         self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
         adamw = torch.optim.AdamW(
@@ -113,33 +97,33 @@ class _Training:
         was_training = self.inner.training
         _without_dropout(self.inner)
         self.reference = self._reference()
+        self._track_start()
         state, total = folder / "state.safetensors", len(self.steps)
-        done = load_state(state, self.inner, self.optimizer.optimizer, self.identity)
+        done = load_state(state, self.inner, self.optimizer.optimizer, self.identity, self.average)
         log = StepLog(folder / "train.jsonl", done)
         progress.start(f"train ({self.settings.objective})", total, done)
         for number in range(done, total):
             rate = learning_rate(number, total, self.settings)
             figures = self._step(self.steps[number], rate, check=number == 0)
             log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
+            self._track({"lr": rate, **figures}, number)
             last = number + 1 == total
             if current().main and (last or (number + 1) % self.settings.checkpoint_every == 0):
                 log.flush()
-                save_state(state, self.inner, self.optimizer.optimizer, number + 1, self.identity)
+                save_state(state, self.inner, self.optimizer.optimizer, number + 1, self.identity, self.average)
             progress.advance(note=f"loss {figures['loss']:.3f}")
         self.accelerator.wait_for_everyone()
-        self._average()
+        self._finish(folder)
         self.inner.train(was_training)
-        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches))
+        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), self._mask_noise())
 
     def _reference(self) -> Tensor:
         """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work."""
         if self.settings.objective == "replay":
-            return torch.zeros(self.settings.epochs, 4, len(self.batches))
+            return torch.zeros(self.epochs, 4, len(self.batches))
         rows = range(current().rank, len(self.batches), current().world)
         with self._autocast():
-            table = self.batches.reference(
-                self.inner, rows, self.settings.epochs, self.settings.micro_batch, self.device
-            )
+            table = self.batches.reference(self.inner, rows, self.epochs, self.settings.micro_batch, self.device)
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
         return shared
 
@@ -160,6 +144,8 @@ class _Training:
         norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
         whole = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
         return means(dict(zip(SUMS, whole, strict=True))) | {"grad_norm": float(norm)}
 
@@ -203,13 +189,45 @@ class _Training:
         context: AbstractContextManager[Any] = self.accelerator.no_sync(self.module) if more else nullcontext()
         return context
 
-    def _average(self) -> None:
-        """theta <- (1 - average) theta + average theta_start, which keeps later rounds from falling."""
+    def _finish(self, folder: Path) -> None:
+        """The moving average takes the weights' place; theta <- (1 - average) theta + average theta_start, which keeps
+        later rounds from falling; the adapter is stored and merged."""
+        if self.average:
+            self.average.apply()
         weight = self.settings.average
         if weight:
             with torch.no_grad():
                 for name, value in trainable(self.inner).items():
                     value.lerp_(self.start[name].to(value.device), weight)
+        if self.lora:
+            if current().main:
+                self.lora.save(folder / "adapter")
+            self.lora.merge()
+        if self.settings.trackers:
+            self.accelerator.end_training()
+
+    def _mask_noise(self) -> float | None:
+        """How much the masks alone move an image pair's difference: its standard deviation over the epochs' masks
+        under the reference, in nats, mean over pairs. None for one epoch, or without images."""
+        rows = [row for row in range(len(self.batches)) if self.batches.has(row, "gen")]
+        if self.epochs < 2 or not rows or self.settings.objective == "replay":
+            return None
+        winner, loser = SLOTS.index("gen_winner"), SLOTS.index("gen_loser")
+        difference = self.reference[:, winner, rows] - self.reference[:, loser, rows]
+        return float(difference.std(0).mean())
+
+    def _track_start(self) -> None:
+        if self.settings.trackers:
+            config = {
+                name: value if isinstance(value, int | float | str | bool) else str(value)
+                for name, value in self.settings.model_dump().items()
+            }
+            self.accelerator.init_trackers("hermes-align", config)
+
+    def _track(self, figures: dict[str, Any], step: int) -> None:
+        if self.settings.trackers:
+            known = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+            self.accelerator.log(known, step=step)
 
 
 def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list[bool]]]:
@@ -225,6 +243,31 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list
         yield padded[begin : begin + size], real[begin : begin + size]
 
 
+@contextmanager
+def _likelihood_settings(model: Alignable, settings: TrainSettings) -> Iterator[None]:
+    """The model's number of masks, and whether it keeps activations, for as long as the training lasts.
+
+    Raises HermesError for what the model does not offer.
+    """
+    if settings.masks and not hasattr(model, "masks"):
+        raise HermesError("masks: the likelihood of this model's images has no masks; leave it out")
+    recompute = getattr(model, "recompute_activations", None)
+    if settings.checkpointing and recompute is None:
+        raise HermesError("checkpointing: this model does not offer it; leave it out")
+    before = getattr(model, "masks", None)
+    if settings.masks:
+        model.masks = settings.masks  # type: ignore[attr-defined]
+    if settings.checkpointing and recompute is not None:
+        recompute(True)
+    try:
+        yield
+    finally:
+        if settings.masks:
+            model.masks = before  # type: ignore[attr-defined]
+        if settings.checkpointing and recompute is not None:
+            recompute(False)
+
+
 def _without_dropout(module: nn.Module) -> None:
     """Training mode with every dropout off: policy and reference must see the same network."""
     module.train()
@@ -235,7 +278,7 @@ def _without_dropout(module: nn.Module) -> None:
 
 def _identity(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings) -> str:
     """Which training a stored state belongs to."""
-    digest = hashlib.sha256(settings.model_dump_json(exclude={"checkpoint_every", "micro_batch"}).encode())
+    digest = hashlib.sha256(settings.model_dump_json(exclude=BESIDE).encode())
     for pair in pairs:
         digest.update(pair.id.encode())
         for item in (*(pair.und or ()), *(pair.gen or ())):

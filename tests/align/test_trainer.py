@@ -8,9 +8,11 @@ import torch
 from align_fake import FakeModel, Table, pictures
 
 from hermes.align import trainer
+from hermes.align.ema import MovingAverage
 from hermes.align.likelihoods import PairBatches, TrainPair
+from hermes.align.schedule import learning_rate, plan
 from hermes.align.settings import TrainSettings
-from hermes.align.trainer import learning_rate, plan, train
+from hermes.align.trainer import train
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
@@ -207,3 +209,83 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[:4] == pytest.approx([0.005, 0.01, 0.015, 0.02])
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert rates[20] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("stop_at", [1, 5])
+def test_a_moving_average_is_resumed_and_takes_the_weights_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    settings = SETTINGS.model_copy(update={"ema": 0.7})
+    expected = trained(tmp_path / "whole", settings)
+    real_rate = trainer.learning_rate
+
+    def dying(step: int, steps: int, settings: TrainSettings) -> float:
+        if step == stop_at:
+            raise KeyboardInterrupt
+        return real_rate(step, steps, settings)
+
+    monkeypatch.setattr(trainer, "learning_rate", dying)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed", settings)
+    monkeypatch.undo()
+    assert torch.equal(weights(expected), weights(trained(tmp_path / "killed", settings)))
+    plain, start = weights(trained(tmp_path / "plain")), weights(FakeModel())
+    assert not torch.equal(weights(expected), plain)
+    assert (weights(expected) - start).norm() < (plain - start).norm()
+
+
+def test_a_moving_average_follows_its_recursion() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(module.weight)
+    average = MovingAverage(module, 0.75)
+    for value in (4.0, 8.0):
+        torch.nn.init.constant_(module.weight, value)
+        average.update()
+    average.apply()
+    assert module.weight.item() == 0.75 * (0.75 * 0.0 + 0.25 * 4.0) + 0.25 * 8.0
+
+
+def test_steps_end_the_training_whatever_epochs_say(tmp_path: Path) -> None:
+    for steps in (2, 5, 11):
+        settings = SETTINGS.model_copy(update={"steps": steps})
+        report = train(FakeModel(), pairs(), lessons(), settings, tmp_path / str(steps))
+        assert report.steps == steps
+    found = plan(19, 6, SETTINGS.model_copy(update={"steps": 11}))
+    assert [step.epoch for step in found] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3]
+
+
+def test_the_noise_of_masks_is_that_of_the_reference(tmp_path: Path) -> None:
+    report = train(FakeModel(), pairs(), lessons(), SETTINGS, tmp_path / "a")
+    batches = PairBatches(FakeModel(), pairs(), SETTINGS.seed)
+    table = batches.reference(FakeModel().module, range(19), SETTINGS.epochs, 8, torch.device("cpu"))
+    assert report.mask_noise == pytest.approx(float((table[:, 2] - table[:, 3]).std(0).mean()), rel=1e-5)
+    once = train(FakeModel(), pairs(), lessons(), SETTINGS.model_copy(update={"epochs": 1}), tmp_path / "b")
+    assert once.mask_noise is None
+
+
+def test_smoothing_and_no_reference_train_too(tmp_path: Path) -> None:
+    for name, update in (("a", {"smoothing": 0.1}), ("b", {"reference_free": True, "normalize": True})):
+        report = train(FakeModel(), pairs(), lessons(), SETTINGS.model_copy(update=update), tmp_path / name)
+        assert report.loss < report.loss_first
+
+
+@pytest.mark.parametrize(("setting", "words"), [({"masks": 2}, "no masks"), ({"checkpointing": True}, "not offer")])
+def test_what_the_model_does_not_offer_is_refused(tmp_path: Path, setting: dict, words: str) -> None:
+    with pytest.raises(HermesError, match=words):
+        trained(tmp_path, SETTINGS.model_copy(update=setting))
+
+
+def test_figures_reach_a_tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """accelerate gets every step's figures under their own names; which service they go to is its affair."""
+    from accelerate import Accelerator
+
+    logged: list[tuple[int, dict]] = []
+    started: list[str] = []
+    monkeypatch.setattr(Accelerator, "init_trackers", lambda self, name, config: started.append(config["objective"]))
+    monkeypatch.setattr(Accelerator, "log", lambda self, values, step: logged.append((step, values)))
+    settings = SETTINGS.model_copy(update={"trackers": ("tensorboard",)})
+    monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_, **__: [])
+    trained(tmp_path, settings)
+    assert started == ["sum"]
+    assert [step for step, _ in logged] == list(range(9))
+    assert {"lr", "loss", "margin_und", "margin_gen", "winner_gen", "loser_gen"} <= set(logged[0][1])

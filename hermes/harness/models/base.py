@@ -57,6 +57,9 @@ class Alignable(UnifiedModel, Protocol):
 
     ``module`` is the trainable ``nn.Module``; ``module(batch)`` returns ``(log_probs, counts)``, two float tensors of
     shape (B,): the summed log-probability of each item's tokens in nats, and how many tokens were summed.
+
+    Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
+    many masks an image's likelihood is averaged over; ``recompute_activations(on)``, gradient checkpointing.
     """
 
     module: "torch.nn.Module"

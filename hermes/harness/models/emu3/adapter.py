@@ -9,6 +9,7 @@ from hermes.harness.images import pixel_sha256
 from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.emu3.places import NAME, PARTS, find, write_pair
 from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source
 from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
@@ -83,6 +84,17 @@ class Emu3:
             part.processor.save_pretrained(inner)
         if pair:
             write_pair(folder)
+
+    @property
+    def network(self) -> "torch.nn.Module":
+        """What a LoRA adapter sits on: the network, or both."""
+        network: torch.nn.Module = self.module if len(self.parts) > 1 else self.chat.network
+        return network
+
+    def recompute_activations(self, on: bool) -> None:
+        """transformers' gradient checkpointing."""
+        for part in self.parts:
+            recompute(part.network, on)
 
     @property
     def info(self) -> ModelInfo:

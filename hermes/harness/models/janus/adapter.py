@@ -8,6 +8,7 @@ from hermes.harness.errors import HermesError
 from hermes.harness.images import pixel_sha256
 from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
@@ -70,6 +71,10 @@ class Janus:
         """Write config, weights, tokenizer and processor in transformers' layout."""
         self.network.save_pretrained(folder)
         self.processor.save_pretrained(folder)
+
+    def recompute_activations(self, on: bool) -> None:
+        """transformers' gradient checkpointing."""
+        recompute(self.network, on)
 
     @property
     def info(self) -> ModelInfo:

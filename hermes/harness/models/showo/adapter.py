@@ -84,6 +84,7 @@ class ShowO:
         clip: ClipVision | None = None,
     ) -> None:
         self.name, self.commit = name, commit
+        self.masks = 1
         self.config = config
         self.text = text
         self.images = images
@@ -146,6 +147,15 @@ class ShowO:
         self.text.save(folder / "tokenizer")
         if self.images_at.resolve() != (folder / "magvitv2").resolve():
             shutil.copytree(self.images_at, folder / "magvitv2", dirs_exist_ok=True)
+
+    @property
+    def network(self) -> nn.Module:
+        """What a LoRA adapter sits on."""
+        return self.transformer
+
+    def recompute_activations(self, on: bool) -> None:
+        """Keep each layer's input alone for the backward pass, and compute the rest again."""
+        self.transformer.recompute = on
 
     @property
     def info(self) -> ModelInfo:
@@ -223,7 +233,7 @@ class ShowO:
 
     def collate(self, prepared: Sequence[Prepared]) -> LikelihoodBatch:
         """A batch for ``module``, on the model's device."""
-        return collate_items(self.layout, prepared, self.clip).to(self._device)
+        return collate_items(self.layout, prepared, self.clip, self.masks).to(self._device)
 
     @property
     def _device(self) -> torch.device:

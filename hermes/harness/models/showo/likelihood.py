@@ -49,9 +49,10 @@ class Row:
 
 @dataclass(frozen=True)
 class LikelihoodBatch:
-    """ids (B, L), who may attend to whom (B, L, L), and the id that is to be read at each place or NOTHING (B, L).
+    """ids (R, L), who may attend to whom (R, L, L), and the id that is to be read at each place or NOTHING (R, L).
 
-    For CLIP variants also where features stand (B, L), and those of the M rows that have some (M, count, CLIP's width).
+    owner (R,): the item that a row belongs to, where an image has a row for each of its masks; None: row i is item i.
+    For CLIP variants also where features stand (R, L), and those of the M rows that have some (M, count, CLIP's width).
     """
 
     ids: Tensor
@@ -59,6 +60,7 @@ class LikelihoodBatch:
     target: Tensor
     seen: Tensor | None = None
     features: Tensor | None = None
+    owner: Tensor | None = None
 
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -71,10 +73,15 @@ def image_mask(u: float, order: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.argsort(order, kind="stable") < count
 
 
-def mask_of(seed: int, tokens: int) -> NDArray[np.bool_]:
-    """The mask (tokens,) that belongs to a seed."""
+def masks_of(seed: int, tokens: int, count: int = 1) -> list[NDArray[np.bool_]]:
+    """``count`` masks (tokens,) that depend on the seed alone, in antithetic pairs of hidden shares: u and 1 - u."""
     rng = np.random.default_rng(derive_seed(seed, "masks"))
-    return image_mask(rng.random(), rng.random(tokens))
+    masks: list[NDArray[np.bool_]] = []
+    u = 0.0
+    for number in range(count):
+        u = 1 - u if number % 2 else rng.random()
+        masks.append(image_mask(u, rng.random(tokens)))
+    return masks
 
 
 def image_row(layout: Layout, prompt: Sequence[int], image: Sequence[int], hidden: NDArray[np.bool_]) -> Row:
@@ -117,20 +124,27 @@ def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
     return LikelihoodBatch(ids, allowed, target, seen)
 
 
-def collate_items(layout: Layout, items: Sequence[Prepared], clip: ClipVision | None = None) -> LikelihoodBatch:
-    """Texts and images in one batch; a CLIP variant's ``clip`` sees the pixels."""
-    batch = collate_rows(layout, [_row(layout, item, clip) for item in items])
+def collate_items(
+    layout: Layout, items: Sequence[Prepared], clip: ClipVision | None = None, masks: int = 1
+) -> LikelihoodBatch:
+    """Texts and images in one batch, an image with a row for each of ``masks`` masks; ``clip`` sees the pixels."""
+    found = [_rows(layout, item, clip, masks) for item in items]
+    batch = collate_rows(layout, [row for rows in found for row in rows])
+    if masks > 1:
+        batch = replace(batch, owner=torch.tensor([number for number, rows in enumerate(found) for _ in rows]))
     if clip is None:
         return batch
     return replace(batch, features=clip.see([item.pixels for item in items if item.pixels is not None]))
 
 
-def _row(layout: Layout, item: Prepared, clip: ClipVision | None) -> Row:
+def _rows(layout: Layout, item: Prepared, clip: ClipVision | None, masks: int) -> list[Row]:
+    image = item.image.tolist()
     if item.text is None:
-        return image_row(layout, item.prompt, item.image.tolist(), mask_of(item.seed, len(item.image)))
+        drawn = masks_of(item.seed, len(image), masks)
+        return [image_row(layout, item.prompt, image, hidden) for hidden in drawn]
     if clip is not None:
-        return features_row(layout, clip.count, item.prompt, item.text)
-    return text_row(layout, item.image.tolist(), item.prompt, item.text)
+        return [features_row(layout, clip.count, item.prompt, item.text)]
+    return [text_row(layout, image, item.prompt, item.text)]
 
 
 def pair_targets(
@@ -153,8 +167,8 @@ class Likelihood(nn.Module):
     """The trainable module: a LikelihoodBatch to (log_probs, counts), two float tensors (B,).
 
     Text: sum of next-token log-probabilities of the answer and the end token, exact. Image: sum over the hidden tokens
-    of one mask, <soi> and <eoi>, not scaled to all tokens. The projector of a CLIP variant takes part in every batch,
-    if with no row, so that processes which train together never wait for a gradient.
+    of a mask, <soi> and <eoi>, not scaled to all tokens; mean over the item's masks. The projector of a CLIP variant
+    takes part in every batch, if with no row, so that processes which train together never wait for a gradient.
     """
 
     def __init__(self, transformer: Phi, projector: nn.Module | None = None) -> None:
@@ -171,4 +185,10 @@ class Likelihood(nn.Module):
         told = torch.log_softmax(self.transformer.logits(hidden[where]), -1)
         told = told.gather(1, batch.target[where][:, None])[:, 0]
         sums = told.new_zeros(len(batch.ids)).index_add(0, where.nonzero()[:, 0], told)
-        return sums, where.sum(1).to(told.dtype)
+        counts = where.sum(1).to(told.dtype)
+        if batch.owner is None:
+            return sums, counts
+        size = int(batch.owner.max()) + 1
+        rows = torch.bincount(batch.owner, minlength=size)
+        log_probs, tokens = (told.new_zeros(size).index_add(0, batch.owner, each) / rows for each in (sums, counts))
+        return log_probs, tokens

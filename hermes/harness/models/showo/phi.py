@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 Cache = list[tuple[Tensor, Tensor]]
 
@@ -117,13 +118,14 @@ class Body(nn.Module):
 
 
 class Phi(nn.Module):
-    """Token ids to hidden states; ``logits`` reads them out."""
+    """Token ids to hidden states; ``logits`` reads them out. ``recompute``: gradient checkpointing, layer by layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.model = Body(shape)
         self.lm_head = nn.Linear(shape.width, shape.vocab)
+        self.recompute = False
 
     def forward(
         self,
@@ -149,8 +151,10 @@ class Phi(nn.Module):
             where, values = features
             x = x.masked_scatter(where[..., None], values.to(x.dtype))
         present: Cache = []
+        again = self.recompute and torch.is_grad_enabled()
         for index, layer in enumerate(self.model.layers):
-            x, cached = layer(x, turn, allowed[:, None], past[index] if past else None)
+            inputs = (x, turn, allowed[:, None], past[index] if past else None)
+            x, cached = checkpoint(layer, *inputs, use_reentrant=False) if again else layer(*inputs)
             present.append(cached)
         hidden: Tensor = self.model.final_layernorm(x)
         return hidden, present

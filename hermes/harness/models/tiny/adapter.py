@@ -87,6 +87,11 @@ class TinyModel:
             save_file(state, folder / f"{name}.safetensors")
 
     @property
+    def network(self) -> nn.Module:
+        """What a LoRA adapter sits on."""
+        return self.transformer
+
+    @property
     def info(self) -> ModelInfo:
         """What the model is; the fingerprint is that of the weights as they are now."""
         modules = (self.transformer, self.images)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.images import left_masked
-from hermes.harness.models.showo.likelihood import Prepared
+from hermes.harness.models.showo.likelihood import Prepared, masks_of
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
 from hermes.harness.types import GenerationConfig, Request
@@ -197,3 +198,40 @@ def test_weights_that_lack_a_tensor(folder: Path, tmp_path: Path) -> None:
     save_file(state, tmp_path / "pytorch_model.safetensors")
     with pytest.raises(HermesError, match=r"lm_head\.bias"):
         ShowO.load(str(tmp_path), "cpu")
+
+
+def test_several_masks_are_averaged_and_come_in_antithetic_pairs(folder: Path) -> None:
+    model = ShowO.load(str(folder), "cpu")
+    items = [
+        LikelihoodItem("text", "what is it?", ImageHandle(PICTURES[0]), "a red cat"),
+        LikelihoodItem("image", "a red cat", ImageHandle(PICTURES[0]), seed=4),
+        LikelihoodItem("image", "a cat", ImageHandle(PICTURES[1]), seed=4),
+    ]
+    ready = model.prepare(items)
+    with torch.no_grad():
+        single = model.module(model.collate(ready))
+        model.masks = 4
+        batch = model.collate(ready)
+        sums, counts = model.module(batch)
+        alone = [float(model.module(model.collate([one]))[0]) for one in ready]
+        rows = model.module(replace(batch, owner=None))[0]
+    assert batch.owner.tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2]
+    assert sums.tolist() == pytest.approx(alone, rel=1e-4)
+    assert float(sums[0]) == pytest.approx(float(single[0][0]), rel=1e-5)
+    assert sums[1:].tolist() == pytest.approx(rows[1:].view(2, 4).mean(1).tolist(), rel=1e-5)
+    assert counts[1] == counts[2]
+    shares = [mask.sum() for mask in masks_of(7, 1000, 4)]
+    assert shares[0] ** 2 + shares[1] ** 2 == pytest.approx(1000**2, rel=1e-2)
+    assert shares[2] ** 2 + shares[3] ** 2 == pytest.approx(1000**2, rel=1e-2)
+
+
+def test_recomputed_activations_give_the_same_gradients(folder: Path) -> None:
+    found = []
+    for on in (False, True):
+        model = ShowO.load(str(folder), "cpu")
+        model.recompute_activations(on)
+        items = [LikelihoodItem("image", "a cat", ImageHandle(PICTURES[0]), seed=1)]
+        model.module(model.collate(model.prepare(items)))[0].sum().backward()
+        found.append({name: weight.grad for name, weight in model.module.named_parameters()})
+    for name, grad in found[0].items():
+        torch.testing.assert_close(grad, found[1][name])
