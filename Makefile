@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MODEL ?= hermes-tiny
 
-.PHONY: demo test lint seeds clean
+.PHONY: demo test lint ablation clean
 
 demo: .venv/.installed
 	$(BIN)/hermes eval --model $(MODEL) --profile
@@ -28,16 +28,11 @@ lint: .venv/.installed-dev
 	$(PIP) --editable '.[all,dev]'
 	touch $@
 
-# The table of docs/selfplay.md: two runs side by side, one thread each; goes on where it was stopped.
-SEEDS ?= 0 1 2
-OBJECTIVES ?= sum replay
-ROUNDS ?= 3
-seeds: .venv/.installed
-	for seed in $(SEEDS); do for objective in $(OBJECTIVES); do echo $$objective $$seed; done; done | \
-	OMP_NUM_THREADS=1 xargs -P 2 -L 1 sh -c '$(BIN)/hermes align --quiet --model $(MODEL) --rounds $(ROUNDS) \
-		--objective $$0 --seed $$1 --out runs-selfplay/$$0-$$1 > /dev/null'
-	$(BIN)/hermes leaderboard runs-selfplay --format md
-	$(BIN)/python docs/selfplay_change.py runs-selfplay
+# The tables of docs/pair-dpo.md; goes on where it was stopped. WORKERS self-plays run side by side.
+WORKERS ?= 2
+ablation: .venv/.installed-dev
+	$(BIN)/hermes ablate ablation --workers $(WORKERS)
+	$(BIN)/hermes ablate ablation-n --workers $(WORKERS) --out runs-ablation-n
 
 clean:
-	rm -rf .venv runs runs-selfplay build dist *.egg-info
+	rm -rf .venv runs runs-ablation runs-ablation-n build dist *.egg-info

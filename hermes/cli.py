@@ -103,12 +103,16 @@ def align_command(
     model: Model = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of self-play; more of them go on.")] = None,
     objective: Annotated[
-        str | None, typer.Option(help="sum, product, coupled, joint, und, gen, or replay (the control).")
+        str | None,
+        typer.Option(help="sum, product, coupled, joint, softproduct, ipo, und, gen, or replay (the control)."),
     ] = None,
     items: Annotated[int | None, typer.Option(min=1, help="Homologous items a round.")] = None,
     n: Annotated[int | None, typer.Option("-n", min=2, help="Captions and images drawn for each item.")] = None,
     rule: Annotated[
         str | None, typer.Option(help="fresh, paper or released: how a round meets the one before.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="The first round's preferences: a pair_dpo_data.json, as HermesFlow released.")
     ] = None,
     critic: Annotated[str | None, typer.Option(help="Who judges candidates: self, oracle, ...")] = None,
     similarity: Annotated[str | None, typer.Option(help="auto, minilm, mpnet, facts or bert-cls:CHECKPOINT.")] = None,
@@ -118,6 +122,7 @@ def align_command(
     eval_limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each evaluation.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Benchmarks to run after every round beside the gap.")] = None,
     data: Annotated[str | None, typer.Option(help="shapes, or a folder or file of homologous items.")] = None,
+    label: Annotated[str | None, typer.Option(help="The arm's name in tables. Default: the objective.")] = None,
     judge: Annotated[
         str | None, typer.Option(help="Who judges the evaluations' images; the critic judges candidates.")
     ] = None,
@@ -133,6 +138,7 @@ def align_command(
 ) -> None:
     """Close the gap by Pair-DPO self-play, and evaluate after every round."""
     from hermes import terminal
+    from hermes.align.recipes import recipe_path
     from hermes.align.selfplay import align
     from hermes.align.settings import AlignSettings
     from hermes.harness.processes import current
@@ -146,6 +152,7 @@ def align_command(
         "items": items,
         "n": n,
         "rule": rule,
+        "pairs": pairs,
         "critic": critic,
         "similarity": similarity,
         "lr": lr,
@@ -154,6 +161,7 @@ def align_command(
         "eval_limit": eval_limit,
         "eval_tasks": _split_tasks(tasks),
         "data": data,
+        "label": label,
         "judge": judge,
         "seed": seed,
         "device": device,
@@ -163,13 +171,39 @@ def align_command(
         "out": out,
         "fresh": fresh or None,
     }
-    settings = build(AlignSettings, config, overrides)
+    settings = build(AlignSettings, config and recipe_path(config), overrides)
     with rich_progress(quiet) as progress:
         content = align(settings, progress)
     if current().main:
-        title = f"{content['model']['name']}, objective {content['objective']}, seed {content['seed']}"
+        title = f"{content['model']['name']}, {_arm_title(content)}, seed {content['seed']}"
         terminal.show(terminal.align_summary(content["rounds"], title))
         terminal.show(f"history: {content['folder']}/history.json")
+
+
+def _arm_title(content: dict[str, Any]) -> str:
+    arm, objective = content["arm"], content["objective"]
+    return f"objective {objective}" if arm == objective else f"{arm} (objective {objective})"
+
+
+@app.command("ablate")
+def ablate_command(
+    config: Annotated[Path, typer.Argument(help="A TOML file of arms and seeds, or a recipe: ablation.")],
+    out: Annotated[Path, typer.Option(help="The folder of all self-plays and of the report.")] = Path("runs-ablation"),
+    workers: Annotated[int, typer.Option(min=1, help="Self-plays side by side; each has its share of cores.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Play every arm with every seed, and write the ablation table, the changes and the curves."""
+    from hermes import terminal
+    from hermes.align.ablate import ablate, read_ablation
+    from hermes.harness.progress import rich_progress
+
+    with rich_progress(quiet) as progress:
+        content = ablate(read_ablation(config), out, workers, progress)
+    terminal.show((out / "report.md").read_text(encoding="utf-8"))
+    for name, why in content["failed"].items():
+        typer.echo(f"failed: {name}: {why}", err=True)
+    if content["failed"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -330,6 +364,24 @@ def data_questions(
         )
     terminal.show(terminal.made_questions(made))
     terminal.show(f"questions: {out}")
+
+
+@data_app.command("pairs")
+def data_pairs(
+    run: Annotated[Path, typer.Argument(help="The folder of a self-play.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("pair_dpo_data.json"),
+    number: Annotated[int, typer.Option("--round", min=1, help="The round whose preferences are written.")] = 1,
+) -> None:
+    """Write a round's preference pairs in the layout of HermesFlow's pair_dpo_data.json."""
+    from hermes.align.exchange import write_pairs
+    from hermes.align.history import round_folder
+    from hermes.align.preferences import Preference, read_records
+
+    path = round_folder(run, number) / "preferences.jsonl"
+    if not path.is_file():
+        raise HermesError(f"{path} is not there; give the folder of a self-play and a round that it has played")
+    count = write_pairs(read_records(path, Preference), run / "media", out)
+    typer.echo(f"written: {out}, {count} pairs", err=True)
 
 
 @app.command("train-tiny")

@@ -8,7 +8,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from hermes.align.sharding import placed_like, whole
 from hermes.harness.errors import HermesError
+from hermes.harness.processes import current
 from hermes.harness.store import write_atomic
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ def save_state(
     identity: str,
     average: "MovingAverage | None" = None,
 ) -> None:
-    """Write the state after ``step`` steps in one go; ``identity`` says which training it belongs to."""
+    """Write the state after ``step`` steps in one go; ``identity`` says which training it belongs to.
+
+    All processes must call, the main one writes. Shards are put together, so that any number of processes can go on.
+    """
     tensors: dict[str, Tensor] = {}
     for name, parameter in trainable(module).items():
         tensors[f"weight/{name}"] = parameter.detach()
@@ -39,8 +44,13 @@ def save_state(
                 tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment]
         if average:
             tensors[f"average/{name}"] = average.values[name]
-    plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, save(plain, metadata={"step": str(step), "identity": identity}))
+    plain: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        value = whole(tensor)
+        if current().main:
+            plain[name] = value.cpu().contiguous()
+    if current().main:
+        write_atomic(path, save(plain, metadata={"step": str(step), "identity": identity}))
 
 
 def load_state(
@@ -67,12 +77,12 @@ def load_state(
         raise HermesError(f"{path} cannot be read ({error}); {remedy}") from None
     with torch.no_grad():
         for name, parameter in trainable(module).items():
-            parameter.copy_(stored[f"weight/{name}"])
+            parameter.copy_(placed_like(stored[f"weight/{name}"], parameter))
             if average:
-                average.values[name].copy_(stored[f"average/{name}"])
+                average.values[name].copy_(placed_like(stored[f"average/{name}"], parameter))
             moments = {m: stored[f"{m}/{name}"].clone() for m in MOMENTS if f"{m}/{name}" in stored}
             if moments:
                 optimizer.state[parameter] = {
-                    m: value if m == "step" else value.to(parameter.device) for m, value in moments.items()
+                    m: value if m == "step" else placed_like(value, parameter) for m, value in moments.items()
                 }
     return int(metadata["step"])

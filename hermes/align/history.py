@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hermes.align.settings import AlignSettings
 from hermes.align.steplog import TrainingReport
 from hermes.harness.errors import HermesError
 from hermes.harness.store import read_json, write_json
@@ -40,7 +41,7 @@ def round_entry(
     }
 
 
-def write_history(folder: Path, align_id: str, model: Mapping[str, Any], objective: str, seed: int) -> dict[str, Any]:
+def write_history(folder: Path, align_id: str, model: Mapping[str, Any], settings: AlignSettings) -> dict[str, Any]:
     """Collect the finished rounds of an align folder, from round 0 on, into history.json."""
     rounds: list[dict[str, Any]] = []
     while (path := round_folder(folder, len(rounds)) / "round.json").exists():
@@ -49,8 +50,9 @@ def write_history(folder: Path, align_id: str, model: Mapping[str, Any], objecti
         "schema": SCHEMA_VERSION,
         "align_id": align_id,
         "model": dict(model),
-        "objective": objective,
-        "seed": seed,
+        "objective": settings.objective,
+        "arm": settings.label or settings.objective,
+        "seed": settings.seed,
         "rounds": rounds,
     }
     write_json(folder / "history.json", content)

@@ -155,7 +155,8 @@ def build(
 def read_records(path: Path, record: type[R]) -> list[R]:
     """All records of a JSONL file. Raises HermesError that names the line that is none."""
     records: list[R] = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    # By bytes: str.splitlines would also split at a line separator (U+2028) inside a caption.
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             records.append(record.model_validate_json(line))
         except ValidationError:

@@ -1,19 +1,23 @@
 """Pair-DPO self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from hermes.align import candidates, preferences
+from hermes.align.exchange import pair_candidates, read_pairs
 from hermes.align.history import round_entry, round_folder, write_history
 from hermes.align.items import Item, ItemSource
 from hermes.align.likelihoods import TrainPair
 from hermes.align.replay import homologous, shapes_lessons
 from hermes.align.schedule import plan
 from hermes.align.settings import AlignSettings, TrainSettings
+from hermes.align.sharing import Shared
 from hermes.align.steplog import TrainingReport
 from hermes.align.trainer import native_bf16, train
 from hermes.harness import registry
@@ -30,6 +34,7 @@ from hermes.harness.runner import draw, evaluate, load_judges, load_model, open_
 from hermes.harness.scoring import judge_responses
 from hermes.harness.seeds import derive_seed
 from hermes.harness.settings import EvalSettings
+from hermes.harness.shapes.scene import Split
 from hermes.harness.similarity import resolve, similarity
 from hermes.harness.store import Journal, ResponseStore, locked, read_json, write_atomic, write_json, write_jsonl
 from hermes.harness.types import SCHEMA_VERSION, DataInfo, Judgement, Response
@@ -41,7 +46,8 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     """Play ``settings.rounds`` rounds, going on from whatever the folder holds; returns what history.json holds.
 
     Round 0 evaluates the base model. Round r draws candidates from the model of round r - 1, which is also the
-    reference, trains on the preferences among them, and evaluates. The folder is under the key "folder". Raises
+    reference, trains on the preferences among them, and evaluates. With ``settings.patience`` it ends early, after that
+    many rounds whose gap on validation items is not below the best. The folder is under the key "folder". Raises
     HermesError for settings that do not fit the model, and for a folder of another self-play.
     """
     cls = registry.model_class(settings.model)
@@ -64,6 +70,8 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         "critic": getattr(judge, "identity", settings.critic),
         "settings": settings.identity(),
     }
+    if settings.pairs:
+        spec["pairs"] = _file_hash(settings.pairs)
     folder = settings.out or settings.runs / model.info.name / f"align-{run_id(spec)}"
     with ExitStack() as stack:
         if current().main:
@@ -74,8 +82,10 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         for number in range(settings.rounds + 1):
             game.play(number)
             if current().main:
-                write_history(folder, run_id(spec), info, settings.objective, settings.seed)
+                write_history(folder, run_id(spec), info, settings)
             current().wait()
+            if game.exhausted(number):
+                break
         if current().main:
             _write_reports(folder)
     content: dict[str, Any] = read_json(folder / "history.json")
@@ -106,17 +116,23 @@ class SelfPlay:
         self.media = folder / "media"
         self.name = base.info.name
         self._loaded: tuple[int, Alignable] | None = (0, base)
+        self.shared, self.base = Shared(settings.share), base.info
 
     def play(self, number: int) -> None:
         """One round, from whatever of it is done, to its round.json."""
         home = round_folder(self.folder, number)
         if (home / "round.json").exists():
             return
-        if number:
+        if number == 1 and self.settings.pairs:
+            self._phase(home, "preferences", home / "preferences.jsonl", lambda: self._read_pairs(home))
+        elif number:
             self._phase(home, "candidates", home / "candidates.jsonl", lambda: self._draw(number, home))
             self._phase(home, "preferences", home / "preferences.jsonl", lambda: self._prefer(number, home))
+        if number:
             self._phase(home, "training", home / "checkpoint", lambda: self._train(number, home))
         self._phase(home, "evaluation", home / "evaluation" / "results.json", lambda: self._evaluate(number, home))
+        if self.settings.patience:
+            self._phase(home, "validation", home / "validation" / "results.json", lambda: self._validate(number, home))
         if current().main:
             report = TrainingReport.model_validate(read_json(home / "training.json")) if number else None
             drops = read_json(home / "drops.json") if number else {}
@@ -140,13 +156,16 @@ class SelfPlay:
         """Captions and images of every item from the model of the round before, scored."""
         settings, model = self.settings, self._model(number - 1)
         items, seed = self.source.of_round(number), derive_seed(settings.seed, number, "round")
+        if number == 1 and current().main:
+            self.shared.take(self._begin, home / "candidates", self.media)
+        current().wait()
         captions, images = self._stores(home)
         defaults = model.info.defaults
         wanted = candidates.caption_requests(
             items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
         )
         texts = self._ask(model, wanted, captions, f"captions, round {number}")
-        wanted = candidates.image_requests(items, settings.n, defaults, settings.guidance, seed)
+        wanted = candidates.image_requests(items, settings.n_images or settings.n, defaults, settings.guidance, seed)
         pictures = self._ask(model, wanted, images, f"images, round {number}")
         task = self._judging(items)
         critic = load_judges([task], model, settings.device)[settings.critic]
@@ -157,7 +176,26 @@ class SelfPlay:
             found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
             self.progress.advance(len(texts))
             found += candidates.image_candidates(items, pictures, judgements, self.source.drawer, number)
+            if number == 1:
+                self.shared.leave(self._begin, home / "candidates", self.media)
             write_jsonl(home / "candidates.jsonl", found)
+
+    def _read_pairs(self, home: Path) -> None:
+        """The first round's preferences from a file, as the released scripts leave it."""
+        if current().main and self.settings.pairs:
+            keep = self._stores(home)[1].keep_image
+            settings = self.settings
+            kept, drops = read_pairs(
+                self.settings.pairs,
+                keep,
+                settings.caption_prompt,
+                threshold=settings.threshold,
+                pairing=settings.pairing,
+                objective=settings.objective,
+            )
+            write_jsonl(home / "candidates.jsonl", pair_candidates(kept))
+            write_json(home / "drops.json", drops)
+            write_jsonl(home / "preferences.jsonl", kept)
 
     def _prefer(self, number: int, home: Path) -> None:
         """Preference pairs from this round's candidates and, under a raise-the-bar rule, those before."""
@@ -200,24 +238,63 @@ class SelfPlay:
             part.rename(home / "checkpoint")
 
     def _evaluate(self, number: int, home: Path) -> None:
-        settings, guided = self.settings, self._guided()
+        settings, guided, out = self.settings, self._guided(), home / "evaluation"
+        tasks = (UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks)
+        same = self._begin | {"tasks": tasks, "split": settings.eval_split, "limit": settings.eval_limit}
+        if not number and current().main:
+            self.shared.take(same | {"judge": settings.judge}, out, out / "media")
+        current().wait()
+        self._measure(number, tasks, settings.eval_split, out)
+        if not number and current().main:
+            self.shared.leave(same | {"judge": settings.judge}, out, out / "media")
+
+    def _validate(self, number: int, home: Path) -> None:
+        """U, G and the gap on validation items, by which the self-play is ended."""
+        self._measure(number, (UNDERSTANDING, GENERATION), "validation", home / "validation")
+
+    def _measure(self, number: int, tasks: tuple[str, ...], split: Split, out: Path) -> None:
+        settings = self.settings
         evaluate(
             EvalSettings(
                 model=self._reference(number),
-                tasks=(UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks),
+                tasks=tasks,
                 data=settings.data,
-                split=settings.eval_split,
+                split=split,
                 limit=settings.eval_limit,
                 judge=settings.judge,
                 seed=settings.seed,
                 batch_size=settings.batch_draw,
                 device=settings.device,
-                out=home / "evaluation",
-                label=f"{self.name}, round {number} ({settings.objective}, seed {settings.seed})",
+                out=out,
+                label=f"{self.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
             ),
             self.progress,
             self._model(number),
         )
+
+    def exhausted(self, number: int) -> bool:
+        """Whether as many rounds as ``patience`` says, up to this one, left the validation gap above its best."""
+        patience = self.settings.patience
+        if not patience:
+            return False
+        results = [read_json(round_folder(self.folder, n) / "validation" / "results.json") for n in range(number + 1)]
+        gaps = [content["gap"]["homologous"]["gap"]["value"] for content in results]
+        return len(gaps) - 1 - min(range(len(gaps)), key=gaps.__getitem__) >= patience
+
+    @cached_property
+    def _begin(self) -> dict[str, Any]:
+        """What the answers before the first training depend on."""
+        settings = self.settings
+        drawing = ("n", "n_images", "guidance", "caption_prompt", "caption_tokens", "critic")
+        asker, drawer = self.source.asker, self.source.drawer
+        return {
+            "model": self.base.fingerprint,
+            "dtype": self.base.dtype,
+            "data": self.source.source,
+            "items": self.source.fingerprint(),
+            "evaluators": [asker.name, asker.version, drawer.name, drawer.version],
+            **{name: getattr(settings, name) for name in ("seed", "items", "fresh_items", *drawing)},
+        }
 
     def _model(self, number: int) -> Alignable:
         """The model after round ``number``, as its checkpoint holds it."""
@@ -282,13 +359,24 @@ def train_pair(preference: preferences.Preference, media: Path) -> TrainPair:
     return TrainPair(preference.item_id, captions, images)
 
 
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise HermesError(f"{path} cannot be read ({error.strerror}); give a pair_dpo_data.json") from None
+
+
 def _seconds(home: Path) -> dict[str, float]:
     path = home / "seconds.json"
     return read_json(path) if path.exists() else {}
 
 
 def _write_reports(folder: Path) -> None:
+    from hermes.leaderboards.gallery import gallery_html
     from hermes.leaderboards.report import report_html, report_markdown
 
+    for home in folder.glob("round-*"):
+        if (home / "preferences.jsonl").exists():
+            write_atomic(home / "pairs.html", gallery_html(home, folder / "media"))
     write_atomic(folder / "report.md", report_markdown(folder))
     write_atomic(folder / "report.html", report_html(folder))

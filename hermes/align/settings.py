@@ -14,7 +14,7 @@ Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
-    *("checkpointing", "trackers"),
+    *("checkpointing", "trackers", "share", "pairs", "label"),
     *LoadOptions.model_fields,
 }
 
@@ -84,6 +84,11 @@ class AlignSettings(TrainSettings, LoadOptions):
     ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
     model calls its best, if it names one; G is then measured with and without it. ``judge`` looks at the images of the
     evaluations (``critic`` at the candidates); None: the benchmark's own, which only the shapes world has.
+    ``label`` is the arm's name in tables, the objective where it has none.
+    ``n`` candidates are drawn of either kind; ``n_images`` images where it is given. ``pairs``: the first round takes
+    its preferences from this pair_dpo_data.json. ``patience`` ends the self-play after that many rounds whose gap on
+    validation items is not below the best one before (0: never). ``share``: a folder where self-plays that begin alike
+    leave the evaluation of round 0 and the candidates of round 1 for each other.
     """
 
     model: str = "hermes-tiny"
@@ -92,7 +97,12 @@ class AlignSettings(TrainSettings, LoadOptions):
     items: int = Field(256, ge=1)
     fresh_items: bool | None = None
     judge: str | None = None
-    n: int = Field(6, ge=2)
+    n: int = Field(10, ge=2)
+    n_images: int | None = Field(None, ge=2)
+    pairs: Path | None = None
+    label: str | None = None
+    patience: int = Field(0, ge=0)
+    share: Path | None = None
     caption_prompt: str = ONE_SENTENCE
     caption_tokens: int = Field(64, ge=1)
     guidance: float = Field(0.0, ge=0)

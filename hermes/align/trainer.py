@@ -1,30 +1,29 @@
 """One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hermes.align.checkpoint import load_state, save_state, trainable
 from hermes.align.ema import MovingAverage
 from hermes.align.likelihoods import SLOTS, PairBatches, TrainPair, to_device
 from hermes.align.lora import Lora
 from hermes.align.objectives import at_zero, pair_loss
+from hermes.align.preparing import identity_of, likelihood_settings, new_accelerator, without_dropout
 from hermes.align.schedule import Step, epochs, learning_rate, plan
 from hermes.align.settings import TrainSettings
+from hermes.align.sharding import release, restore, same_weights, shard, whole
 from hermes.align.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
 from hermes.harness.errors import HermesError
+from hermes.harness.launch import check_launch
 from hermes.harness.models.base import Alignable, LikelihoodItem
 from hermes.harness.processes import current
 from hermes.harness.progress import Progress, Silent
 from hermes.harness.seeds import derive_seed
-
-BESIDE = {"checkpoint_every", "micro_batch", "checkpointing", "trackers"}
-"""Settings that do not change what comes out."""
 
 
 def native_bf16(device: str) -> bool:
@@ -47,15 +46,16 @@ def train(
 
     The loss of a step is the mean over its pairs, plus ``settings.replay`` times the mean over its replay items of
     their negative log-likelihood per token (under the "replay" objective the pairs only set the number of steps).
-    Neither micro-batches nor processes change it. ``folder`` keeps train.jsonl, and state.safetensors, from which the
-    same call goes on. Raises HermesError where there is no pair, or where the first loss shows that policy and
-    reference differ.
+    Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
+    ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
+    Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.
     """
+    check_launch()
     if not pairs:
         raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
     if settings.objective == "replay" and not (replay and settings.replay):
         raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
-    with _likelihood_settings(model, settings):
+    with likelihood_settings(model, settings):
         training = _Training(model, pairs, replay if settings.replay else (), settings, folder)
         return training.run(folder, progress or Silent())
 
@@ -71,35 +71,48 @@ class _Training:
         settings: TrainSettings,
         folder: Path,
     ) -> None:
-        from accelerate import Accelerator
-
         self.model, self.settings = model, settings
         self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
         self.batches = PairBatches(model, pairs, settings.seed)
         self.epochs = epochs(len(pairs), settings)
         self.replay = model.prepare(list(replay))
         self.steps = plan(len(pairs), len(replay), settings)
-        self.identity = _identity(pairs, replay, settings)
+        self.identity = identity_of(pairs, replay, settings)
         self.inner = model.module
-        self.start = {name: value.detach().clone() for name, value in trainable(self.inner).items()}
-        self.average = MovingAverage(self.inner, settings.ema) if settings.ema else None
-        cpu = next(self.inner.parameters()).device.type == "cpu"
-        self.accelerator = Accelerator(cpu=cpu, log_with=list(settings.trackers) or None, project_dir=folder)
+        self.accelerator = new_accelerator(self.inner, settings, folder)
+        self.sharded = bool(self.accelerator.is_fsdp2)
         self.device: torch.device = self.accelerator.device
         self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
-        adamw = torch.optim.AdamW(
-            list(trainable(self.inner).values()), lr=settings.lr, weight_decay=settings.weight_decay
-        )
-        self.module, self.optimizer = self.accelerator.prepare(self.inner, adamw)
+        # Sharded weights are gathered by all processes or by none, so all must look at either side in every batch.
+        self.together = _first_with(self.batches) if self.sharded else {}
+
+    def _prepare(self) -> None:
+        """What is trained, its optimizer, and what is kept of its start."""
+        settings = self.settings
+        self.trained = same_weights(self.inner) if self.sharded else self.inner
+        if self.sharded:
+            shard(self.trained, self.accelerator.state.fsdp_plugin.reshard_after_forward)
+            release(self.inner)
+        weights = list(trainable(self.trained).values())
+        adamw = torch.optim.AdamW(weights, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.module = self.trained if self.sharded else self.accelerator.prepare_model(self.trained)
+        self.optimizer = self.accelerator.prepare_optimizer(adamw)
+        if hasattr(self.module, "broadcast_buffers"):
+            # DDP; buffers are constants, and processes that send them in every pass would need equally many passes.
+            self.module.broadcast_buffers = False
+        kept = trainable(self.trained) if settings.average else {}
+        self.start = {name: value.detach().clone() for name, value in kept.items()}
+        self.average = MovingAverage(self.trained, settings.ema) if settings.ema else None
 
     def run(self, folder: Path, progress: Progress) -> TrainingReport:
         """All steps that are not yet done, from the stored state if there is one."""
         was_training = self.inner.training
-        _without_dropout(self.inner)
+        without_dropout(self.inner)
         self.reference = self._reference()
+        self._prepare()
         self._track_start()
         state, total = folder / "state.safetensors", len(self.steps)
-        done = load_state(state, self.inner, self.optimizer.optimizer, self.identity, self.average)
+        done = load_state(state, self.trained, self.optimizer.optimizer, self.identity, self.average)
         log = StepLog(folder / "train.jsonl", done)
         progress.start(f"train ({self.settings.objective})", total, done)
         for number in range(done, total):
@@ -108,9 +121,10 @@ class _Training:
             log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
             self._track({"lr": rate, **figures}, number)
             last = number + 1 == total
-            if current().main and (last or (number + 1) % self.settings.checkpoint_every == 0):
-                log.flush()
-                save_state(state, self.inner, self.optimizer.optimizer, number + 1, self.identity, self.average)
+            if last or (number + 1) % self.settings.checkpoint_every == 0:
+                if current().main:
+                    log.flush()
+                save_state(state, self.trained, self.optimizer.optimizer, number + 1, self.identity, self.average)
             progress.advance(note=f"loss {figures['loss']:.3f}")
         self.accelerator.wait_for_everyone()
         self._finish(folder)
@@ -146,21 +160,32 @@ class _Training:
         self.optimizer.zero_grad()
         if self.average:
             self.average.update()
-        whole = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
-        return means(dict(zip(SUMS, whole, strict=True))) | {"grad_norm": float(norm)}
+        total = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
+        return means(dict(zip(SUMS, total, strict=True))) | {"grad_norm": float(whole(norm))}
 
     def _pairs(self, rows: Sequence[int], real: Sequence[bool], step: Step, check: bool) -> dict[str, Tensor]:
         settings = self.settings
         with self._autocast():
             policy, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device)
+            nothing = self._other_sides(rows, step)
         reference = self.reference[step.epoch][:, list(rows)]
         pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
         result = pair_loss(pairs, settings)
         if check and not settings.reference_free:
             self._check_start(result.preference, at_zero(settings, result.margins))
         mask = torch.tensor(real, device=self.device)
-        loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs)
+        loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs) + nothing
         return {"loss": loss, **pair_sums(pairs, result, mask)}
+
+    def _other_sides(self, rows: Sequence[int], step: Step) -> Tensor:
+        """0, from a pass for each side that no pair here has but a pair of another process may have."""
+        nothing = torch.zeros((), device=self.device)
+        for side, row in self.together.items():
+            if not any(self.batches.has(mine, side) for mine in rows):
+                slot = SLOTS.index(f"{side}_winner")
+                batch = self.model.collate([self.batches.seeded(row, slot, step.epoch)])
+                nothing = nothing + 0.0 * self.module(to_device(batch, self.device))[0].sum()
+        return nothing
 
     def _check_start(self, found: Tensor, expected: Tensor) -> None:
         gap = float((found - expected).detach().mean().abs())
@@ -185,8 +210,10 @@ class _Training:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def _accumulating(self, more: bool) -> AbstractContextManager[Any]:
-        """Gradients of all processes meet once a step, in its last backward pass."""
-        context: AbstractContextManager[Any] = self.accelerator.no_sync(self.module) if more else nullcontext()
+        """Gradients of all processes meet once a step, in its last backward pass; of shards in each, so that no process
+        keeps the whole gradient."""
+        wait = more and not self.sharded
+        context: AbstractContextManager[Any] = self.accelerator.no_sync(self.module) if wait else nullcontext()
         return context
 
     def _finish(self, folder: Path) -> None:
@@ -197,8 +224,10 @@ class _Training:
         weight = self.settings.average
         if weight:
             with torch.no_grad():
-                for name, value in trainable(self.inner).items():
-                    value.lerp_(self.start[name].to(value.device), weight)
+                for name, value in trainable(self.trained).items():
+                    value.lerp_(self.start[name], weight)
+        if self.sharded:
+            restore(self.inner, self.trained)
         if self.lora:
             if current().main:
                 self.lora.save(folder / "adapter")
@@ -243,45 +272,7 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list
         yield padded[begin : begin + size], real[begin : begin + size]
 
 
-@contextmanager
-def _likelihood_settings(model: Alignable, settings: TrainSettings) -> Iterator[None]:
-    """The model's number of masks, and whether it keeps activations, for as long as the training lasts.
-
-    Raises HermesError for what the model does not offer.
-    """
-    if settings.masks and not hasattr(model, "masks"):
-        raise HermesError("masks: the likelihood of this model's images has no masks; leave it out")
-    recompute = getattr(model, "recompute_activations", None)
-    if settings.checkpointing and recompute is None:
-        raise HermesError("checkpointing: this model does not offer it; leave it out")
-    before = getattr(model, "masks", None)
-    if settings.masks:
-        model.masks = settings.masks  # type: ignore[attr-defined]
-    if settings.checkpointing and recompute is not None:
-        recompute(True)
-    try:
-        yield
-    finally:
-        if settings.masks:
-            model.masks = before  # type: ignore[attr-defined]
-        if settings.checkpointing and recompute is not None:
-            recompute(False)
-
-
-def _without_dropout(module: nn.Module) -> None:
-    """Training mode with every dropout off: policy and reference must see the same network."""
-    module.train()
-    for part in module.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-
-
-def _identity(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings) -> str:
-    """Which training a stored state belongs to."""
-    digest = hashlib.sha256(settings.model_dump_json(exclude=BESIDE).encode())
-    for pair in pairs:
-        digest.update(pair.id.encode())
-        for item in (*(pair.und or ()), *(pair.gen or ())):
-            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1e".encode())
-    digest.update(str(len(replay)).encode())
-    return digest.hexdigest()[:16]
+def _first_with(batches: PairBatches) -> dict[str, int]:
+    """The first pair that has a side, for each side that some pair has."""
+    rows = {side: [row for row in range(len(batches)) if batches.has(row, side)] for side in ("und", "gen")}
+    return {side: found[0] for side, found in rows.items() if found}

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+from hermes.harness.launch import check_launch
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -27,11 +29,15 @@ class Processes:
 
 @cache
 def current() -> Processes:
-    """The processes of this run, from the launcher's environment; alone without one."""
+    """The processes of this run, from the launcher's environment; alone without one.
+
+    Raises HermesError for a launch under which numbers would be wrong.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return Processes(0, 1, 0)
     import torch
     from accelerate import PartialState
 
+    check_launch()
     state = PartialState(cpu=not torch.cuda.is_available())
     return Processes(state.process_index, state.num_processes, state.local_process_index)

@@ -44,7 +44,7 @@ def build(cls: type[S], file: Path | None = None, overrides: Mapping[str, Any] |
 
     Raises HermesError that names the key and lists the known ones.
     """
-    values: dict[str, Any] = _read_toml(file) if file is not None else {}
+    values: dict[str, Any] = read_toml(file) if file is not None else {}
     values |= {key: value for key, value in (overrides or {}).items() if value is not None}
     where = str(file) if file is not None else "settings"
     unknown = sorted(set(values) - set(cls.model_fields))
@@ -58,7 +58,8 @@ def build(cls: type[S], file: Path | None = None, overrides: Mapping[str, Any] |
         raise HermesError(f"{where}: {key} = {first['input']!r} is not valid ({first['msg']})") from None
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises HermesError where it cannot be read."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

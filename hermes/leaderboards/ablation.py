@@ -1,4 +1,4 @@
-"""Self-play round by round: U, G and the gap of each objective, averaged over seeds, like the paper's ablation."""
+"""Self-play round by round: U, G and the gap of each arm, averaged over seeds, like the paper's ablation."""
 
 import math
 from collections import defaultdict
@@ -43,7 +43,7 @@ def _table(model: str, world: str, histories: list[History]) -> Table:
     part = ", ".join(history.align_id for history in histories if history.partial)
     return Table(
         title=f"Self-play of {model}, {WORLDS.get(world, f'{world} world')}",
-        columns=(text_column("Objective"), text_column("Round"), text_column("Source"), *COLUMNS),
+        columns=(text_column(_heading(histories)), text_column("Round"), text_column("Source"), *COLUMNS),
         rows=tuple(rows),
         caption=f"{seeds}. Judge: {judges}. Over several seeds: mean ± standard deviation. Best in bold; for the gap "
         "lower is better.",
@@ -51,11 +51,15 @@ def _table(model: str, world: str, histories: list[History]) -> Table:
     )
 
 
+def _heading(histories: Sequence[History]) -> str:
+    return "Objective" if all(history.name == history.objective for history in histories) else "Arm"
+
+
 def _by_objective(histories: Sequence[History]) -> dict[str, list[History]]:
-    """Self-plays that differ in their seed alone; those that share objective and seed differ in settings: one each."""
+    """Self-plays that differ in their seed alone; those that share arm and seed differ in settings: one each."""
     groups: dict[str, list[History]] = defaultdict(list)
     for history in histories:
-        groups[history.objective].append(history)
+        groups[history.name].append(history)
     return {
         name if whole else f"{name} ({members[0].align_id})": members
         for name, found in groups.items()

@@ -90,11 +90,17 @@ class History(_Read):
     align_id: str
     model: ModelInfo
     objective: str
+    arm: str = ""
     seed: int
     rounds: tuple[Round, ...]
     world: Literal["shapes", "real", "mixed", "unknown"] = "unknown"
     partial: bool = False
     judges: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables: its arm's name, or its objective."""
+        return self.arm or self.objective
 
 
 M = TypeVar("M", Run, History)

@@ -196,3 +196,10 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text("{}\n")
     with pytest.raises(HermesError, match="line 1 is not a Preference"):
         read_records(tmp_path / "p.jsonl", Preference)
+
+
+def test_a_line_separator_in_a_caption_is_part_of_it(tmp_path: Path) -> None:
+    text = "a red\u2028circle\u0085"
+    one = Candidate(item_id="a", side="und", round=1, index=0, seed=0, score=1.0, text=text)
+    write_jsonl(tmp_path / "candidates.jsonl", [one])
+    assert read_records(tmp_path / "candidates.jsonl", Candidate) == [one]

@@ -2,12 +2,14 @@
 
 import json
 import os
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from align_fake import FakeModel
 
+from hermes.align.exchange import write_pairs
 from hermes.align.preferences import Preference, read_records
 from hermes.align.selfplay import align
 from hermes.align.settings import AlignSettings
@@ -69,6 +71,8 @@ def test_history_holds_every_round(tmp_path: Path) -> None:
     assert first["pairs"] == len(kept) > 0
     assert set(first["seconds"]) == {"candidates", "preferences", "training", "evaluation"}
     assert not list((tmp_path / "run").glob("**/state.safetensors"))
+    gallery = (tmp_path / "run" / "round-1" / "pairs.html").read_text()
+    assert all(escape(preference.caption) in gallery for preference in kept)
 
 
 def test_a_second_call_does_nothing_and_more_rounds_go_on(tmp_path: Path) -> None:
@@ -141,3 +145,72 @@ def test_a_model_that_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(FakeModel, "alignable", False)
     with pytest.raises(HermesError, match="cannot be trained"):
         play(tmp_path / "run")
+
+
+def test_self_plays_that_begin_alike_share_what_comes_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what another arm left, nothing is asked again before the first training, and nothing else changes."""
+    asked: list[int] = []
+    real = FakeModel.generate
+
+    def counting(self: FakeModel, requests: Any) -> Any:
+        asked.append(len(requests))
+        return real(self, requests)
+
+    alone = {name: play(tmp_path / name, objective=name) for name in ("sum", "coupled")}
+    share = tmp_path / "share"
+    shared = {"sum": play(tmp_path / "first", objective="sum", share=share)}
+    monkeypatch.setattr(FakeModel, "generate", counting)
+    shared["coupled"] = play(tmp_path / "second", objective="coupled", share=share)
+    monkeypatch.undo()
+    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
+    assert sum(asked) == 6 * 3 + 2 * 3  # candidates of round 2, evaluations of rounds 1 and 2
+    for name, folder in (("sum", "first"), ("coupled", "second")):
+        assert lasting(tmp_path / folder) == lasting(tmp_path / name)
+        assert [entry["gap"] for entry in shared[name]["rounds"]] == [e["gap"] for e in alone[name]["rounds"]]
+    assert len(list(share.iterdir())) == 2
+    play(tmp_path / "other", objective="sum", share=share, n=4, rounds=1)
+    assert len(list(share.iterdir())) == 4
+
+
+def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
+    whole = play(tmp_path / "whole", rounds=4)
+    ended = play(tmp_path / "ended", rounds=4, patience=1)
+    gaps = []
+    for number in range(len(ended["rounds"])):
+        results = json.loads((tmp_path / "ended" / f"round-{number}" / "validation" / "results.json").read_text())
+        gaps.append(results["gap"]["homologous"]["gap"]["value"])
+    # Each round before the last was below all before it; the last was not, or it was the last one wanted.
+    assert all(gaps[k] < min(gaps[:k]) for k in range(1, len(gaps) - 1))
+    assert len(gaps) == 5 or gaps[-1] >= min(gaps[:-1])
+    assert len(ended["rounds"]) < len(whole["rounds"])
+    again = play(tmp_path / "ended", rounds=4, patience=1)
+    assert [entry["round"] for entry in again["rounds"]] == [entry["round"] for entry in ended["rounds"]]
+
+
+def test_more_images_than_captions_can_be_drawn(tmp_path: Path) -> None:
+    play(tmp_path / "run", rounds=1, n=2, n_images=5)
+    drawn = {
+        kind: len((tmp_path / "run/round-1/candidates" / kind / "responses.0.jsonl").read_text().splitlines())
+        for kind in ("captions", "images")
+    }
+    assert drawn == {"captions": 6 * 2, "images": 6 * 5}
+
+
+def test_the_first_round_can_come_from_a_file_of_pairs(tmp_path: Path) -> None:
+    """What one self-play preferred, written and read back, trains another one to the same weights."""
+    first = play(tmp_path / "first", rounds=1, critic="oracle")
+    kept = read_records(tmp_path / "first/round-1/preferences.jsonl", Preference)
+    assert write_pairs(kept, tmp_path / "first/media", tmp_path / "pairs.json") == len(kept) > 0
+    again = play(tmp_path / "again", rounds=2, rule="paper", pairs=tmp_path / "pairs.json")
+    assert again["rounds"][1]["pairs"] == len(kept)
+    assert not (tmp_path / "again/round-1/candidates").exists()
+    read = read_records(tmp_path / "again/round-1/preferences.jsonl", Preference)
+    assert [(p.item_id, p.image, p.und and p.und.winner.text) for p in read] == [
+        (p.item_id, p.image, p.und and p.und.winner.text) for p in kept
+    ]
+    assert [p.gen and p.gen.loser.image for p in read] == [p.gen and p.gen.loser.image for p in kept]
+    assert again["rounds"][1]["training"]["steps"] == first["rounds"][1]["training"]["steps"]
+    with pytest.raises(HermesError, match=r"no\.json cannot be read"):
+        play(tmp_path / "none", pairs=tmp_path / "no.json")

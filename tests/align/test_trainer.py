@@ -18,7 +18,15 @@ from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
 
 SETTINGS = TrainSettings(
-    lr=0.02, epochs=3, batch_size=8, micro_batch=8, replay_batch=4, checkpoint_every=2, warmup=0.2, bf16=False
+    objective="sum",
+    lr=0.02,
+    epochs=3,
+    batch_size=8,
+    micro_batch=8,
+    replay_batch=4,
+    checkpoint_every=2,
+    warmup=0.2,
+    bf16=False,
 )
 
 

@@ -17,6 +17,7 @@ from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.seeds import derive_seed
 
 NOTHING = -100
+JOINED = 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Row:
 class LikelihoodBatch:
     """ids (R, L), who may attend to whom (R, L, L), and the id that is to be read at each place or NOTHING (R, L).
 
-    owner (R,): the item that a row belongs to, where an image has a row for each of its masks; None: row i is item i.
+    Where rows are joined, places (R, L) are rotary positions, and row (R, L) says which of the rows before joining a
+    place belongs to. owner (rows,): the item of each of those, where an image has one for each of its masks; None: row
+    i is item i.
     For CLIP variants also where features stand (R, L), and those of the M rows that have some (M, count, CLIP's width).
     """
 
@@ -61,6 +64,8 @@ class LikelihoodBatch:
     seen: Tensor | None = None
     features: Tensor | None = None
     owner: Tensor | None = None
+    places: Tensor | None = None
+    row: Tensor | None = None
 
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -107,6 +112,34 @@ def _text_row(before: list[int], text: Sequence[int], features: int) -> Row:
     return Row([*before, *text], [NOTHING] * (len(before) - 1) + [*text, NOTHING], text=True, features=features)
 
 
+def join_rows(rows: Sequence[Row]) -> tuple[Row, list[int], list[int]]:
+    """One row of texts behind the same image and prompt, its rotary places, and the number of the text at each.
+
+    They share what stands before the prompt's last token, numbered 0; each text, from 1 on, has its own copy of that.
+    """
+    first = rows[0]
+    begin = next(place for place, target in enumerate(first.target) if target != NOTHING)
+    ids, target, places, parts = first.ids[:begin], first.target[:begin], list(range(begin)), [0] * begin
+    for number, row in enumerate(rows, 1):
+        ids, target = ids + row.ids[begin:], target + row.target[begin:]
+        places += range(begin, len(row.ids))
+        parts += [number] * (len(row.ids) - begin)
+    return replace(first, ids=ids, target=target), places, parts
+
+
+def collate_joined(layout: Layout, rows: Sequence[Row], groups: Sequence[Sequence[int]]) -> LikelihoodBatch:
+    """As ``collate_rows``, each group of row numbers in one row; no text sees another."""
+    joined = [join_rows([rows[number] for number in group]) for group in groups]
+    batch = collate_rows(layout, [row for row, _, _ in joined])
+    places, part, number = torch.zeros(3, *batch.ids.shape, dtype=torch.long)
+    for at, (group, (_, where, parts)) in enumerate(zip(groups, joined, strict=True)):
+        places[at, : len(where)] = torch.tensor(where)
+        part[at, : len(parts)] = torch.tensor(parts)
+        number[at] = torch.tensor(group)[(part[at] - 1).clamp_min(0)]
+    own = (part[:, None] == 0) | (part[:, None] == part[:, :, None])
+    return replace(batch, allowed=batch.allowed & own, places=places, row=number)
+
+
 def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
     """Rows padded on the right; nobody sees those pads."""
     length = max(len(row.ids) for row in rows)
@@ -127,14 +160,33 @@ def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
 def collate_items(
     layout: Layout, items: Sequence[Prepared], clip: ClipVision | None = None, masks: int = 1
 ) -> LikelihoodBatch:
-    """Texts and images in one batch, an image with a row for each of ``masks`` masks; ``clip`` sees the pixels."""
+    """Texts and images in one batch, an image with a row for each of ``masks`` masks; ``clip`` sees the pixels.
+
+    Texts behind the same image and prompt are joined, which saves most of the work on a winner and a loser.
+    """
     found = [_rows(layout, item, clip, masks) for item in items]
-    batch = collate_rows(layout, [row for rows in found for row in rows])
+    rows = [row for each in found for row in each]
+    owner = [number for number, each in enumerate(found) for _ in each]
+    groups = _alike([items[number] for number in owner])
+    batch = collate_rows(layout, rows) if len(groups) == len(rows) else collate_joined(layout, rows, groups)
     if masks > 1:
-        batch = replace(batch, owner=torch.tensor([number for number, rows in enumerate(found) for _ in rows]))
+        batch = replace(batch, owner=torch.tensor(owner))
     if clip is None:
         return batch
-    return replace(batch, features=clip.see([item.pixels for item in items if item.pixels is not None]))
+    seen = [items[owner[group[0]]].pixels for group in groups]
+    return replace(batch, features=clip.see([pixels for pixels in seen if pixels is not None]))
+
+
+def _alike(items: Sequence[Prepared]) -> list[list[int]]:
+    """The numbers of items, up to JOINED together that are texts behind one image and prompt, in order of the first."""
+    groups: dict[object, list[int]] = {}
+    for number, item in enumerate(items):
+        pixels = None if item.pixels is None else item.pixels.tobytes()
+        key: object = number if item.text is None else (item.prompt, item.image.tobytes(), pixels)
+        if len(groups.get(key, ())) == JOINED:
+            groups[number, "full"] = groups.pop(key)
+        groups.setdefault(key, []).append(number)
+    return sorted(groups.values())
 
 
 def _rows(layout: Layout, item: Prepared, clip: ClipVision | None, masks: int) -> list[Row]:
@@ -180,15 +232,17 @@ class Likelihood(nn.Module):
         features = None
         if self.projector is not None and batch.features is not None:
             features = batch.seen, self.projector(batch.features).flatten(0, 1)
-        hidden, _ = self.transformer(batch.ids, batch.allowed, features=features)
+        hidden, _ = self.transformer(batch.ids, batch.allowed, places=batch.places, features=features)
         where = batch.target != NOTHING
         told = torch.log_softmax(self.transformer.logits(hidden[where]), -1)
         told = told.gather(1, batch.target[where][:, None])[:, 0]
-        sums = told.new_zeros(len(batch.ids)).index_add(0, where.nonzero()[:, 0], told)
-        counts = where.sum(1).to(told.dtype)
+        row = where.nonzero()[:, 0] if batch.row is None else batch.row[where]
+        rows = len(batch.ids) if batch.row is None else int(batch.row.max()) + 1
+        sums = told.new_zeros(rows).index_add(0, row, told)
+        counts = torch.bincount(row, minlength=rows).to(told.dtype)
         if batch.owner is None:
             return sums, counts
         size = int(batch.owner.max()) + 1
-        rows = torch.bincount(batch.owner, minlength=size)
-        log_probs, tokens = (told.new_zeros(size).index_add(0, batch.owner, each) / rows for each in (sums, counts))
+        masks = torch.bincount(batch.owner, minlength=size)
+        log_probs, tokens = (told.new_zeros(size).index_add(0, batch.owner, each) / masks for each in (sums, counts))
         return log_probs, tokens

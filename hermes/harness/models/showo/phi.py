@@ -29,20 +29,19 @@ class Shape:
 
 
 def rotations(places: Tensor, size: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (B, 1, L, size) of the rotary embedding at integer ``places`` (B, L)."""
+    """Cosines and sines (B, L, 1, size) of the rotary embedding at ``places`` (B, L); the left half's sines negated."""
     speed = theta ** -(torch.arange(0, size, 2, device=places.device, dtype=torch.float32) / size)
-    angle = places.float()[..., None] * speed
-    angle = torch.cat([angle, angle], -1)[:, None]
-    return angle.cos(), angle.sin()
+    angle = (places.float()[..., None] * speed)[:, :, None]
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate the first channels of (B, H, L, C), as many as ``turn`` has; the others stay."""
+    """Rotate the first channels of (B, L, H, C), as many as ``turn`` has; the others stay."""
     size = turn[0].shape[-1]
-    moved, kept = x[..., :size], x[..., size:]
-    left, right = moved.chunk(2, -1)
-    moved = moved * turn[0] + torch.cat([-right, left], -1) * turn[1]
-    return torch.cat([moved, kept], -1).to(x.dtype)
+    swapped = torch.cat([x[..., size // 2 : size], x[..., : size // 2]], -1)
+    moved = x[..., :size] * turn[0] + swapped * turn[1]
+    return torch.cat([moved, x[..., size:]], -1).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -60,19 +59,19 @@ class Attention(nn.Module):
         self.k_layernorm = nn.LayerNorm(head, eps=shape.eps)
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor, past: tuple[Tensor, Tensor] | None
+        self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows, length, width = x.shape
         split = (rows, length, self.heads, self.head)
-        query = rotate(self.q_layernorm(self.q_proj(x).view(split)).transpose(1, 2), turn)
-        key = rotate(self.k_layernorm(self.k_proj(x).view(split)).transpose(1, 2), turn)
+        query = rotate(self.q_layernorm(self.q_proj(x).view(split)), turn).transpose(1, 2)
+        key = rotate(self.k_layernorm(self.k_proj(x).view(split)), turn).transpose(1, 2)
         value = self.v_proj(x).view(split).transpose(1, 2)
         if past is not None:
-            end = allowed.shape[-1]
+            end = mask.shape[-1]
             for room, new in zip(past, (key, value), strict=True):
-                room[:, :, end - length : end] = new
-            key, value = past[0][:, :, :end], past[1][:, :, :end]
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+                room.narrow(2, end - length, length).copy_(new)
+            key, value = past[0].narrow(2, 0, end), past[1].narrow(2, 0, end)
+        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         merged: Tensor = self.dense(seen.transpose(1, 2).reshape(rows, length, width))
         return merged, (key, value)
 
@@ -100,10 +99,10 @@ class Layer(nn.Module):
         self.input_layernorm = nn.LayerNorm(shape.width, eps=shape.eps)
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor], allowed: Tensor, past: tuple[Tensor, Tensor] | None
+        self, x: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         normed = self.input_layernorm(x)
-        attended, present = self.self_attn(normed, turn, allowed, past)
+        attended, present = self.self_attn(normed, turn, mask, past)
         return attended + self.mlp(normed) + x, present
 
 
@@ -150,18 +149,27 @@ class Phi(nn.Module):
         if features is not None:
             where, values = features
             x = x.masked_scatter(where[..., None], values.to(x.dtype))
+        mask = _additive(allowed, x)
         present: Cache = []
         again = self.recompute and torch.is_grad_enabled()
         for index, layer in enumerate(self.model.layers):
-            inputs = (x, turn, allowed[:, None], past[index] if past else None)
+            inputs = (x, turn, mask, past[index] if past else None)
             x, cached = checkpoint(layer, *inputs, use_reentrant=False) if again else layer(*inputs)
-            present.append(cached)
+            if not again:  # keys and values that are computed again need not be held
+                present.append(cached)
         hidden: Tensor = self.model.final_layernorm(x)
         return hidden, present
 
     def logits(self, hidden: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
         """(..., width) to float32 logits (..., end - begin) over the tokens from ``begin`` to before ``end``."""
         return F.linear(hidden, self.lm_head.weight[begin:end], self.lm_head.bias[begin:end]).float()
+
+
+def _additive(allowed: Tensor, like: Tensor) -> Tensor:
+    """(B, Q, K) booleans to what attention adds to its scores (B, 1, Q, K), once for all layers."""
+    kind = like.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, -torch.inf)[:, None]
 
 
 def with_room(past: Cache, rows: Tensor, length: int) -> Cache:

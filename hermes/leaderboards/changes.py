@@ -1,0 +1,184 @@
+"""What self-plays changed: since round 0, from round to round, and between arms.
+
+Rounds of one self-play, and arms with one seed, answer about the same items, so differences are taken item by item.
+The seeds of an arm are joined and intervals are clustered by item: they say what other items would give, not other
+seeds.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes.harness.errors import HermesError
+from hermes.harness.types import Metric
+from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
+from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
+from hermes.leaderboards.tables import Cell, Column, Table, text_column
+
+ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
+SIDES = (Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3, "lower"), Column("G guided", 3))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A round of an arm against round 0 (``since_base``) and against the round before it (``step``).
+
+    ``closed`` is the share of the gap at round 0 that is gone: 1 all of it, below 0 where the gap has grown.
+    """
+
+    arm: str
+    round: int
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    since_base: Delta
+    step: Delta
+    closed: Metric
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``arm`` minus ``base`` at the same round, over the seeds that both have."""
+
+    arm: str
+    base: str
+    round: int
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    delta: Delta
+
+
+def changes(folders: Sequence[Path], arm_of: ArmOf = named_arm) -> list[Change]:
+    """Every round after round 0, arm by arm, over the seeds that have played it. Raises as `read_plays`."""
+    return [
+        _change(number, [play for play in plays if number in play.rounds])
+        for plays in read_plays(folders, arm_of).values()
+        for number in sorted({number for play in plays for number in play.rounds} - {0})
+    ]
+
+
+def against(folders: Sequence[Path], arm_of: ArmOf, base_arm: str) -> list[Difference]:
+    """Every other arm minus ``base_arm`` at each round after round 0 that both have, paired by seed and item.
+
+    Where they share no seed the metrics are NaN. Raises as `read_plays`, and where ``base_arm`` has no self-play.
+    """
+    arms = read_plays(folders, arm_of)
+    if base_arm not in arms:
+        raise HermesError(f"no self-play is of arm {base_arm!r}; the arms are {', '.join(arms) or 'none'}")
+    base = arms.pop(base_arm)
+    return [
+        _difference(number, plays, base)
+        for plays in arms.values()
+        for number in sorted(_numbers(plays) & _numbers(base) - {0})
+    ]
+
+
+def changes_table(found: Sequence[Change]) -> Table:
+    """Changes since round 0, and the share of its gap that was closed."""
+    return Table(
+        title="Change since round 0",
+        columns=(*ARM, *SIDES, text_column("Guidance"), Column("Gap closed (%)", 0)),
+        rows=tuple((*_cells(one, one.since_base, "base"), _share(one)) for one in found),
+        caption=f"{_method([one.since_base for one in found])} Gap closed: the share of the gap at round 0 that is "
+        f"gone, its interval from {REPLICATES} resamples of the items.",
+    )
+
+
+def steps_table(found: Sequence[Change]) -> Table:
+    """Changes from each round to the next, and whether the gap moved by more than its interval."""
+    return Table(
+        title="Change since the round before",
+        columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
+        rows=tuple((*_cells(one, one.step, "before"), Cell(text=_verdict(one.step.gap))) for one in found),
+        caption=_method([one.step for one in found]),
+    )
+
+
+def against_table(found: Sequence[Difference]) -> Table:
+    """Differences from the base arm, and whether the gap differs by more than its interval."""
+    return Table(
+        title=f"Difference from {found[0].base} at the same round" if found else "Difference between arms",
+        columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
+        rows=tuple((*_cells(one, one.delta, one.base), Cell(text=_verdict(one.delta.gap))) for one in found),
+        caption=_method([one.delta for one in found]),
+    )
+
+
+def _change(number: int, plays: Sequence[Play]) -> Change:
+    bases = [(play.rounds[0], play.rounds[number]) for play in plays]
+    return Change(
+        arm=plays[0].arm,
+        round=number,
+        seeds=tuple(play.seed for play in plays),
+        runs=tuple(play.align_id for play in plays),
+        since_base=delta(bases),
+        step=delta([(play.rounds[number - 1], play.rounds[number]) for play in plays]),
+        closed=closed([(before.gap, after.gap) for before, after in bases]),
+    )
+
+
+def _difference(number: int, plays: Sequence[Play], base: Sequence[Play]) -> Difference:
+    both = [
+        (first, second)
+        for second in plays
+        for first in base
+        if first.seed == second.seed and number in first.rounds and number in second.rounds
+    ]
+    return Difference(
+        arm=plays[0].arm,
+        base=base[0].arm,
+        round=number,
+        seeds=tuple(play.seed for play, _ in both),
+        runs=tuple(play.align_id for pair in both for play in pair),
+        delta=delta([(first.rounds[number], second.rounds[number]) for first, second in both]),
+    )
+
+
+def _numbers(plays: Sequence[Play]) -> set[int]:
+    return {number for play in plays for number in play.rounds}
+
+
+def _cells(one: Change | Difference, found: Delta, other: str) -> Iterator[Cell]:
+    """Arm, round, seeds, the differences, and the guidance of either side; ``other`` names what is compared with."""
+    yield from (Cell(text=one.arm), Cell(text=str(one.round)), Cell(float(len(one.seeds))))
+    source = f"measured ({', '.join(one.runs)})"
+    for metric in (found.u, found.g, found.gap, found.guided):
+        yield Cell() if metric is None or metric.value != metric.value else _signed(metric, source)
+    yield Cell(text=_guidance(found, other))
+
+
+def _guidance(found: Delta, other: str) -> str:
+    if found.guidance is None:
+        return ""
+    before, after = found.guidance
+    return f"{after:g}" if before == after else f"{after:g} ({other} {before:g})"
+
+
+def _signed(metric: Metric, source: str) -> Cell:
+    text = f"{round(metric.value, 3) + 0.0:+.3f}"  # Adding zero turns -0.0 into 0.0.
+    if metric.low is not None and metric.high is not None:
+        text += f" ± {(metric.high - metric.low) / 2:.3f}"
+    return Cell(metric.value, text, metric.low, metric.high, source=source)
+
+
+def _share(one: Change) -> Cell:
+    share = one.closed
+    if share.value != share.value:
+        return Cell()
+    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
+    text = f"{100 * share.value:.0f}" + (f" [{low:.0f}, {high:.0f}]" if low is not None and high is not None else "")
+    return Cell(100 * share.value, text, low, high, source=f"measured ({', '.join(one.runs)})")
+
+
+def _verdict(gap: Metric) -> str:
+    if gap.low is None or gap.high is None:
+        return "unclear"
+    return "smaller" if gap.high < 0 else "larger" if gap.low > 0 else "unclear"
+
+
+def _method(found: Sequence[Delta]) -> str:
+    sizes = sorted({one.gap.groups for one in found})
+    items = f"{sizes[0]} to {sizes[-1]} items" if len(sizes) > 1 else f"{sizes[0]} items" if sizes else "no items"
+    return (
+        f"Paired by item over {items}, seeds joined; 95 % intervals clustered by item, for these seeds. G guided: G at "
+        "the guidance that is best in each round, on the mean over the seeds."
+    )

@@ -1,0 +1,110 @@
+"""Reads self-plays item by item: U, G and the gap of every round's evaluation, from its score files."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import ValidationError
+
+from hermes.harness.errors import HermesError
+from hermes.harness.types import Score
+from hermes.leaderboards.read import History, read_histories, read_history
+
+Items = dict[str, float]
+ArmOf = Callable[[Path], str]
+UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
+GUIDED = re.compile(rf"{GENERATION}@guidance_scale=(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation by item: U, G and U - G of the items that have both, and G under each guidance."""
+
+    u: Items
+    g: Items
+    gap: Items
+    guided: dict[float, Items]
+
+
+@dataclass(frozen=True)
+class Play:
+    """One self-play: its arm, seed and align id, and the evaluation of every round."""
+
+    arm: str
+    seed: int
+    align_id: str
+    rounds: dict[int, Evaluation]
+
+
+def named_arm(folder: Path) -> str:
+    """The arm of an align folder as its history.json names it: the label, or the objective where it has none."""
+    return read_history(folder / "history.json").name
+
+
+def read_plays(folders: Sequence[Path], arm_of: ArmOf = named_arm) -> dict[str, list[Play]]:
+    """The self-plays of each arm by seed; arms in the order of the folders, which may be trees of align folders.
+
+    Raises HermesError for files that cannot be read, and where two self-plays are of one arm and seed.
+    """
+    arms: dict[str, dict[int, Play]] = defaultdict(dict)
+    for history in read_histories(folders):
+        arm, seed = arm_of(history.path), history.seed
+        if seed in arms[arm]:
+            raise HermesError(
+                f"{history.path} is the second self-play of arm {arm!r} with seed {seed}; leave one out, or give the "
+                "arms names of their own (--label)"
+            )
+        arms[arm][seed] = Play(arm, seed, history.align_id, _rounds(history))
+    return {arm: [plays[seed] for seed in sorted(plays)] for arm, plays in arms.items()}
+
+
+def best_guidance(evaluations: Sequence[Evaluation]) -> float | None:
+    """Of the guidances that all evaluations hold the one with the highest mean G; of equals the lowest; else None."""
+    held = [{scale for scale, items in one.guided.items() if items} for one in evaluations]
+    means = {
+        scale: fmean(fmean(one.guided[scale].values()) for one in evaluations)
+        for scale in sorted(set.intersection(*held) if held else ())
+    }
+    return max(means, key=means.__getitem__, default=None)
+
+
+def _rounds(history: History) -> dict[int, Evaluation]:
+    numbers = [entry.round for entry in history.rounds]
+    return {number: _evaluation(history.path / f"round-{number}" / "evaluation") for number in numbers}
+
+
+def _evaluation(folder: Path) -> Evaluation:
+    u = _by_item(folder / UNDERSTANDING / "scores.jsonl", "correct")
+    g = _by_item(folder / GENERATION / "scores.jsonl", "accuracy")
+    both = sorted(u.keys() & g.keys())
+    guided = {
+        float(match[1]): _by_item(path / "scores.jsonl", "accuracy")
+        for path in sorted(folder.glob(f"{GENERATION}@*"))
+        if (match := GUIDED.fullmatch(path.name))
+    }
+    gap = {item: u[item] - g[item] for item in both}
+    return Evaluation({item: u[item] for item in both}, {item: g[item] for item in both}, gap, guided)
+
+
+def _by_item(path: Path, key: str) -> Items:
+    """The mean of a value over each item's scores, without the items that have an error (as `homologous_gap`)."""
+    values: dict[str, list[float]] = defaultdict(list)
+    failed: set[str] = set()
+    for score in _scores(path):
+        if score.status == "error" or key not in score.values:
+            failed.add(score.group_id)
+        else:
+            values[score.group_id].append(score.values[key])
+    return {item: fmean(found) for item, found in values.items() if item not in failed}
+
+
+def _scores(path: Path) -> list[Score]:
+    try:
+        return [Score.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    except OSError as error:
+        raise HermesError(f"{path} cannot be read ({error.strerror}); evaluate the round again") from None
+    except ValidationError:
+        raise HermesError(f"{path} holds a line that is no score; `hermes score` writes it again") from None

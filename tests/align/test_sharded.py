@@ -1,0 +1,368 @@
+"""Training on two processes, with all weights in each and with a shard in each (FSDP2), ends where one process does.
+
+This file is also the script that the two processes run. Accelerate shards on GPUs alone; on CPUs, where torch can, too,
+it is told that it may.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_janus
+import tiny_showo
+import torch
+from align_fake import FakeModel, pictures
+from safetensors.torch import load_file
+from torch import Tensor
+
+import hermes
+from hermes.align import trainer
+from hermes.align.likelihoods import TrainPair
+from hermes.align.settings import TrainSettings
+from hermes.align.sharding import blocks, restore, same_weights
+from hermes.align.trainer import train
+from hermes.harness.errors import HermesError
+from hermes.harness.images import ImageHandle
+from hermes.harness.launch import check_launch
+from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.processes import current
+
+SETTINGS = TrainSettings(
+    objective="sum", lr=2e-3, epochs=2, batch_size=8, micro_batch=2, replay_batch=4, checkpoint_every=2, bf16=False
+)
+DIES_AT = 3
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+LAYOUTS: list[str] = []
+"""For each sharded training of this process: how many numbers there are in all, and in its own shards."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, by name, and what its training has beyond SETTINGS."""
+
+    model: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    "fake": Case("fake"),
+    "fake-averages": Case("fake", {"ema": 0.7, "average": 0.3}),
+    "tiny": Case("hermes-tiny", {"lr": 2e-4}),
+    "showo": Case("showo", {"checkpointing": True, "masks": 2}),
+    "showo-mixed": Case("showo", {"bf16": True}),
+    "janus": Case("janus"),
+    "janus-lora": Case("janus", {"lora_rank": 2}),
+}
+WAYS = {"together": tuple(CASES), "sharded": tuple(CASES), "gathered": ("showo", "janus-lora")}
+"""All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2)."""
+AGAIN = ("fake-averages", "janus-lora")
+NOISE = ("k_layernorm.bias", "look_out.mix.2.bias")
+"""Weights that add a constant to all that a softmax takes: their gradients are rounding, which AdamW scales up."""
+
+
+def load(name: str, home: Path) -> Any:
+    if name == "fake":
+        return FakeModel()
+    return hermes.load_model(name if name == "hermes-tiny" else str(home / name), "cpu")
+
+
+def pairs() -> list[TrainPair]:
+    """Eleven pairs, most of which lack a side: processes have batches in which only the other one has a text."""
+    images = [ImageHandle(image.resize((48, 48))) for image in pictures(33)]
+    made = []
+    for k in range(11):
+        real, winner, loser = images[3 * k : 3 * k + 3]
+        und = tuple(LikelihoodItem("text", "caption this", real, f"{word} thing {k}") for word in ("sharp", "blurred"))
+        gen = tuple(LikelihoodItem("image", f"draw {k}", image) for image in (winner, loser))
+        made.append(TrainPair(f"item-{k}", und if k % 4 in (0, 1) else None, gen if k % 4 in (0, 2, 3) else None))  # type: ignore[arg-type]
+    return made
+
+
+def lessons() -> list[LikelihoodItem]:
+    return [
+        LikelihoodItem("text", "say", ImageHandle(image.resize((48, 48))), f"word {k}")
+        for k, image in enumerate(pictures(3, 9))
+    ]
+
+
+def play(case: Case, home: Path, out: Path, **more: Any) -> Any:
+    """Train as the case says, save the model in ``out``/saved, and return it."""
+    model = load(case.model, home)
+    report = train(model, pairs(), lessons(), SETTINGS.model_copy(update={**case.settings, **more}), out)
+    out.mkdir(exist_ok=True)
+    (out / f"layouts.{current().rank}").write_text(" ".join(LAYOUTS))
+    LAYOUTS.clear()
+    if current().main:
+        model.save(out / "saved")
+        (out / "report.json").write_text(report.model_dump_json())
+    current().wait()
+    return model
+
+
+def die_in_step(number: int) -> Callable[..., float]:
+    real = trainer.learning_rate
+
+    def dying(step: int, *rest: Any) -> float:
+        if step == number:
+            raise KeyboardInterrupt
+        return real(step, *rest)
+
+    return dying
+
+
+def interrupted(case: Case, home: Path, out: Path) -> None:
+    """Train with an interruption in the midst of it."""
+    real = trainer.learning_rate
+    trainer.learning_rate = die_in_step(DIES_AT)
+    try:
+        play(case, home, out)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        trainer.learning_rate = real
+    assert not (out / "saved").exists()
+    current().wait()
+
+
+def shard_on_cpu(reshard: bool) -> None:
+    """From now on accelerate shards over the processes of this run."""
+    from accelerate.state import AcceleratorState, DistributedType, PartialState
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    PartialState().distributed_type = DistributedType.FSDP
+    AcceleratorState(_from_accelerator=True).fsdp_plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, reshard_after_forward=reshard
+    )
+
+
+def note_layout(module: torch.nn.Module, sharded: torch.nn.Module) -> None:
+    """What `restore` does, after a note of how many numbers of the weights are here."""
+    LAYOUTS.extend(
+        str(sum(part.numel() for part in parts))
+        for parts in (sharded.parameters(), (weight.to_local() for weight in sharded.parameters()))  # type: ignore[operator]
+    )
+    restore(module, sharded)
+
+
+def main(home: Path, out: Path) -> None:
+    """All cases in all ways, on all processes; some are interrupted while they are sharded."""
+    trainer.restore = note_layout
+    for way, names in WAYS.items():
+        if way != "together":
+            shard_on_cpu(reshard=way == "sharded")
+        for name in names:
+            model = play(CASES[name], home, out / way / name)
+            if name == "tiny":
+                (out / way / f"told.{current().rank}").write_text(repr(tells(model)))
+        if way == "sharded":
+            for name in (*AGAIN, "tiny"):
+                interrupted(CASES[name], home, out / "again" / name)
+            for name in AGAIN:
+                play(CASES[name], home, out / "again" / name)
+
+
+def tells(model: Any) -> float:
+    """A log-probability, which the trained model must be able to tell in every process."""
+    item = LikelihoodItem("text", "say", ImageHandle(pictures(1)[0].resize((48, 48))), "a red circle")
+    with torch.no_grad():
+        return float(model.module(model.collate(model.prepare([item])))[0])
+
+
+def saved(folder: Path) -> dict[str, Tensor]:
+    files = (folder / "saved").glob("*.safetensors")
+    return {f"{path.name}/{name}": value for path in files for name, value in load_file(path).items()}
+
+
+def state(folder: Path) -> dict[str, Tensor]:
+    """Weights, moments and averages after the last step."""
+    return load_file(folder / "state.safetensors")
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if value is not None} for line in lines]
+
+
+def assert_alike(found: Path, expected: Path) -> None:
+    """The same figures, the same state but rounding, and a checkpoint of the same tensors."""
+    assert len(log(found)) == len(log(expected)) == 4
+    for line, wanted in zip(log(found), log(expected), strict=True):
+        assert line == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    ours, theirs = state(found), state(expected)
+    assert set(ours) == set(theirs)
+    for name, value in theirs.items():
+        if name.startswith(("weight/", "average/")) and not name.endswith(NOISE):
+            torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    ours, theirs = saved(found), saved(expected)
+    assert theirs
+    assert {name: (t.shape, t.dtype) for name, t in ours.items()} == {n: (t.shape, t.dtype) for n, t in theirs.items()}
+    for name, value in theirs.items():
+        if not name.endswith(NOISE):
+            torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name, make in (("janus", tiny_janus.save), ("showo", tiny_showo.make_checkpoint)):
+        (folder / name).mkdir()
+        make(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left."""
+    folder = tmp_path_factory.mktemp("two")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    paths = (str(Path(__file__).parent), str(Path(__file__).parents[1]))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, *launcher, __file__, str(home), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process left."""
+    folder = tmp_path_factory.mktemp("one")
+    for name, case in CASES.items():
+        play(case, home, folder / name)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith("-mixed")])
+def test_two_processes_end_where_one_does(name: str, one: Path, two: Path) -> None:
+    assert_alike(two / "together" / name, one / name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("way", "name"), [(way, name) for way in ("sharded", "gathered") for name in WAYS[way]])
+def test_shards_end_where_whole_weights_do(way: str, name: str, two: Path) -> None:
+    assert_alike(two / way / name, two / "together" / name)
+    layouts = [(two / way / name / f"layouts.{rank}").read_text().split() for rank in (0, 1)]
+    (all_here, here), (all_there, there) = layouts
+    assert int(all_here) == int(all_there) == int(here) + int(there)
+    assert int(here) / int(all_here) == pytest.approx(0.5, abs=0.02)
+    assert (two / "together" / name / "layouts.0").read_text() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AGAIN)
+def test_an_interrupted_sharded_training_goes_on(name: str, two: Path) -> None:
+    for what in (saved, state):
+        expected = what(two / "sharded" / name)
+        found = what(two / "again" / name)
+        assert set(found) == set(expected)
+        assert all(torch.equal(found[key], value) for key, value in expected.items())
+    assert log(two / "again" / name) == log(two / "sharded" / name)
+
+
+@pytest.mark.slow
+def test_one_process_goes_on_where_shards_were_interrupted(home: Path, one: Path, two: Path, tmp_path: Path) -> None:
+    shutil.copytree(two / "again" / "tiny", tmp_path / "tiny")
+    before = (tmp_path / "tiny" / "train.jsonl").read_text()
+    play(CASES["tiny"], home, tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "train.jsonl").read_text().startswith(before)
+    assert_alike(tmp_path / "tiny", one / "tiny")
+
+
+@pytest.mark.slow
+def test_the_model_is_whole_in_every_process(two: Path) -> None:
+    told = [float((two / way / f"told.{rank}").read_text()) for way in ("together", "sharded") for rank in (0, 1)]
+    assert told == pytest.approx([told[0]] * 4, abs=1e-3)
+    assert told[0] != pytest.approx(tells(hermes.load_model("hermes-tiny", "cpu")), abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["tiny", "showo", "janus"])
+def test_eight_times_one_is_one_times_eight(name: str, home: Path, tmp_path: Path) -> None:
+    """A step of eight pairs in one pass, and in eight passes of one."""
+    for size in (1, 8):
+        play(CASES[name], home, tmp_path / str(size), micro_batch=size)
+    assert_alike(tmp_path / "1", tmp_path / "8")
+
+
+def test_blocks_are_the_trained_layers(home: Path) -> None:
+    kinds = {}
+    for name in ("hermes-tiny", "showo", "janus", "fake"):
+        model = load(name, home)
+        kinds[name] = [type(block).__name__ for block in blocks(model.module)]
+    assert kinds["hermes-tiny"] == ["Block"] * 5
+    assert kinds["showo"] == ["Layer"] * 2
+    assert kinds["janus"] == ["LlamaDecoderLayer"] * 2  # not the frozen encoder's, not the aligner's single layers
+    assert kinds["fake"] == []
+
+
+def test_a_second_module_has_the_very_weights(home: Path) -> None:
+    module = load("janus", home).module
+    again = same_weights(module)
+    assert all(a is b for a, b in zip(module.parameters(), again.parameters(), strict=True))
+    assert all(a is b for a, b in zip(module.buffers(), again.buffers(), strict=True))
+    assert not {id(part) for part in module.modules()} & {id(part) for part in again.modules()}
+
+
+def launched(config: Path) -> dict[str, str]:
+    """The environment that `accelerate launch --config_file` gives to the processes."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    arguments = launch_command_parser().parse_args(["--config_file", str(config), "script.py"])
+    arguments, *_ = _validate_launch_command(arguments)
+    assert arguments.num_processes == 8
+    return prepare_multi_gpu_env(arguments)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "zero2"])
+def test_the_configurations_are_read_by_accelerate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    environment = launched(CONFIGS / f"{name}.yaml")
+    check_launch(environment)
+    assert environment["ACCELERATE_MIXED_PRECISION"] == "no"
+    assert environment.get("ACCELERATE_USE_FSDP", "false") == str(name != "ddp").lower()
+    if name != "ddp":
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        plugin = FullyShardedDataParallelPlugin()
+        assert (plugin.fsdp_version, plugin.reshard_after_forward) == (2, name == "fsdp")
+
+
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
+        ({"ACCELERATE_USE_MEGATRON_LM": "true"}, "Megatron"),
+        ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, "micro_batch"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "fsdp_version: 2"),
+        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "fsdp_cpu_ram_efficient_loading"),
+        (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, "fsdp_offload_params"),
+        (FSDP2 | {"FSDP_ACTIVATION_CHECKPOINTING": "true"}, "fsdp_activation_checkpointing"),
+    ],
+)
+def test_a_launcher_that_would_change_the_numbers_is_refused(
+    environment: dict[str, str], said: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_launch(FSDP2)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(HermesError, match=said):
+        train(load("fake", home), pairs(), lessons(), SETTINGS, tmp_path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,252 @@
+"""Changes of U, G and the gap over rounds and between arms, against values worked by hand for two items, two seeds."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from played import guided, play, scores
+
+from hermes.harness.errors import HermesError
+from hermes.harness.stats import Z95, bootstrap_metric
+from hermes.leaderboards import latex, markdown
+from hermes.leaderboards.changes import Change, against, against_table, changes, changes_table, steps_table
+from hermes.leaderboards.paired import closed
+from hermes.leaderboards.plays import named_arm, read_plays
+from hermes.leaderboards.tables import Table
+
+RIGHT, HALF = (1, 1), (1, 0)
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> list[Path]:
+    """Gaps of `sum`: seed 0 a .5 .25 .25, b .25 0 .25; seed 1 a .5 0 .5, b 1 .25 .25. `coupled`: seeds 1 and 2."""
+    first = play(
+        tmp_path / "sum-0",
+        "sum",
+        0,
+        [
+            {"a": (RIGHT, 0.5), "b": (HALF, 0.25)},
+            {"a": (RIGHT, 0.75), "b": (HALF, 0.5)},
+            {"a": (RIGHT, 0.75), "b": (RIGHT, 0.75)},
+        ],
+    )
+    second = play(
+        tmp_path / "sum-1",
+        "sum",
+        1,
+        [
+            {"a": (RIGHT, 0.5), "b": (RIGHT, 0.0)},
+            {"a": (HALF, 0.5), "b": (RIGHT, 0.75)},
+            {"a": (RIGHT, 0.5), "b": (RIGHT, 0.75)},
+        ],
+    )
+    base = {"a": (RIGHT, 0.5), "b": (RIGHT, 0.0)}
+    third = play(tmp_path / "coupled-1", "coupled", 1, [base, {"a": (RIGHT, 0.75), "b": (RIGHT, 1.0)}])
+    fourth = play(tmp_path / "coupled-2", "coupled", 2, [base, {"a": (HALF, 0.0), "b": (HALF, 0.0)}])
+    return [first, second, third, fourth]
+
+
+def of(found: list[Change], arm: str, number: int) -> Change:
+    (one,) = (change for change in found if (change.arm, change.round) == (arm, number))
+    return one
+
+
+def rows(content: Table) -> list[list[str]]:
+    lines = [line for line in markdown.table(content).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]]]
+
+
+def test_changes_since_round_0(arms: list[Path]) -> None:
+    found = changes(arms, named_arm)
+    assert [(one.arm, one.round) for one in found] == [("sum", 1), ("sum", 2), ("coupled", 1)]
+    first = of(found, "sum", 1)
+    assert (first.seeds, first.runs) == ((0, 1), ("sum-0", "sum-1"))
+    assert first.since_base.u.value == (0 + 0 - 0.5 + 0) / 4
+    assert first.since_base.g.value == (0.25 + 0.25 + 0 + 0.75) / 4
+    assert first.since_base.gap.value == -(0.25 + 0.25 + 0.5 + 0.75) / 4
+    assert (first.since_base.gap.n, first.since_base.gap.groups) == (4, 2)
+    assert first.since_base.guided is None
+    # Over its two seeds item a is 0.125 above the mean, b as much below: sqrt(2 / 1 (0.125^2 + 0.125^2)) / 4.
+    assert first.since_base.gap.high == pytest.approx(-0.4375 + Z95 * 0.25 / 4)
+    assert of(found, "sum", 2).since_base.gap.value == -(0.25 + 0 + 0 + 0.75) / 4
+
+
+def test_the_share_of_the_gap_that_was_closed(arms: list[Path]) -> None:
+    share = of(changes(arms), "sum", 1).closed
+    assert share.value == pytest.approx((0.25 + 0.25 + 0.5 + 0.75) / (0.5 + 0.25 + 0.5 + 1))
+    # Resamples are a a, a b or b b, each with both seeds: 0.75 / 1, 1.75 / 2.25, 1 / 1.25.
+    assert (share.low, share.high) == (pytest.approx(0.75), pytest.approx(0.8))
+
+
+def test_changes_from_round_to_round(arms: list[Path]) -> None:
+    found = changes(arms)
+    assert of(found, "sum", 1).step == of(found, "sum", 1).since_base
+    second = of(found, "sum", 2).step
+    assert second.u.value == (0 + 0.5 + 0.5 + 0) / 4
+    assert second.g.value == (0 + 0.25 + 0 + 0) / 4
+    assert second.gap.value == (0 + 0.25 + 0.5 + 0) / 4
+    assert [row[-1] for row in rows(steps_table(found))] == ["Gap is", "smaller", "larger", "unclear"]
+
+
+def test_difference_between_arms_over_common_seeds(arms: list[Path]) -> None:
+    (found,) = against(arms, named_arm, "sum")
+    assert (found.arm, found.base, found.round, found.seeds) == ("coupled", "sum", 1, (1,))
+    assert found.runs == ("sum-1", "coupled-1")
+    assert found.delta.u.value == (0.5 + 0) / 2
+    assert found.delta.g.value == found.delta.g.high == (0.25 + 0.25) / 2
+    assert found.delta.gap.value == (0.25 - 0.25) / 2
+    assert found.delta.gap.high == pytest.approx(Z95 * 0.5 / 2)
+    (turned,) = against(arms, named_arm, "coupled")
+    assert (turned.arm, turned.delta.u.value) == ("sum", -0.25)
+
+
+def test_arms_without_a_common_seed_have_empty_cells(arms: list[Path]) -> None:
+    (found,) = against([arms[0], arms[3]], named_arm, "sum")
+    assert math.isnan(found.delta.gap.value)
+    assert rows(against_table([found]))[1] == ["coupled", "1", "0", "-", "-", "-", "-", "-", "unclear"]
+
+
+def test_g_at_the_guidance_that_is_best_over_the_seeds(arms: list[Path]) -> None:
+    values: dict[tuple[int, int, str], dict[str, float]] = {
+        (0, 0, "1"): {"a": 0.8, "b": 0.6},
+        (0, 0, "2"): {"a": 0.9, "b": 0.7},  # The better one for this seed, not for both.
+        (1, 0, "1"): {"a": 1.0, "b": 0.8},
+        (1, 0, "2"): {"a": 0.5, "b": 0.5},
+        (1, 0, "5"): {"a": 1.0, "b": 1.0},  # Not measured for the other seed.
+        **{(seed, 1, scale): {"a": g, "b": g} for seed in (0, 1) for scale, g in (("1", 0.8), ("2", 0.9))},
+    }
+    for (seed, number, scale), items in values.items():
+        guided(arms[seed], number, scale, items)
+    scores(arms[0], 0, "homologous-g@steps=8", [("a", {"accuracy": 1.0}), ("b", {"accuracy": 1.0})])
+    found = changes(arms[:2])
+    assert found[0].since_base.guidance == (1.0, 2.0)
+    assert found[0].since_base.guided is not None
+    assert found[0].since_base.guided.value == pytest.approx((0.1 + 0.3 - 0.1 + 0.1) / 4)
+    # Over its seeds item a is 0.2 below the mean, b as much above.
+    assert found[0].since_base.guided.high == pytest.approx(0.1 + Z95 * 0.4 / 4)
+    assert rows(changes_table(found))[1][6:8] == ["+0.100 ± 0.196", "2 (base 1)"]
+    assert found[1].since_base.guided is None
+
+
+def test_the_table_of_changes(arms: list[Path]) -> None:
+    head, first, *_ = rows(changes_table(changes(arms)))
+    assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "G guided", "Guidance", "Gap closed (%)"]
+    assert first[:4] == ["sum", "1", "2", "-0.125 ± 0.245"]
+    assert first[5:] == ["-0.438 ± 0.122", "-", "-", "78 \\[75, 80\\]"]
+    assert "over 2 items" in changes_table(changes(arms)).caption
+    assert "measured (sum-0, sum-1)" in {cell.source for cell in changes_table(changes(arms)).rows[0]}
+    for content in (changes_table([]), steps_table([]), against_table([])):
+        assert latex.table(content)
+        assert not content.rows
+
+
+def test_an_error_leaves_its_item_out_of_every_number(arms: list[Path]) -> None:
+    scores(arms[0], 1, "homologous-g", [("a", {"accuracy": 0.75}), ("b", {})])
+    change = changes([arms[0]])[0].since_base
+    assert (change.u.n, change.g.n, change.gap.n) == (1, 1, 1)
+    assert change.gap.value == -0.25
+    assert change.gap.low is None
+
+
+def test_a_round_counts_the_seeds_that_played_it(arms: list[Path], tmp_path: Path) -> None:
+    short = play(tmp_path / "short", "sum", 7, [{"a": (RIGHT, 0.0)}, {"a": (RIGHT, 0.5)}])
+    found = changes([arms[0], short])
+    assert [one.seeds for one in found] == [(0, 7), (0,)]
+
+
+def test_the_order_of_lines_and_folders_changes_no_number(arms: list[Path]) -> None:
+    expected = changes(arms[:2])
+    path = arms[0] / "round-1" / "evaluation" / "homologous-u" / "scores.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    assert changes([arms[1], arms[0]]) == expected
+
+
+def test_arms_may_be_named_by_the_caller(arms: list[Path]) -> None:
+    assert list(read_plays(arms, lambda folder: folder.name)) == ["sum-0", "sum-1", "coupled-1", "coupled-2"]
+    assert {one.seeds for one in changes(arms, lambda folder: folder.name)} == {(0,), (1,), (2,)}
+
+
+def test_closed_is_the_ratio_that_the_plain_bootstrap_gives() -> None:
+    rng = np.random.default_rng(3)
+    names = [f"{k:03}" for k in range(300)]
+    before = rng.normal(0.3, 0.4, (2, 300))
+    after = before - rng.normal(0.1, 0.3, (2, 300))
+    share = closed(
+        [
+            (dict(zip(names, b, strict=True)), dict(zip(names, a, strict=True)))
+            for b, a in zip(before, after, strict=True)
+        ]
+    )
+    plain = bootstrap_metric(
+        lambda k: float((before - after).ravel()[k].sum() / before.ravel()[k].sum()), names * 2, replicates=2000
+    )
+    assert share.value == pytest.approx(plain.value)
+    assert (share.low, share.high) == (pytest.approx(plain.low, abs=0.02), pytest.approx(plain.high, abs=0.02))
+    assert share.high - share.low > 0.1
+    assert share.groups == 300
+
+
+@pytest.mark.parametrize("gaps", [{"a": 0.25, "b": -0.25}, {"a": 0.0, "b": 0.0}, {}])
+def test_without_a_gap_nothing_can_be_closed(gaps: dict[str, float]) -> None:
+    assert math.isnan(closed([(gaps, dict.fromkeys(gaps, 0.0))]).value)
+
+
+def test_no_interval_where_a_resample_has_no_gap() -> None:
+    share = closed([({"a": 0.5, "b": -0.25}, {"a": 0.25, "b": -0.25})])
+    assert (share.value, share.low, share.high) == (1.0, None, None)
+
+
+def _second(arms: list[Path]) -> Any:
+    return changes([arms[0], play(arms[0].parent / "again", "sum", 0, [{}])])
+
+
+def _torn(arms: list[Path]) -> Any:
+    path = arms[0] / "round-1" / "evaluation" / "homologous-g" / "scores.jsonl"
+    path.write_text(path.read_text()[:-20])
+    return changes(arms)
+
+
+def _missing(arms: list[Path]) -> Any:
+    (arms[0] / "round-1" / "evaluation" / "homologous-g" / "scores.jsonl").unlink()
+    return changes(arms)
+
+
+@pytest.mark.parametrize(
+    ("do", "words"),
+    [
+        (_second, "again is the second self-play of arm 'sum' with seed 0"),
+        (_torn, r"round-1/evaluation/homologous-g/scores\.jsonl holds a line that is no score"),
+        (_missing, r"round-1/evaluation/homologous-g/scores\.jsonl cannot be read"),
+        (lambda arms: against(arms, named_arm, "joint"), "no self-play is of arm 'joint'; the arms are sum, coupled"),
+        (lambda arms: changes([arms[0] / "nowhere"]), "nowhere does not exist"),
+    ],
+)
+def test_errors_name_the_place(arms: list[Path], do: Any, words: str) -> None:
+    with pytest.raises(HermesError, match=words):
+        do(arms)
+
+
+def test_what_align_writes_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "align")
+    from align_fake import FakeModel
+
+    from hermes.align.selfplay import align
+    from hermes.align.settings import AlignSettings
+    from hermes.harness import registry
+
+    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
+    small = {"model": "fake", "objective": "sum", "rounds": 1, "items": 6, "n": 3, "similarity": "facts"}
+    short = {"critic": "oracle", "threshold": 0.2, "epochs": 1, "eval_limit": 4, "eval_guidance": 1.5, "device": "cpu"}
+    histories = [
+        align(AlignSettings.model_validate({**small, **short, "seed": seed, "out": tmp_path / f"run-{seed}"}))
+        for seed in (0, 1)
+    ]
+    (found,) = changes([tmp_path])
+    assert (found.arm, found.round, found.seeds) == ("sum", 1, (0, 1))
+    for side, metric in (("u", found.since_base.u), ("g", found.since_base.g), ("gap", found.since_base.gap)):
+        moved = [one["rounds"][1][side]["value"] - one["rounds"][0][side]["value"] for one in histories]
+        assert metric.value == pytest.approx(sum(moved) / 2)
+        assert metric.groups == 4
+    assert found.since_base.guidance == (1.5, 1.5)
