@@ -12,7 +12,6 @@ SETTINGS = """
 model = "hermes-tiny"
 rounds = 1
 items = 6
-n = 4
 n = 3
 epochs = 4
 batch_size = 2
