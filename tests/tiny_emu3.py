@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 import transformers as t
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tiny_parts import ALPHABET, SIZES, by_byte, randomised
 
 SIDE, CODE, CODES = 24, 8, 20
 SPECIAL = {
@@ -28,13 +28,9 @@ def save(folder: Path, seed: int = 0) -> Path:
     words = _tokenizer()
     vocabulary = words.get_vocab()
     text = t.Emu3TextConfig(
+        **SIZES,
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=1024,
         pad_token_id=vocabulary["<|endoftext|>"],
         bos_token_id=vocabulary["<|extra_203|>"],
         eos_token_id=vocabulary["<|extra_204|>"],
@@ -47,13 +43,10 @@ def save(folder: Path, seed: int = 0) -> Path:
         hidden_size=32,
     )
     config = t.Emu3Config(text_config=text, vq_config=vq, vocabulary_map=vocabulary, image_area=SIDE * SIDE)
+    model = randomised(t.Emu3ForConditionalGeneration, config, seed).eval()
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        model = t.Emu3ForConditionalGeneration(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 1.5 / parameter[0].numel() ** 0.5)
-        _learn_codes(model.eval().model.vqmodel)
+        _learn_codes(model.model.vqmodel)
     model.save_pretrained(folder)
     images = t.Emu3ImageProcessor(min_pixels=16 * 16, max_pixels=500)
     t.Emu3Processor(images, words, chat_template=TEMPLATE).save_pretrained(folder)
@@ -69,17 +62,8 @@ def _learn_codes(vq: t.Emu3VQVAE) -> None:
 
 
 def _tokenizer() -> t.PreTrainedTokenizerFast:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     visual = [f"<|visual token {code:06d}|>" for code in range(CODES)]
-    every = [*alphabet, *OTHERS, *SPECIAL.values(), *visual]
-    made = Tokenizer(models.WordLevel({word: n for n, word in enumerate(every)}, unk_token="<|endoftext|>"))
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            pre_tokenizers.Split(Regex("."), "isolated"),
-        ]
-    )
-    made.decoder = decoders.Sequence([decoders.Fuse(), decoders.ByteLevel()])
+    made = by_byte([*ALPHABET, *OTHERS, *SPECIAL.values(), *visual], "<|endoftext|>")
     made.add_special_tokens([*OTHERS, *SPECIAL.values(), *visual])
     return t.PreTrainedTokenizerFast(
         tokenizer_object=made,

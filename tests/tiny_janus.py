@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import torch
 import transformers as t
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tiny_parts import ALPHABET, SIZES, by_byte, randomised
+from tokenizers import processors
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image_placeholder>", "<begin_of_image>", "<end_of_image>"]
 TEMPLATE = (
@@ -21,16 +21,7 @@ def save(folder: Path) -> Path:
     """One token a byte, 16 x 16 pixels, 16 image tokens; the same weights every time, large enough to matter."""
     words = _tokenizer()
     text = t.LlamaConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
+        **SIZES, vocab_size=len(words), num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2
     )
     vision = t.JanusVisionConfig(
         hidden_size=32,
@@ -58,12 +49,7 @@ def save(folder: Path) -> Path:
         image_token_id=words.convert_tokens_to_ids("<image_placeholder>"),
         tie_word_embeddings=False,
     )
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
-        model = t.JanusForConditionalGeneration(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 1.5 / parameter[0].numel() ** 0.5)
+    model = randomised(t.JanusForConditionalGeneration, config)
     model.generation_config = t.GenerationConfig(
         bos_token_id=1,
         eos_token_id=2,
@@ -84,15 +70,7 @@ def save(folder: Path) -> Path:
 
 
 def _tokenizer() -> t.PreTrainedTokenizerFast:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.WordLevel({w: n for n, w in enumerate([*SPECIAL, *alphabet])}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            pre_tokenizers.Split(Regex("."), "isolated"),
-        ]
-    )
-    made.decoder = decoders.Sequence([decoders.Fuse(), decoders.ByteLevel()])
+    made = by_byte([*SPECIAL, *ALPHABET], "<unk>")
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return t.PreTrainedTokenizerFast(
         tokenizer_object=made,

@@ -63,17 +63,18 @@ def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    missing: Exception | None = None
     for name in SETTINGS_FILES:
         try:
             return _read(Path(hf_hub_download(repository, name, revision=revision)))
-        except LocalEntryNotFoundError as error:
-            raise _unreachable(repository, error) from None
+        except LocalEntryNotFoundError as error:  # no network; the other file may still be in the cache
+            missing = error
         except EntryNotFoundError:
             continue
-        except HermesError:
-            raise
         except Exception as error:  # the hub's client raises many kinds
             raise _unreachable(repository, error) from None
+    if missing is not None:
+        raise _unreachable(repository, missing)
     return None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from hermes.harness.detect import adapter_of
 from hermes.harness.errors import HermesError
@@ -95,3 +95,19 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch)
 def test_what_can_be_no_hub_repository_is_unknown(reference: str) -> None:
     with pytest.raises(HermesError, match="unknown model"):
         adapter_of(reference, KNOWN)
+
+
+def test_without_a_network_the_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline has no config.json; that this one is not in the cache must not hide its model_index.json."""
+    settings = {"_class_name": "X", "_diffusers_version": "1"}
+
+    def cached(repository: str, name: str, revision: str | None = None) -> str:
+        if (repository, name) == ("org/painter", "model_index.json"):
+            (tmp_path / name).write_text(json.dumps(settings))
+            return str(tmp_path / name)
+        raise LocalEntryNotFoundError(f"{name} is not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", cached)
+    assert adapter_of("org/painter", KNOWN) == "diffusers"
+    with pytest.raises(HermesError, match="org/other: no such folder, and not to be had from the hub"):
+        adapter_of("org/other", KNOWN)

@@ -1,5 +1,6 @@
 """A LoRA adapter in PEFT's layout, merged into the weights that it was trained on."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,17 @@ def merge_adapter(network: Any, adapter: str, who: str) -> Any:
     return wrapped.merge_and_unload()
 
 
-def adapter_version(adapter: str) -> str:
-    """What tells this adapter from others: a hash of a folder's content, or the hub id with its revision."""
-    from hermes.harness.models.source import fingerprint
+def version_with(version: str, adapter: str | None, file: str = SETTINGS) -> str:
+    """What tells a checkpoint of this ``version`` with this adapter from others, twelve hexadecimal digits.
 
-    folder = Path(adapter).expanduser()
-    return fingerprint(folder) if folder.is_dir() else adapter
+    Of an adapter in a folder its content counts, of one of the hub the commit that its ``file`` came from.
+    """
+    if adapter is None:
+        return version
+    source = parse_source(adapter, "adapter", "--adapter", file)
+    commit = None
+    if not source.local:
+        from huggingface_hub import hf_hub_download
+
+        commit = Path(hf_hub_download(source.name, file, revision=source.revision)).parent.name
+    return hashlib.sha256(f"{version}\0{source.version(commit)}".encode()).hexdigest()[:12]

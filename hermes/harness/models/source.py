@@ -63,12 +63,17 @@ def is_hub_id(text: str) -> bool:
     return bool(HUB_ID.fullmatch(text))
 
 
-def fingerprint(folder: Path) -> str:
-    """Twelve hexadecimal digits of a hash over all files of the folder that a model, tokenizer or processor reads."""
+def fingerprint(folder: Path, below: bool = False) -> str:
+    """Twelve hexadecimal digits of a hash over all files of the folder that a model, tokenizer or processor reads.
+
+    ``below``: those in the folders below, too, but for hidden ones.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in WEIGHTS_AND_SETTINGS and path.is_file():
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+    named = {path.relative_to(folder).as_posix(): path for path in (folder.rglob("*") if below else folder.iterdir())}
+    for name, path in sorted(named.items()):
+        hidden = below and any(part.startswith(".") for part in Path(name).parts)
+        if path.suffix in WEIGHTS_AND_SETTINGS and path.is_file() and not hidden:
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while block := file.read(1 << 22):
                     digest.update(block)

@@ -6,24 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny_chameleon
 import tiny_vlms
 import torch
 import transformers
-from PIL import Image
+from asking import QUESTIONS, noise
 from safetensors.torch import load_file, save_file
 
 from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
 from hermes.harness.models.chameleon import CHECKPOINT, Chameleon
 from hermes.harness.models.vlm.adapter import HFModel
 from hermes.harness.runner import evaluate
 from hermes.harness.settings import EvalSettings
 from hermes.harness.types import GenerationConfig, Request
-
-PROMPTS = ("Is there a dog?", "What stands to the left of the small red square?", "Why?")
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +38,6 @@ def copied(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "broken"))
 
 
-def picture(number: int) -> ImageHandle:
-    values = np.random.default_rng(number).integers(0, 256, (16 + 4 * number, 24, 3), dtype=np.uint8)
-    return ImageHandle(Image.fromarray(values))
-
-
 def asked(**config: Any) -> list[Request]:
     """Nine requests of three lengths about none, one, two and three images, each with its own seed."""
     settings = GenerationConfig(**{"max_new_tokens": 8, **config})
@@ -55,11 +46,11 @@ def asked(**config: Any) -> list[Request]:
             sample_id=str(n),
             index=0,
             prompt=prompt,
-            images=tuple(picture(k) for k in range(n % 4)),
+            images=tuple(noise(k, (24, 16 + 4 * k)) for k in range(n % 4)),
             config=settings,
             seed=n,
         )
-        for n, prompt in enumerate([*PROMPTS] * 3)
+        for n, prompt in enumerate([*QUESTIONS] * 3)
     ]
 
 
@@ -88,7 +79,7 @@ def test_a_prompt_is_the_images_the_words_and_the_end_of_the_turn(folder: Path, 
     image = "<racm3:break>" + "<image>" * 16 + "<eoss>"
     # The images' own codes are looked up before the text is.
     prompt = next(ids for ids in seen if ids.shape[-1] > 16 * 2 and ids[0, 0] == words.bos_token_id)
-    assert words.decode(prompt[0]) == f"<s>{image}{image}{PROMPTS[2]}{tiny_chameleon.SEPARATOR}"
+    assert words.decode(prompt[0]) == f"<s>{image}{image}{QUESTIONS[2]}{tiny_chameleon.SEPARATOR}"
 
 
 @pytest.mark.parametrize("config", [{}, {"temperature": 1.5}, {"temperature": 3.0, "top_k": 5}], ids=str)
@@ -101,7 +92,7 @@ def test_companions_change_nothing(model: HFModel, config: dict[str, Any]) -> No
 
 def test_every_image_counts(model: HFModel) -> None:
     def said(*numbers: int) -> str:
-        images = tuple(picture(number) for number in numbers)
+        images = tuple(noise(number, (24, 16 + 4 * number)) for number in numbers)
         return model.understand([asked()[0].model_copy(update={"images": images})])[0]
 
     assert len({said(), said(0), said(1), said(0, 1), said(1, 0), said(1, 1)}) == 6

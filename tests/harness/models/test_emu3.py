@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import asking
 import numpy as np
 import pytest
 import tiny_emu3
 import torch
 import transformers
+from asking import PROMPTS, drawn, pixels, request
 from PIL import Image
 
 from hermes.harness import runner
@@ -22,10 +24,7 @@ from hermes.harness.models.emu3.likelihood import Prepared
 from hermes.harness.models.emu3.places import CHAT, GEN
 from hermes.harness.models.options import LoadOptions
 from hermes.harness.settings import EvalSettings
-from hermes.harness.types import GenerationConfig, Request
-
-QUESTIONS = ("Is there a dog?", "What stands to the left of the small red square?", "Why?")
-PROMPTS = ("a red square", "two blue circles above a green triangle", "a cat")
+from hermes.harness.types import Request
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +59,8 @@ def picture(number: int, size: tuple[int, int] = (24, 16)) -> ImageHandle:
     return ImageHandle(Image.fromarray(values).resize(size, Image.Resampling.NEAREST))
 
 
-def request(prompt: str, number: int = 0, images: tuple[ImageHandle, ...] = (), **config: Any) -> Request:
-    return Request(
-        sample_id=f"s{number}",
-        index=0,
-        prompt=prompt,
-        images=images,
-        config=GenerationConfig(**config),
-        seed=1000 + number,
-    )
-
-
 def asked(**config: Any) -> list[Request]:
-    settings = {"max_new_tokens": 12} | config
-    return [request(text, n, (picture(n),), **settings) for n, text in enumerate(QUESTIONS)]
-
-
-def drawn(**config: Any) -> list[Request]:
-    return [request(text, n, **config) for n, text in enumerate(PROMPTS)]
-
-
-def pixels(pictures: list[Image.Image]) -> list[bytes]:
-    return [image.tobytes() for image in pictures]
+    return asking.asked(picture, **config)
 
 
 def chat(processor: Any, prompt: str, *images: ImageHandle) -> str:

@@ -9,7 +9,7 @@ import pytest
 import tiny_janus
 import torch
 import transformers
-from PIL import Image
+from asking import PROMPTS, asked, drawn, noise, pixels, request
 
 import hermes
 from hermes.harness.errors import HermesError
@@ -18,11 +18,7 @@ from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.janus.adapter import Janus
 from hermes.harness.models.janus.likelihood import Prepared
 from hermes.harness.models.janus.prompting import generation_inputs
-from hermes.harness.models.janus.sampling import Draw, SeededDraws, pick
-from hermes.harness.types import GenerationConfig, Request
-
-QUESTIONS = ("Is there a dog?", "What stands to the left of the small red square?", "Why?")
-PROMPTS = ("a red square", "two blue circles above a green triangle", "a cat")
+from hermes.harness.models.seeded_draws import Draw, SeededDraws, pick
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +36,6 @@ def theirs(folder: Path) -> tuple[Any, Any]:
     """transformers' own network and processor."""
     network = transformers.JanusForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     return network, transformers.AutoProcessor.from_pretrained(folder)
-
-
-def picture(number: int, size: tuple[int, int] = (24, 16)) -> ImageHandle:
-    values = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return ImageHandle(Image.fromarray(values))
-
-
-def request(prompt: str, number: int = 0, images: tuple[ImageHandle, ...] = (), **config: Any) -> Request:
-    return Request(
-        sample_id=f"s{number}",
-        index=0,
-        prompt=prompt,
-        images=images,
-        config=GenerationConfig(**config),
-        seed=1000 + number,
-    )
-
-
-def asked(**config: Any) -> list[Request]:
-    settings = {"max_new_tokens": 12} | config
-    return [request(text, n, (picture(n),), **settings) for n, text in enumerate(QUESTIONS)]
-
-
-def drawn(**config: Any) -> list[Request]:
-    return [request(text, n, **config) for n, text in enumerate(PROMPTS)]
-
-
-def pixels(pictures: list[Image.Image]) -> list[bytes]:
-    return [image.tobytes() for image in pictures]
 
 
 def chat(processor: Any, prompt: str, *images: ImageHandle) -> str:
@@ -133,7 +100,7 @@ def test_without_guidance_greedy_images_follow_the_likelihood(model: Janus) -> N
 @pytest.mark.parametrize("settings", [{"temperature": 1.0}, {"temperature": 0.7, "top_k": 3}, {}])
 def test_companions_change_nothing(model: Janus, settings: dict[str, Any]) -> None:
     questions = [*asked(**settings), request("No picture?", 7, max_new_tokens=4), asked()[0]]
-    questions[1] = request("Which of both?", 8, (picture(3), picture(4)), max_new_tokens=6, **settings)
+    questions[1] = request("Which of both?", 8, (noise(3), noise(4)), max_new_tokens=6, **settings)
     together = model.understand(questions)
     assert together == [model.understand([one])[0] for one in questions]
     assert together[::-1] == model.understand(questions[::-1])
@@ -163,7 +130,7 @@ def test_pick_inverts_the_distribution() -> None:
 
 def test_text_likelihood_is_that_of_transformers(model: Janus, theirs: tuple[Any, Any]) -> None:
     network, processor = theirs
-    item = LikelihoodItem("text", "What is this?", picture(1), "a red dog")
+    item = LikelihoodItem("text", "What is this?", noise(1), "a red dog")
     log_probs, counts = model.module(model.collate(model.prepare([item])))
     whole = chat(processor, item.prompt, item.image) + " a red dog</s>"
     inputs = processor(text=whole, images=[item.image.open()], return_tensors="pt")
@@ -178,10 +145,10 @@ def test_text_likelihood_is_that_of_transformers(model: Janus, theirs: tuple[Any
 
 def test_likelihoods_do_not_depend_on_the_batch_and_have_gradients(model: Janus) -> None:
     items = [
-        LikelihoodItem("text", "What is this?", picture(1), "a red dog"),
-        LikelihoodItem("image", "a red square", picture(2)),
-        LikelihoodItem("text", "Why?", picture(1), "no"),
-        LikelihoodItem("image", "two circles", picture(3, (16, 16)), seed=5),
+        LikelihoodItem("text", "What is this?", noise(1), "a red dog"),
+        LikelihoodItem("image", "a red square", noise(2)),
+        LikelihoodItem("text", "Why?", noise(1), "no"),
+        LikelihoodItem("image", "two circles", noise(3, (16, 16)), seed=5),
     ]
     ready = model.prepare(items)
     ready = pickle.loads(pickle.dumps(ready))
@@ -201,8 +168,8 @@ def test_likelihoods_do_not_depend_on_the_batch_and_have_gradients(model: Janus)
 def test_what_the_model_draws_can_be_read_back(model: Janus) -> None:
     """An image item's codes are those whose picture comes closest by direction, in the decoder's order."""
     vq = model.network.model.vqmodel
-    item = model.prepare([LikelihoodItem("image", "a cat", picture(5, (16, 16)))])[0]
-    given = model.processor.image_processor(picture(5, (16, 16)).open(), return_tensors="pt")["pixel_values"]
+    item = model.prepare([LikelihoodItem("image", "a cat", noise(5, (16, 16)))])[0]
+    given = model.processor.image_processor(noise(5, (16, 16)).open(), return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         states = vq.quant_conv(vq.encoder(given))[0]
         near = vq.quantize.get_codebook_entry(torch.tensor([item.target]))[0]
@@ -273,8 +240,8 @@ def test_training_raises_the_winner(folder: Path, tmp_path: Path) -> None:
     from hermes.align.trainer import train
 
     model = Janus.load(str(folder), "cpu")
-    text = [LikelihoodItem("text", "What is this?", picture(1), said) for said in ("a red dog", "no")]
-    image = [LikelihoodItem("image", "a red square", picture(n)) for n in (2, 3)]
+    text = [LikelihoodItem("text", "What is this?", noise(1), said) for said in ("a red dog", "no")]
+    image = [LikelihoodItem("image", "a red square", noise(n)) for n in (2, 3)]
     pair = TrainPair("p", (text[0], text[1]), (image[0], image[1]))
     settings = TrainSettings(lr=1e-3, epochs=4, replay=0.0, batch_size=1, bf16=False)
     frozen = [p.clone() for p in model.network.model.vqmodel.parameters()]

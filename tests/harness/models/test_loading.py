@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import tiny_janus
 import torch
@@ -10,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 import hermes
 from hermes.harness.errors import HermesError
-from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.lora import merge_adapter, version_with
 from hermes.harness.types import GenerationConfig, Request
 
 
@@ -106,3 +107,17 @@ def test_what_a_model_does_not_take_is_refused_before_it_is_loaded() -> None:
     with pytest.raises(HermesError, match="dtype = 'half'"):
         hermes.load_model("null", "cpu", dtype="half")
     assert hermes.load_model("hermes-tiny", "cpu", dtype="float32")
+
+
+def test_an_adapter_of_the_hub_counts_by_its_commit(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter that is pushed anew under its name is another one; a folder counts by its content."""
+    commit = ["a" * 40]
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(tmp_path / commit[0] / "f.json"))
+    first = version_with("model", "org/adapter")
+    assert version_with("model", "org/adapter") == first
+    commit[0] = "b" * 40
+    assert version_with("model", "org/adapter") != first
+    assert version_with("model", None) == "model"
+    assert len({version_with("model", str(adapter)), version_with("other", str(adapter)), first}) == 3

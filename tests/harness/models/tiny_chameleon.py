@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-import torch
 import transformers as t
+from tiny_parts import ALPHABET, SIZES, randomised
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 SIDE, CODES = 16, 24
@@ -18,13 +18,9 @@ def save(folder: Path) -> Path:
     words = _tokenizer()
     vocabulary = words.get_vocab()
     config = t.ChameleonConfig(
+        **SIZES,
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
         bos_token_id=0,
         pad_token_id=1,
         eos_token_id=2,
@@ -39,13 +35,7 @@ def save(folder: Path) -> Path:
             "num_res_blocks": 1,
         },
     )
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
-        model = t.ChameleonForConditionalGeneration(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 1.5 / parameter[0].numel() ** 0.5)
-    model.save_pretrained(folder)
+    randomised(t.ChameleonForConditionalGeneration, config).save_pretrained(folder)
     words.save(str(folder / "tokenizer.json"))
     marks = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     marks["sep_token"] = SEPARATOR
@@ -73,8 +63,7 @@ def save(folder: Path) -> Path:
 
 
 def _tokenizer() -> Tokenizer:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    made = Tokenizer(models.BPE({word: n for n, word in enumerate([*SPECIAL, *alphabet])}, [], unk_token="<unk>"))
+    made = Tokenizer(models.BPE({word: n for n, word in enumerate([*SPECIAL, *ALPHABET])}, [], unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])

@@ -150,7 +150,7 @@ class Emu3:
         from transformers import LogitsProcessorList
 
         from hermes.harness.models.emu3.prompting import padded, question_ids
-        from hermes.harness.models.janus.sampling import SeededDraws
+        from hermes.harness.models.seeded_draws import SeededDraws
 
         network, words = self.chat.network, self.chat.processor.tokenizer
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]

@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, UnbatchedClassifierFreeGuidanceLogitsProcessor
 
 from hermes.harness.models.emu3.images import Tokens
-from hermes.harness.models.janus.sampling import SeededDraws
 from hermes.harness.models.seeded import Draw
+from hermes.harness.models.seeded_draws import SeededDraws
 
 
 class ImageDraws(LogitsProcessor):

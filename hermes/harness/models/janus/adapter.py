@@ -121,7 +121,7 @@ class Janus:
         from transformers import GenerationMixin, LogitsProcessorList
 
         from hermes.harness.models.janus.prompting import question, understanding_inputs
-        from hermes.harness.models.janus.sampling import SeededDraws
+        from hermes.harness.models.seeded_draws import SeededDraws
 
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
         tokens = [max_new_tokens_of(request, DEFAULTS) for request in requests]
@@ -148,7 +148,7 @@ class Janus:
 
         from hermes.harness.models.janus.images import decode
         from hermes.harness.models.janus.prompting import generation_inputs
-        from hermes.harness.models.janus.sampling import SeededDraws
+        from hermes.harness.models.seeded_draws import SeededDraws
 
         self._check_drawing(requests)
         draws = [draw_of(request, DEFAULTS, IMAGE_TEMPERATURE) for request in requests]

@@ -1,13 +1,12 @@
 """Any text-to-image pipeline of diffusers as a model that generates: a folder, or a pipeline of the hub."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.errors import HermesError
-from hermes.harness.models.lora import adapter_version
+from hermes.harness.models.lora import version_with
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.types import Ability, ModelInfo, Request
@@ -44,6 +43,7 @@ class DiffusersModel:
 
     def __init__(self, name: str, loaded: "Loaded", adapter: str | None = None) -> None:
         from hermes.harness.models.pipeline.drawing import own_defaults, own_side
+        from hermes.harness.models.pipeline.lora import WEIGHTS
         from hermes.harness.models.precision import dtype_name
 
         self._pipe = loaded.pipe
@@ -52,7 +52,7 @@ class DiffusersModel:
         self.info = ModelInfo(
             name=name,
             revision=loaded.commit,
-            fingerprint=_fingerprint(loaded.version, adapter),
+            fingerprint=version_with(loaded.version, adapter, WEIGHTS),
             abilities=self.abilities,
             parameters=sum(weight.numel() for weight in {w for part in networks for w in part.parameters()}),
             resolution=own_side(loaded.pipe),
@@ -112,10 +112,3 @@ class DiffusersModel:
                 f"{WHO}: one image alone does not fit into the GPU's memory; take --dtype float16 or a smaller pipeline"
             )
         self.chunk = size // 2
-
-
-def _fingerprint(version: str, adapter: str | None) -> str:
-    """Twelve hexadecimal digits of the pipeline, or of it with the adapter that was fused."""
-    if adapter is None:
-        return version
-    return hashlib.sha256(f"{version}\0{adapter_version(adapter)}".encode()).hexdigest()[:12]

@@ -1,6 +1,5 @@
 """A diffusers pipeline from a folder or the hub: loaded whole or not at all; code that it brings is never run."""
 
-import hashlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from hermes.harness.models.options import LoadOptions
 from hermes.harness.models.pipeline.index import INDEX, OWN_CODE, network_class, parts, pipeline_class, read_index
 from hermes.harness.models.pipeline.lora import fuse_adapter
 from hermes.harness.models.precision import torch_dtype
-from hermes.harness.models.source import WEIGHTS_AND_SETTINGS, Source
+from hermes.harness.models.pretrained import refuse_missing
+from hermes.harness.models.source import Source, fingerprint
 
 # A blacked-out or watermarked image is not the model's. The watermark also depends on what else is installed.
 OFF = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False, "watermarker": None}
@@ -77,20 +77,7 @@ def load_pipeline(source: Source, device: str, options: LoadOptions, who: str) -
     pipe.set_progress_bar_config(disable=True)
     if hasattr(getattr(pipe, "vae", None), "enable_slicing"):
         pipe.vae.enable_slicing()
-    return Loaded(pipe, commit, commit[:12] if commit else tree_version(folder), dtype)
-
-
-def tree_version(folder: Path) -> str:
-    """Twelve hexadecimal digits of a hash over all files, in all folders below, that a pipeline reads."""
-    digest = hashlib.sha256()
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    for name, path in sorted(found.items()):
-        if path.suffix in WEIGHTS_AND_SETTINGS and not name.startswith(".") and "/." not in name:
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as file:
-                while block := file.read(1 << 22):
-                    digest.update(block)
-    return digest.hexdigest()[:12]
+    return Loaded(pipe, commit, commit[:12] if commit else fingerprint(folder, below=True), dtype)
 
 
 def _dtype(index: dict[str, Any], device: str, options: LoadOptions) -> torch.dtype:
@@ -111,11 +98,7 @@ def _networks(
         # Pickles only where there is nothing else; both libraries then read tensors alone (torch's weights_only).
         safe = any((folder / name).glob("*.safetensors"))
         network, info = kind.from_pretrained(folder / name, dtype=dtype, use_safetensors=safe, output_loading_info=True)
-        absent = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
-        if absent:
-            raise HermesError(
-                f"{where}: the weights of {name} lack {len(absent)} tensors, as {absent[0]}; get them again"
-            )
+        refuse_missing(info, f"{where}: the weights of {name}")
         yield name, network
 
 

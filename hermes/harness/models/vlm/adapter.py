@@ -1,11 +1,10 @@
 """Any vision-language model of transformers as a model that understands: a folder, or a model of the hub."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hermes.harness.errors import HermesError
-from hermes.harness.models.lora import adapter_version
+from hermes.harness.models.lora import version_with
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.vlm.ask import Ask
@@ -44,7 +43,7 @@ class HFModel:
         self.info = ModelInfo(
             name=source.title,
             revision=commit,
-            fingerprint=_fingerprint(source.version(commit), adapter),
+            fingerprint=version_with(source.version(commit), adapter),
             abilities=self.abilities,
             parameters=sum(parameter.numel() for parameter in module.parameters()),
             resolution=_side(module.config),
@@ -75,13 +74,6 @@ class HFModel:
 
     def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
         raise HermesError(f"the model {self.name!r} draws no images; choose tasks that ask questions")
-
-
-def _fingerprint(version: str, adapter: str | None) -> str:
-    """Twelve hexadecimal digits of the checkpoint, or of it with the adapter that was merged."""
-    if adapter is None:
-        return version
-    return hashlib.sha256(f"{version}\0{adapter_version(adapter)}".encode()).hexdigest()[:12]
 
 
 def _side(config: Any) -> int:

@@ -11,6 +11,7 @@ from hermes.harness.errors import HermesError
 from hermes.harness.models.lora import merge_adapter
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.precision import torch_dtype
+from hermes.harness.models.pretrained import refuse_missing
 from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt
 
@@ -57,9 +58,7 @@ def load_vlm(
         if "custom code" in reason:
             reason = "it brings its own code, which is never run; take a model that transformers knows"
         raise HermesError(f"{who}: {name} cannot be loaded ({reason[:300]})") from None
-    absent = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
-    if absent:
-        raise HermesError(f"{who}: the weights of {name} lack {len(absent)} tensors, as {absent[0]}; get them again")
+    refuse_missing(info, f"{who}: the weights of {name}")
     tokenizer = processor.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

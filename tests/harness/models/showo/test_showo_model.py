@@ -235,3 +235,32 @@ def test_recomputed_activations_give_the_same_gradients(folder: Path) -> None:
         found.append({name: weight.grad for name, weight in model.module.named_parameters()})
     for name, grad in found[0].items():
         torch.testing.assert_close(grad, found[1][name])
+
+
+def test_texts_behind_one_image_and_prompt_share_it_and_do_not_see_each_other(folder: Path) -> None:
+    """Six texts about one picture, one about another, one behind another prompt, and an image under two masks."""
+    model = ShowO.load(str(folder), "cpu")
+    model.masks = 2
+    one, other = (ImageHandle(picture) for picture in PICTURES)
+    said = ["a red cat", "two", "a red cat sits on two boats", "x", "day or night", "a red cat"]
+    items = [LikelihoodItem("text", "what is it?", one, text) for text in said]
+    items.insert(2, LikelihoodItem("text", "what is it?", other, "two"))
+    items.insert(3, LikelihoodItem("image", "a red cat", one, seed=3))
+    items.append(LikelihoodItem("text", "is it day?", one, "two"))
+    ready = model.prepare(items)
+    batch = model.collate(ready)
+    assert batch.row is not None
+    assert len(batch.ids) == 2 + 1 + 2 + 1  # six texts in rows of four and two, then each of the others
+    together = model.module(batch)
+    alone = [model.module(model.collate([item])) for item in ready]
+    torch.testing.assert_close(together[0], torch.cat([value for value, _ in alone]), atol=1e-4, rtol=1e-5)
+    assert together[1].tolist() == [float(count) for _, count in alone]
+    sums = together[0].detach().tolist()
+    assert sums[0] == pytest.approx(sums[7], abs=1e-4)  # the same text twice
+    grads = []
+    for told in (together[0], torch.cat([value for value, _ in alone])):
+        model.module.zero_grad()
+        (told * torch.arange(1, len(items) + 1)).sum().backward()
+        grads.append({name: weight.grad.clone() for name, weight in model.module.named_parameters()})
+    for name, grad in grads[0].items():
+        torch.testing.assert_close(grad, grads[1][name], atol=2e-3, rtol=1e-3, msg=name)
