@@ -28,6 +28,23 @@ def new_accelerator(module: nn.Module, settings: TrainSettings, folder: Path) ->
     return Accelerator(cpu=cpu, mixed_precision="no", log_with=list(settings.trackers) or None, project_dir=folder)
 
 
+def check_trackers(trackers: Sequence[str]) -> None:
+    """Raise HermesError for a tracker that accelerate does not know or that is not installed.
+
+    accelerate itself only warns, and nothing would be tracked.
+    """
+    if not trackers:
+        return
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    here = {str(one) for one in get_available_trackers()}
+    for name in trackers:
+        if name not in map(str, LOGGER_TYPE_TO_CLASS):
+            raise HermesError(f"trackers: accelerate knows no {name!r}; choose from {', '.join(LOGGER_TYPE_TO_CLASS)}")
+        if name not in here:
+            raise HermesError(f"trackers: {name!r} is not installed; pip install {name}")
+
+
 @contextmanager
 def likelihood_settings(model: Alignable, settings: TrainSettings) -> Iterator[None]:
     """The model's number of masks, and whether it keeps activations, for as long as the training lasts.
@@ -67,6 +84,7 @@ def identity_of(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], se
     for pair in pairs:
         digest.update(pair.id.encode())
         for item in (*(pair.und or ()), *(pair.gen or ())):
-            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1e".encode())
+            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1f".encode())
+            digest.update(item.image.sha256().encode())
     digest.update(str(len(replay)).encode())
     return digest.hexdigest()[:16]

@@ -3,9 +3,8 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from hermes.align.exchange import pair_candidates, read_pairs
 from hermes.align.history import round_entry, round_folder, write_history
 from hermes.align.items import Item, ItemSource
 from hermes.align.likelihoods import TrainPair
+from hermes.align.preparing import check_trackers
 from hermes.align.replay import homologous, shapes_lessons
 from hermes.align.schedule import plan
 from hermes.align.settings import AlignSettings, TrainSettings
@@ -60,12 +60,13 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     settings = resolved(settings, source.world, cls)
     judge = registry.load_class("judges", settings.critic)
     check_judge(settings.critic)
+    check_trackers(settings.trackers)
     model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
-    info = model.info.model_dump(mode="json")
+    info, items = model.info.model_dump(mode="json"), source.fingerprint()
     spec = {
         "schema": SCHEMA_VERSION,
         "model": info["fingerprint"],
-        "items": source.fingerprint(),
+        "items": items,
         "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
         "critic": getattr(judge, "identity", settings.critic),
         "settings": settings.identity(),
@@ -78,7 +79,8 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
             stack.enter_context(locked(folder))
             open_run(folder, spec, settings.fresh)
         current().wait()
-        game = SelfPlay(settings, folder, model, source, progress or Silent())
+        begin = {name: spec[name] for name in ("model", "items", "evaluators", "critic")}
+        game = SelfPlay(settings, folder, model, source, begin, progress or Silent())
         for number in range(settings.rounds + 1):
             game.play(number)
             if current().main:
@@ -110,13 +112,20 @@ class SelfPlay:
     """One self-play in one folder. Every phase of a round has one output and is skipped where that exists."""
 
     def __init__(
-        self, settings: AlignSettings, folder: Path, base: Alignable, source: ItemSource, progress: Progress
+        self,
+        settings: AlignSettings,
+        folder: Path,
+        base: Alignable,
+        source: ItemSource,
+        begin: Mapping[str, Any],
+        progress: Progress,
     ) -> None:
+        """``begin``: model, items, evaluators and critic as the align id has them."""
         self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
         self.media = folder / "media"
         self.name = base.info.name
         self._loaded: tuple[int, Alignable] | None = (0, base)
-        self.shared, self.base = Shared(settings.share), base.info
+        self.shared, self.begin = Shared(settings.share), {**begin, "dtype": base.info.dtype}
 
     def play(self, number: int) -> None:
         """One round, from whatever of it is done, to its round.json."""
@@ -131,8 +140,6 @@ class SelfPlay:
         if number:
             self._phase(home, "training", home / "checkpoint", lambda: self._train(number, home))
         self._phase(home, "evaluation", home / "evaluation" / "results.json", lambda: self._evaluate(number, home))
-        if self.settings.patience:
-            self._phase(home, "validation", home / "validation" / "results.json", lambda: self._validate(number, home))
         if current().main:
             report = TrainingReport.model_validate(read_json(home / "training.json")) if number else None
             drops = read_json(home / "drops.json") if number else {}
@@ -156,8 +163,9 @@ class SelfPlay:
         """Captions and images of every item from the model of the round before, scored."""
         settings, model = self.settings, self._model(number - 1)
         items, seed = self.source.of_round(number), derive_seed(settings.seed, number, "round")
+        drawn = self._shared_key("n", "n_images", "guidance", "caption_prompt", "caption_tokens")
         if number == 1 and current().main:
-            self.shared.take(self._begin, home / "candidates", self.media)
+            self.shared.take(drawn, home / "candidates", self.media)
         current().wait()
         captions, images = self._stores(home)
         defaults = model.info.defaults
@@ -177,7 +185,7 @@ class SelfPlay:
             self.progress.advance(len(texts))
             found += candidates.image_candidates(items, pictures, judgements, self.source.drawer, number)
             if number == 1:
-                self.shared.leave(self._begin, home / "candidates", self.media)
+                self.shared.leave(drawn, home / "candidates", self.media)
             write_jsonl(home / "candidates.jsonl", found)
 
     def _read_pairs(self, home: Path) -> None:
@@ -240,17 +248,13 @@ class SelfPlay:
     def _evaluate(self, number: int, home: Path) -> None:
         settings, guided, out = self.settings, self._guided(), home / "evaluation"
         tasks = (UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks)
-        same = self._begin | {"tasks": tasks, "split": settings.eval_split, "limit": settings.eval_limit}
+        asked = {"tasks": tasks, **self._shared_key("eval_split", "eval_limit", "judge")}
         if not number and current().main:
-            self.shared.take(same | {"judge": settings.judge}, out, out / "media")
+            self.shared.take(asked, out, out / "media")
         current().wait()
         self._measure(number, tasks, settings.eval_split, out)
         if not number and current().main:
-            self.shared.leave(same | {"judge": settings.judge}, out, out / "media")
-
-    def _validate(self, number: int, home: Path) -> None:
-        """U, G and the gap on validation items, by which the self-play is ended."""
-        self._measure(number, (UNDERSTANDING, GENERATION), "validation", home / "validation")
+            self.shared.leave(asked, out, out / "media")
 
     def _measure(self, number: int, tasks: tuple[str, ...], split: Split, out: Path) -> None:
         settings = self.settings
@@ -273,28 +277,29 @@ class SelfPlay:
         )
 
     def exhausted(self, number: int) -> bool:
-        """Whether as many rounds as ``patience`` says, up to this one, left the validation gap above its best."""
+        """Whether as many rounds as ``patience`` says, up to this one, left the validation gap above its best.
+
+        Measures it, for this round and for those before that were played without patience.
+        """
         patience = self.settings.patience
         if not patience:
             return False
-        results = [read_json(round_folder(self.folder, n) / "validation" / "results.json") for n in range(number + 1)]
-        gaps = [content["gap"]["homologous"]["gap"]["value"] for content in results]
+        gaps = [self._validation_gap(n) for n in range(number + 1)]
         return len(gaps) - 1 - min(range(len(gaps)), key=gaps.__getitem__) >= patience
 
-    @cached_property
-    def _begin(self) -> dict[str, Any]:
-        """What the answers before the first training depend on."""
-        settings = self.settings
-        drawing = ("n", "n_images", "guidance", "caption_prompt", "caption_tokens", "critic")
-        asker, drawer = self.source.asker, self.source.drawer
-        return {
-            "model": self.base.fingerprint,
-            "dtype": self.base.dtype,
-            "data": self.source.source,
-            "items": self.source.fingerprint(),
-            "evaluators": [asker.name, asker.version, drawer.name, drawer.version],
-            **{name: getattr(settings, name) for name in ("seed", "items", "fresh_items", *drawing)},
-        }
+    def _validation_gap(self, number: int) -> float:
+        home = round_folder(self.folder, number)
+        out, tasks = home / "validation", (UNDERSTANDING, GENERATION)
+        self._phase(home, "validation", out / "results.json", lambda: self._measure(number, tasks, "validation", out))
+        gap = read_json(out / "results.json")["gap"]["homologous"]
+        if gap is None:
+            raise HermesError(f"{out}: the validation holds no homologous gap; leave patience out")
+        return float(gap["gap"]["value"])
+
+    def _shared_key(self, *names: str) -> dict[str, Any]:
+        """What answers before the first training depend on: where the self-play begins, and the settings named."""
+        every = ("seed", "items", "fresh_items", "data", *names)
+        return {"begin": self.begin, **{name: getattr(self.settings, name) for name in every}}
 
     def _model(self, number: int) -> Alignable:
         """The model after round ``number``, as its checkpoint holds it."""

@@ -14,7 +14,7 @@ Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
-    *("checkpointing", "trackers", "share", "pairs", "label"),
+    *("checkpointing", "trackers", "share", "pairs", "label", "patience"),
     *LoadOptions.model_fields,
 }
 

@@ -13,7 +13,7 @@ from hermes.align.ema import MovingAverage
 from hermes.align.likelihoods import SLOTS, PairBatches, TrainPair, to_device
 from hermes.align.lora import Lora
 from hermes.align.objectives import at_zero, pair_loss
-from hermes.align.preparing import identity_of, likelihood_settings, new_accelerator, without_dropout
+from hermes.align.preparing import check_trackers, identity_of, likelihood_settings, new_accelerator, without_dropout
 from hermes.align.schedule import Step, epochs, learning_rate, plan
 from hermes.align.settings import TrainSettings
 from hermes.align.sharding import release, restore, same_weights, shard, whole
@@ -51,6 +51,7 @@ def train(
     Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.
     """
     check_launch()
+    check_trackers(settings.trackers)
     if not pairs:
         raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
     if settings.objective == "replay" and not (replay and settings.replay):

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -98,13 +99,8 @@ def gallery_html(round_dir: Path, media: Path, limit: int = 40) -> str:
     count = f"first {len(shown)} of {len(pairs)}" if len(shown) < len(pairs) else f"all {len(pairs)}"
     cards = "".join(_card(number, pair, media) for number, pair in enumerate(shown, 1))
     tables = "".join(html.table(table) for table in (_margins(pairs), _drops(round_dir / "drops.json")) if table.rows)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{html.STYLE}{STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n<p>{summary}</p>\n{tables}"
-        f"<section>\n<h2>Pairs: {count}</h2>\n{cards}</section>\n</body>\n</html>\n"
-    )
+    body = f"<p>{summary}</p>\n{tables}<section>\n<h2>Pairs: {count}</h2>\n{cards}</section>\n"
+    return html.page(title, body, STYLE)
 
 
 def _pairs(path: Path) -> list[_Pair]:
@@ -127,10 +123,9 @@ def _margins(pairs: Sequence[_Pair]) -> Table:
     for name, duels in _by_side(pairs).items():
         there = [duel for duel in duels if duel]
         if there:
-            margins = sorted(duel.margin for duel in there)
+            margins = np.quantile([duel.margin for duel in there], list(QUANTILES.values()))
             means = (fmean(duel.winner.score for duel in there), fmean(duel.loser.score for duel in there))
-            values = [*means, *(_quantile(margins, share) for share in QUANTILES.values())]
-            rows.append((Cell(text=name), Cell(len(there)), *(Cell(value) for value in values)))
+            rows.append((Cell(text=name), Cell(len(there)), *(Cell(float(value)) for value in (*means, *margins))))
     numbers = ("Mean winner", "Mean loser", *(f"Margin {name.lower()}" for name in QUANTILES))
     columns = (text_column("Side"), Column("Pairs", 0, None), *(Column(name, 3, None) for name in numbers))
     return Table("Margins", columns, tuple(rows), "A margin is the winner's score less the loser's.")
@@ -138,14 +133,6 @@ def _margins(pairs: Sequence[_Pair]) -> Table:
 
 def _by_side(pairs: Sequence[_Pair]) -> dict[str, list[_Duel | None]]:
     return {"captions": [pair.und for pair in pairs], "images": [pair.gen for pair in pairs]}
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """With a straight line between neighbours."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 def _drops(path: Path) -> Table:

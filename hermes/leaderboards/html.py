@@ -47,12 +47,16 @@ def table(content: Table, intervals: bool = False) -> str:
 
 def document(title: str, tables: list[Table], intervals: bool = False) -> str:
     """The whole page."""
-    sections = "".join(table(one, intervals) for one in tables)
+    return page(title, "".join(table(one, intervals) for one in tables))
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """A page with this body, which is HTML already; ``style`` comes on top of that of all pages."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n{sections}</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n{body}</body>\n</html>\n"
     )
 
 

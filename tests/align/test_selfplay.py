@@ -171,7 +171,7 @@ def test_self_plays_that_begin_alike_share_what_comes_before_training(
         assert [entry["gap"] for entry in shared[name]["rounds"]] == [e["gap"] for e in alone[name]["rounds"]]
     assert len(list(share.iterdir())) == 2
     play(tmp_path / "other", objective="sum", share=share, n=4, rounds=1)
-    assert len(list(share.iterdir())) == 4
+    assert len(list(share.iterdir())) == 3  # other candidates, and the evaluation of the same base model
 
 
 def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
@@ -187,6 +187,14 @@ def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
     assert len(ended["rounds"]) < len(whole["rounds"])
     again = play(tmp_path / "ended", rounds=4, patience=1)
     assert [entry["round"] for entry in again["rounds"]] == [entry["round"] for entry in ended["rounds"]]
+
+
+def test_patience_may_come_to_a_self_play_that_was_begun_without(tmp_path: Path) -> None:
+    """It does not change what a round is, so the folder goes on; rounds that are played are measured then."""
+    play(tmp_path / "late", rounds=1)
+    late = play(tmp_path / "late", rounds=4, patience=1)
+    ended = play(tmp_path / "ended", rounds=4, patience=1)
+    assert [entry["gap"] for entry in late["rounds"]] == [entry["gap"] for entry in ended["rounds"]]
 
 
 def test_more_images_than_captions_can_be_drawn(tmp_path: Path) -> None:

@@ -283,17 +283,32 @@ def test_what_the_model_does_not_offer_is_refused(tmp_path: Path, setting: dict,
         trained(tmp_path, SETTINGS.model_copy(update=setting))
 
 
-def test_figures_reach_a_tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """accelerate gets every step's figures under their own names; which service they go to is its affair."""
-    from accelerate import Accelerator
+def test_figures_reach_a_tracker(tmp_path: Path) -> None:
+    """Every step's figures are in TensorBoard's files, margins and likelihoods of both sides apart."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logged: list[tuple[int, dict]] = []
-    started: list[str] = []
-    monkeypatch.setattr(Accelerator, "init_trackers", lambda self, name, config: started.append(config["objective"]))
-    monkeypatch.setattr(Accelerator, "log", lambda self, values, step: logged.append((step, values)))
-    settings = SETTINGS.model_copy(update={"trackers": ("tensorboard",)})
-    monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_, **__: [])
-    trained(tmp_path, settings)
-    assert started == ["sum"]
-    assert [step for step, _ in logged] == list(range(9))
-    assert {"lr", "loss", "margin_und", "margin_gen", "winner_gen", "loser_gen"} <= set(logged[0][1])
+    trained(tmp_path, SETTINGS.model_copy(update={"trackers": ("tensorboard",)}))
+    told = EventAccumulator(str(tmp_path / "hermes-align")).Reload()
+    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    for name in ("lr", "loss", "margin_und", "margin_gen", "winner_gen", "loser_gen", "winner_und", "loser_und"):
+        events = told.Scalars(name)
+        assert [event.step for event in events] == list(range(9))
+        assert [event.value for event in events] == pytest.approx([line[name] for line in lines], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("tensorbord", "knows no 'tensorbord'"), ("aim", "'aim' is not installed; pip install aim")]
+)
+def test_a_tracker_that_would_note_nothing_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(HermesError, match=words):
+        trained(tmp_path, SETTINGS.model_copy(update={"trackers": (name,)}))
+
+
+def test_a_state_of_other_images_under_the_same_names_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path)
+    data = pairs()
+    first = data[0]
+    assert first.gen is not None
+    swapped = (first.gen[0], LikelihoodItem("image", first.gen[1].prompt, ImageHandle(pictures(1, 77)[0])))
+    with pytest.raises(HermesError, match="other settings or pairs"):
+        trained(tmp_path, data=[TrainPair(first.id, first.und, swapped), *data[1:]])
