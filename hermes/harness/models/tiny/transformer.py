@@ -109,7 +109,7 @@ class Block(nn.Module):
         scores = query @ key.transpose(-1, -2) * self.head_width**-0.5 + bias
         seen = torch.softmax(scores, -1).to(value.dtype) @ value
         x = x + self.merge(seen.transpose(1, 2).reshape(rows, length, width))
-        x = x + self.leave(F.relu(self.enter(self.norm_mlp(x))).square())
+        x = x + self.leave(F.relu(self.enter(self.norm_mlp(x)), inplace=True).square())
         return x, (key, value)
 
 
