@@ -16,6 +16,7 @@ from hermes.harness.errors import HermesError
 PACKAGES = (
     "hermes-bench",
     "torch",
+    "torchvision",
     "transformers",
     "accelerate",
     "datasets",

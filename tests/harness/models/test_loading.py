@@ -10,7 +10,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 import hermes
-from hermes.harness.errors import HermesError
+from hermes.harness import registry
+from hermes.harness.errors import HermesError, MissingExtra
+from hermes.harness.models import extras
 from hermes.harness.models.lora import merge_adapter, version_with
 from hermes.harness.types import GenerationConfig, Request
 
@@ -121,3 +123,23 @@ def test_an_adapter_of_the_hub_counts_by_its_commit(
     assert version_with("model", "org/adapter") != first
     assert version_with("model", None) == "model"
     assert len({version_with("model", str(adapter)), version_with("other", str(adapter)), first}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("models", "janus"), ("models", "emu3"), ("models", "chameleon"), ("models", "hf"), ("judges", "hf")],
+)
+def test_without_torchvision_models_whose_pixels_would_differ_are_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: registry.Kind, name: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    with pytest.raises(MissingExtra, match=rf"'{name}'.*pip install 'hermes-bench\[models\]'"):
+        registry.load_class(kind, f"{name}:somewhere")
+
+
+def test_without_torchvision_a_checkpoint_folder_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    with pytest.raises(MissingExtra, match=r"hermes-bench\[models\]"):
+        hermes.load_model(str(folder), "cpu")

@@ -19,9 +19,7 @@ def decode(network: Any, processor: Any, codes: Tensor) -> Image.Image:
     """One image from its codes (T,); one at a time, so that companions cannot change a pixel."""
     pixels = network.decode_image_tokens(codes[None]).float()
     values = processor.postprocess(list(pixels), return_tensors="pt")["pixel_values"][0]
-    # transformers' processor answers channels first with torchvision and channels last without it.
-    channels_last = values if values.shape[-1] == 3 else values.permute(1, 2, 0)
-    return Image.fromarray(channels_last.cpu().numpy())
+    return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hermes.harness.errors import HermesError
+from hermes.harness.models.extras import MODELS, has_torchvision
 from hermes.harness.models.lora import version_with
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
@@ -28,7 +29,7 @@ class HFModel:
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding",)
     parameters: ClassVar[str] = "any"
     description: ClassVar[str] = "any transformers VLM: hf:FOLDER, hf:HUB_ID or hf:HUB_ID@REVISION"
-    extra: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = MODELS
     alignable: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
     name: ClassVar[str] = "hf"
@@ -50,6 +51,11 @@ class HFModel:
             dtype=dtype_name(module.dtype),
             defaults=DEFAULTS,
         )
+
+    @classmethod
+    def available(cls) -> bool:
+        """Whether the extra is installed."""
+        return has_torchvision()
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:
