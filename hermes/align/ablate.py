@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.queues import Queue
@@ -115,12 +116,19 @@ def _gpu(number: int) -> str:
 
 
 def _begin_worker(workers: int, gpus: "Queue[str]") -> None:
-    """Workers share the cores evenly, and each has one GPU where there are some."""
+    """Workers share the cores evenly, each has one GPU where there are some, and none outlives the command."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if card := gpus.get():
         os.environ["CUDA_VISIBLE_DEVICES"] = card
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _play(job: Job) -> str | None:

@@ -1,8 +1,12 @@
 """An ablation: its file, its jobs, its report; resumed, extended, and with an arm that fails."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from align_fake import FakeModel
 
@@ -123,3 +127,17 @@ def test_workers_play_side_by_side(tmp_path: Path) -> None:
     for arm in ("sum", "gen"):
         files = [tmp_path / name / arm / "seed-0" / "round-1" / "candidates.jsonl" for name in ("one", "two")]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_workers_end_with_a_command_that_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('seeds = [0, 1]\n[common]\nmodel = "hermes-tiny"\nitems = 64\n[arms.sum]\nobjective = "sum"\n')
+    command = (sys.executable, "-m", "hermes", "ablate", str(file), "--workers", "2", "--out", str(tmp_path / "runs"))
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and len(list(tmp_path.glob("runs/sum/*/spec.json"))) < 2:
+            time.sleep(0.05)
+        assert process.poll() is None
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
