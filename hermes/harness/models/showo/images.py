@@ -115,7 +115,7 @@ class _Reader:
         ids = ids.to(device)
         begin = layout.image_begin
         allowed = generation_mask(ids, layout.vocabulary)
-        _, past = model(ids[:, :begin], allowed[:, :begin, :begin])
+        past = model.remember(ids[:, :begin], allowed[:, :begin, :begin])
         self.past = with_room(past, torch.arange(len(ids), device=device), ids.shape[1])
         self.ids, self.allowed = ids[:, begin:].clone(), allowed[:, begin:]
 

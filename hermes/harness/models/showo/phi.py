@@ -5,6 +5,7 @@ names without their common prefix ``showo.``.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +65,7 @@ class Attention(nn.Module):
         rows, length, width = x.shape
         split = (rows, length, self.heads, self.head)
         query = rotate(self.q_layernorm(self.q_proj(x).view(split)), turn).transpose(1, 2)
-        key = rotate(self.k_layernorm(self.k_proj(x).view(split)), turn).transpose(1, 2)
-        value = self.v_proj(x).view(split).transpose(1, 2)
+        key, value = self.remember(x, turn)
         if past is not None:
             end = mask.shape[-1]
             for room, new in zip(past, (key, value), strict=True):
@@ -74,6 +74,12 @@ class Attention(nn.Module):
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         merged: Tensor = self.dense(seen.transpose(1, 2).reshape(rows, length, width))
         return merged, (key, value)
+
+    def remember(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The keys and values of (B, L, width)."""
+        split = (*x.shape[:2], self.heads, self.head)
+        key = rotate(self.k_layernorm(self.k_proj(x).view(split)), turn).transpose(1, 2)
+        return key, self.v_proj(x).view(split).transpose(1, 2)
 
 
 class MLP(nn.Module):
@@ -104,6 +110,10 @@ class Layer(nn.Module):
         normed = self.input_layernorm(x)
         attended, present = self.self_attn(normed, turn, mask, past)
         return attended + self.mlp(normed) + x, present
+
+    def remember(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Its keys and values alone."""
+        return self.self_attn.remember(self.input_layernorm(x), turn)
 
 
 class Body(nn.Module):
@@ -140,16 +150,7 @@ class Phi(nn.Module):
         room, into which theirs is written behind the P; places (B, L) rotary positions, from P on where none are given;
         features: where (B, L) they stand instead of embeddings, and in that order their values (M, width).
         """
-        if places is None:
-            end = allowed.shape[-1]
-            places = torch.arange(end - ids.shape[1], end, device=ids.device)[None]
-        head = self.shape.width // self.shape.heads
-        turn = rotations(places, int(head * self.shape.rotary), self.shape.theta)
-        x = self.model.embed_tokens(ids)
-        if features is not None:
-            where, values = features
-            x = x.masked_scatter(where[..., None], values.to(x.dtype))
-        mask = _additive(allowed, x)
+        x, turn, mask = self._begin(ids, allowed, places, features)
         present: Cache = []
         again = self.recompute and torch.is_grad_enabled()
         for index, layer in enumerate(self.model.layers):
@@ -159,6 +160,31 @@ class Phi(nn.Module):
                 present.append(cached)
         hidden: Tensor = self.model.final_layernorm(x)
         return hidden, present
+
+    def remember(self, ids: Tensor, allowed: Tensor, features: tuple[Tensor, Tensor] | None = None) -> Cache:
+        """The cache of ``forward`` alone, which needs only the keys and values of the last layer."""
+        x, turn, mask = self._begin(ids, allowed, None, features)
+        present: Cache = []
+        last = cast(Layer, self.model.layers[-1])
+        for layer in self.model.layers[:-1]:
+            x, cached = layer(x, turn, mask, None)
+            present.append(cached)
+        return [*present, last.remember(x, turn)]
+
+    def _begin(
+        self, ids: Tensor, allowed: Tensor, places: Tensor | None, features: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+        """What the first layer gets: embeddings, rotations and the mask."""
+        if places is None:
+            end = allowed.shape[-1]
+            places = torch.arange(end - ids.shape[1], end, device=ids.device)[None]
+        head = self.shape.width // self.shape.heads
+        turn = rotations(places, int(head * self.shape.rotary), self.shape.theta)
+        x = self.model.embed_tokens(ids)
+        if features is not None:
+            where, values = features
+            x = x.masked_scatter(where[..., None], values.to(x.dtype))
+        return x, turn, _additive(allowed, x)
 
     def logits(self, hidden: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
         """(..., width) to float32 logits (..., end - begin) over the tokens from ``begin`` to before ``end``."""

@@ -46,8 +46,7 @@ def choose(logits: Tensor, temperature: float, top_k: int, noise: Tensor | None)
 def see_codes(model: Phi, layout: Layout, images: Tensor) -> Cache:
     """The cache of <mmu> <soi> image <eoi> for image token ids (N, n); none sees the prompt, so it serves all."""
     ids = torch.tensor([layout.seen_image(image) for image in images.tolist()], device=images.device)
-    past: Cache = model(ids, understanding_mask(ids, layout.vocabulary))[1]
-    return past
+    return model.remember(ids, understanding_mask(ids, layout.vocabulary))
 
 
 @torch.inference_mode()
@@ -57,8 +56,7 @@ def see_features(model: Phi, layout: Layout, features: Tensor) -> Cache:
     ids = torch.tensor([layout.seen_features(count)], device=features.device).expand(len(features), -1)
     where = torch.zeros_like(ids, dtype=torch.bool)
     where[:, begin : begin + count] = True
-    past: Cache = model(ids, features_mask(where), features=(where, features.flatten(0, 1)))[1]
-    return past
+    return model.remember(ids, features_mask(where), (where, features.flatten(0, 1)))
 
 
 def _pad(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
