@@ -132,7 +132,7 @@ def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
 def align_summary(rounds: Sequence[Mapping[str, Any]], title: str) -> Table:
     """The table of a self-play: U, G and the gap of every round."""
     table = Table(title=escape(title))
-    for name in ("round", "U", "G", "gap", "G guided", "pairs", "dropped"):
+    for name in ("round", "U", "G", "gap", "G guided", "pairs"):
         table.add_column(name, justify="left" if name == "round" else "right")
     for entry in rounds:
         cells = (entry[key] for key in ("u", "g", "gap", "g_guided"))
@@ -140,7 +140,6 @@ def align_summary(rounds: Sequence[Mapping[str, Any]], title: str) -> Table:
             str(entry["round"]) + (" (base)" if entry["round"] == 0 else ""),
             *(number(_metric(cell), 3) for cell in cells),
             str(entry["pairs"]) if entry["round"] else "-",
-            str(sum(entry["drops"].values())) if entry["round"] else "-",
         )
     return table
 

@@ -140,11 +140,15 @@ def _drops(path: Path) -> Table:
     for name, count in read_json(path).items():
         if not isinstance(count, int):
             raise HermesError(f"{path}: {name!r} is no count; remove the round's folder")
-        side, _, why = name.rpartition(": ")
-        what = f"{SIDES[side]}: " if side in SIDES else ""
-        rows.append((Cell(text=name), Cell(count), Cell(text=what + REASONS.get(why, why))))
+        rows.append((Cell(text=name), Cell(count), Cell(text=meaning(name))))
     columns = (text_column("Reason"), Column("Count", 0, None), text_column("Meaning"))
     return Table("What gave no pair", columns, tuple(rows))
+
+
+def meaning(reason: str) -> str:
+    """What a reason of drops.json says, in words."""
+    side, _, why = reason.rpartition(": ")
+    return (f"{SIDES[side]}: " if side in SIDES else "") + REASONS.get(why, why)
 
 
 def _card(number: int, pair: _Pair, media: Path) -> str:

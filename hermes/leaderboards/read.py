@@ -80,6 +80,7 @@ class Round(_Read):
     margin_und: float | None = None
     margin_gen: float | None = None
     loss: float | None = None
+    training: dict[str, float | None] | None = None
     seconds: dict[str, float] = {}
 
 

@@ -9,8 +9,23 @@ from hermes.harness.errors import HermesError
 from hermes.harness.types import Metric, ModelInfo
 from hermes.leaderboards import html, markdown
 from hermes.leaderboards.board import HOMOLOGOUS, boards, digits, size, title
+from hermes.leaderboards.gallery import meaning
 from hermes.leaderboards.read import HISTORY, RESULTS, History, Run, read_history, read_run, read_runs
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
+
+TRAINING = {
+    "steps": Column("Steps", 0, None),
+    "loss_first": Column("First loss", 3, None),
+    "agree_und": Column("Agree und", 2, None),
+    "agree_gen": Column("Agree gen", 2, None),
+    "agree_both": Column("Agree both", 2, None),
+    "winner_und": Column("Winner und", 2, None),
+    "loser_und": Column("Loser und", 2, None),
+    "winner_gen": Column("Winner gen", 2, None),
+    "loser_gen": Column("Loser gen", 2, None),
+    "mask_noise": Column("Mask noise", 2, None),
+    "replay": Column("Replay loss", 3, None),
+}
 
 
 def report_markdown(run_dir: Path) -> str:
@@ -138,7 +153,8 @@ def _self_play(history: History) -> list[Table]:
     facts += [("seed", str(history.seed)), ("world", history.world), *_environment(history.path)]
     runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
     evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
-    return [_rounds(history), _drops(history), *evaluations, _facts(facts)]
+    own = [_rounds(history), _training(history), _drops(history), _times(history)]
+    return [*(table for table in own if table.rows), *evaluations, _facts(facts)]
 
 
 def _rounds(history: History) -> Table:
@@ -147,7 +163,7 @@ def _rounds(history: History) -> Table:
     for entry in history.rounds:
         metrics = (entry.u, entry.g, entry.gap, entry.g_guided)
         cells = [_number(metric, 3, None, source) for metric in metrics]
-        trained = [entry.pairs, sum(entry.drops.values()), entry.margin_und, entry.margin_gen, entry.loss]
+        trained = [entry.pairs, entry.margin_und, entry.margin_gen, entry.loss]
         more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
         number = f"{entry.round}" + (" (base)" if entry.round == 0 else "")
         rows.append((Cell(text=number), *cells, *more, Cell(sum(entry.seconds.values()))))
@@ -156,7 +172,7 @@ def _rounds(history: History) -> Table:
         columns=(
             text_column("Round"),
             *(Column(name, 3) for name in ("U", "G", "Gap (U - G)", "G guided")),
-            *(Column(name, 0, None) for name in ("Pairs", "Dropped")),
+            Column("Pairs", 0, None),
             *(Column(name, 3, None) for name in ("Margin und", "Margin gen", "Loss")),
             Column("Seconds", 0, None),
         ),
@@ -166,13 +182,40 @@ def _rounds(history: History) -> Table:
     )
 
 
+def _training(history: History) -> Table:
+    """What a round's last epoch looked like; the names are TrainingReport's."""
+    rows = tuple(
+        (Cell(text=str(entry.round)), *(Cell(entry.training.get(name)) for name in TRAINING))
+        for entry in history.rounds
+        if entry.training
+    )
+    return Table(
+        title="Training",
+        columns=(text_column("Round"), *TRAINING.values()),
+        rows=rows,
+        caption="Means over the last epoch. Agree: the share of pairs whose margin is above 0. Winner and loser: nats "
+        "since the round's start. Mask noise: what the masks alone do to an image pair's difference, in nats.",
+    )
+
+
 def _drops(history: History) -> Table:
     rows = tuple(
-        (Cell(text=str(entry.round)), Cell(text=reason), Cell(count))
+        (Cell(text=str(entry.round)), Cell(text=name), Cell(count), Cell(text=meaning(name)))
         for entry in history.rounds
-        for reason, count in entry.drops.items()
+        for name, count in entry.drops.items()
     )
-    return Table("Items that gave no pair", (text_column("Round"), text_column("Reason"), Column("Items", 0)), rows)
+    columns = (text_column("Round"), text_column("Reason"), Column("Count", 0, None), text_column("Meaning"))
+    return Table("What gave no pair", columns, rows)
+
+
+def _times(history: History) -> Table:
+    """Seconds of each phase, by round."""
+    phases = list(dict.fromkeys(phase for entry in reversed(history.rounds) for phase in entry.seconds))
+    rows = tuple(
+        (Cell(text=str(entry.round)), *(Cell(entry.seconds.get(phase)) for phase in phases)) for entry in history.rounds
+    )
+    columns = (text_column("Round"), *(Column(phase.capitalize(), 1, None) for phase in phases))
+    return Table("Seconds of each phase", columns, rows)
 
 
 def _number(metric: Metric | None, places: int, run: Run | None, source: str = "") -> Cell:
