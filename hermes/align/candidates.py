@@ -95,6 +95,7 @@ def image_candidates(
     judgements: Mapping[tuple[str, int], Judgement],
     evaluator: Evaluator,
     number: int,
+    confidences: Mapping[tuple[str, int], float] | None = None,
 ) -> list[Candidate]:
     """The images of round ``number`` with the share of the item's questions that the critic answered right.
 
@@ -116,6 +117,7 @@ def image_candidates(
                 index=response.index,
                 seed=response.seed,
                 score=evaluator.score(answer, evaluator.protocols[0]).values["accuracy"],
+                confidence=(confidences or {}).get((response.sample_id, response.index)),
                 image=response.image,
             )
         )

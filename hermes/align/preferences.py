@@ -17,7 +17,10 @@ R = TypeVar("R", bound=Record)
 
 
 class Candidate(Record):
-    """One caption (``text``) or one generated image (sha256 of its PNG) of an item, with its score in 0..1."""
+    """One caption (``text``) or one generated image (sha256 of its PNG) of an item, with its score in 0..1.
+
+    ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
+    """
 
     item_id: str
     side: Side
@@ -25,6 +28,7 @@ class Candidate(Record):
     index: int
     seed: int
     score: float
+    confidence: float | None = None
     text: str | None = None
     image: str | None = None
 
@@ -82,8 +86,12 @@ RULES: dict[str, BarRule] = {"fresh": fresh, "paper": paper, "released": release
 
 
 def best_and_worst(candidates: Sequence[Candidate]) -> Bar:
-    """The first with the highest and the first with the lowest score."""
-    return max(candidates, key=lambda c: c.score), min(candidates, key=lambda c: c.score)
+    """The first with the highest and the first with the lowest score; among equals that of the model's confidence."""
+
+    def rank(candidate: Candidate) -> tuple[float, float]:
+        return candidate.score, candidate.confidence or 0.0
+
+    return max(candidates, key=rank), min(candidates, key=rank)
 
 
 def raise_bars(rounds: Sequence[Iterable[Candidate]], rule: str) -> dict[tuple[str, Side], Bar]:

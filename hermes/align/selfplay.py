@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hermes.align import candidates, preferences
+from hermes.align.confidence import rate_images, read_confidences
 from hermes.align.exchange import pair_candidates, read_pairs
 from hermes.align.history import round_entry, round_folder, write_history
 from hermes.align.items import Item, ItemSource
@@ -177,13 +178,17 @@ class SelfPlay:
         pictures = self._ask(model, wanted, images, f"images, round {number}")
         task = self._judging(items)
         critic = load_judges([task], model, settings.device)[settings.critic]
-        judge_responses(task, candidates.distinct_images(pictures), images, critic, self.progress)
+        distinct = candidates.distinct_images(pictures)
+        judge_responses(task, distinct, images, critic, self.progress)
+        if settings.confidence:
+            rate_images(model, items, distinct, images, settings.batch_draw, self.progress)
         if current().main:
             judgements = Journal(images.journal.folder, "judgements", Judgement).read()
             self.progress.start(f"similarity ({settings.similarity})", len(texts))
             found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
             self.progress.advance(len(texts))
-            found += candidates.image_candidates(items, pictures, judgements, self.source.drawer, number)
+            sure = read_confidences(images) if settings.confidence else None
+            found += candidates.image_candidates(items, pictures, judgements, self.source.drawer, number, sure)
             if number == 1:
                 self.shared.leave(drawn, home / "candidates", self.media)
             write_jsonl(home / "candidates.jsonl", found)

@@ -84,6 +84,7 @@ class AlignSettings(TrainSettings, LoadOptions):
     ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
     model calls its best, if it names one; G is then measured with and without it. ``judge`` looks at the images of the
     evaluations (``critic`` at the candidates); None: the benchmark's own, which only the shapes world has.
+    ``confidence`` ranks images that the critic's answers leave level by how likely the model finds the right answers.
     ``label`` is the arm's name in tables, the objective where it has none.
     ``n`` candidates are drawn of either kind; ``n_images`` images where it is given. ``pairs``: the first round takes
     its preferences from this pair_dpo_data.json. ``patience`` ends the self-play after that many rounds whose gap on
@@ -108,6 +109,7 @@ class AlignSettings(TrainSettings, LoadOptions):
     guidance: float = Field(0.0, ge=0)
     similarity: str = "auto"
     critic: str = "self"
+    confidence: bool = False
     rule: Rule = "fresh"
     threshold: float = Field(0.6, ge=0, le=1)
     pairing: Literal["both", "either"] = "both"

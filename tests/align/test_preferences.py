@@ -61,6 +61,14 @@ def test_first_best_and_first_worst() -> None:
     assert (best.index, worst.index) == (1, 3)
 
 
+def test_confidence_ranks_candidates_of_one_score_and_no_others() -> None:
+    scores, sure = [0.5, 1.0, 1.0, 0.25, 0.25], [0.0, -3.0, -1.0, -2.0, -5.0]
+    candidates = [one.model_copy(update={"confidence": c}) for one, c in zip(group(scores), sure, strict=True)]
+    best, worst = best_and_worst(candidates)
+    assert (best.index, worst.index) == (2, 4)
+    assert verdict(best_and_worst(candidates[1:3]), 0.6) == "tie"
+
+
 def test_golden_winners_and_losers() -> None:
     for case in golden()["cases"]:
         best, worst = best_and_worst(group(case["similarities"], "und"))

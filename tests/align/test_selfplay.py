@@ -10,7 +10,7 @@ import pytest
 from align_fake import FakeModel
 
 from hermes.align.exchange import write_pairs
-from hermes.align.preferences import Preference, read_records
+from hermes.align.preferences import Candidate, Preference, read_records
 from hermes.align.selfplay import align
 from hermes.align.settings import AlignSettings
 from hermes.harness import registry
@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "n": 3,
     "similarity": "facts",
     "critic": "oracle",
+    "confidence": True,
     "threshold": 0.2,
     "epochs": 2,
     "batch_size": 2,
@@ -108,6 +109,12 @@ def test_a_kill_at_any_write_changes_nothing(tmp_path: Path, monkeypatch: pytest
         stop_at = 0
         play(folder)
         assert lasting(folder) == expected, f"killed at write {stop} of {total}"
+
+
+def test_images_carry_the_models_confidence_and_captions_do_not(tmp_path: Path) -> None:
+    play(tmp_path)
+    found = read_records(tmp_path / "round-1" / "candidates.jsonl", Candidate)
+    assert {one.side: one.confidence is None for one in found} == {"und": True, "gen": False}
 
 
 def test_the_control_arm_trains_without_preferences(tmp_path: Path) -> None:
