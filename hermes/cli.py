@@ -115,6 +115,13 @@ def align_command(
         Path | None, typer.Option(help="The first round's preferences: a pair_dpo_data.json, as HermesFlow released.")
     ] = None,
     critic: Annotated[str | None, typer.Option(help="Who judges candidates: self, oracle, ...")] = None,
+    confidence: Annotated[
+        bool | None,
+        typer.Option(
+            "--confidence/--no-confidence",
+            help="Rank images that the critic's answers leave level by the likelihood of the right answers.",
+        ),
+    ] = None,
     similarity: Annotated[str | None, typer.Option(help="auto, minilm, mpnet, facts or bert-cls:CHECKPOINT.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs of a round.")] = None,
@@ -154,6 +161,7 @@ def align_command(
         "rule": rule,
         "pairs": pairs,
         "critic": critic,
+        "confidence": confidence,
         "similarity": similarity,
         "lr": lr,
         "epochs": epochs,
