@@ -109,7 +109,7 @@ class AlignSettings(TrainSettings, LoadOptions):
     guidance: float = Field(0.0, ge=0)
     similarity: str = "auto"
     critic: str = "self"
-    confidence: bool = False
+    confidence: bool = True
     rule: Rule = "fresh"
     threshold: float = Field(0.6, ge=0, le=1)
     pairing: Literal["both", "either"] = "both"

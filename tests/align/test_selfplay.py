@@ -23,7 +23,6 @@ SETTINGS: dict[str, Any] = {
     "n": 3,
     "similarity": "facts",
     "critic": "oracle",
-    "confidence": True,
     "threshold": 0.2,
     "epochs": 2,
     "batch_size": 2,
