@@ -36,9 +36,10 @@ def oracle_scores(folder: Path, number: int, candidates: list[Candidate]) -> dic
     drawer, asker = registry.evaluator("homologous-g"), registry.evaluator("homologous-u")
     items = {item.id: item.generation for item in ItemSource(asker, drawer, settings, TinyModel).of_round(number)}
     wanted = sorted({(found.item_id, found.image) for found in candidates if found.image})
+    stored = {path.stem: path for path in (folder / "media").rglob("*.*")}
     images, questions, rights = [], [], []
     for item, name in wanted:
-        image = Image.open(next((folder / "media").rglob(f"{name}*")))
+        image = Image.open(stored[str(name)])
         for question in items[item].target:
             images.append(image)
             questions.append(question["question"])
