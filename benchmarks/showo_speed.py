@@ -1,6 +1,6 @@
 """Show-o's speed and memory against the released way, on the same random weights in the same run.
 
-    python benchmarks/showo_speed.py text|images|train [--rounds 5] [--tokens 64] [--steps 12] [--threads 1]
+    python benchmarks/showo_speed.py text|images|train [--rounds 5] [--tokens 100] [--steps 12] [--threads 1]
     python benchmarks/showo_speed.py text|images --size 1.3b --device cuda --dtype bfloat16
     python benchmarks/showo_speed.py train --size 1.3b --image-tokens 256 --device cuda --dtype bfloat16
 
@@ -106,7 +106,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("task", choices=CASES)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--tokens", type=int, default=64, help="new tokens of an answer")
+    arguments.add_argument("--tokens", type=int, default=100, help="new tokens; 100 as in the released script")
     arguments.add_argument("--steps", type=int, default=12, help="steps of an image")
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--size", choices=SIZES, default="small")
