@@ -88,6 +88,7 @@ class Evaluator(ABC):
     judge_needs: ClassVar[str] = "answer"
     standard: ClassVar[bool] = True
     extra: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def make(cls, argument: str | None) -> "Evaluator":

@@ -16,7 +16,6 @@ is better is the task's affair, and its metrics are in no gap, as nobody knows w
 """
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,11 +62,8 @@ class LmmsTask(Evaluator):
     protocols = ("lmms-eval",)
     standard = False
     extra = "lmms"
+    packages = ("lmms_eval",)
     task: ClassVar[Any] = None
-
-    @classmethod
-    def available(cls) -> bool:
-        return importlib.util.find_spec("lmms_eval") is not None
 
     @classmethod
     def make(cls, argument: str | None) -> "Evaluator":

@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from hermes.harness.errors import HermesError, MissingExtra
@@ -35,7 +36,8 @@ def split_reference(reference: str) -> tuple[str, str | None]:
 def load_class(kind: Kind, reference: str, to_use: bool = True) -> Any:
     """The class behind a name, or behind "name:argument"; ``to_use`` False: only to look at, its extra may be missing.
 
-    Raises HermesError that lists the names, or that says what could not be imported or must be installed.
+    A class with an ``extra`` names in ``packages`` the modules that come with it. Raises HermesError that lists the
+    names, or that says what could not be imported or must be installed.
     """
     points = _points(kind)
     name, _ = split_reference(reference)
@@ -47,7 +49,7 @@ def load_class(kind: Kind, reference: str, to_use: bool = True) -> Any:
     except (ImportError, AttributeError) as error:
         raise HermesError(f"{kind[:-1]} {name!r} ({point.value}) cannot be imported: {error}") from error
     extra = getattr(cls, "extra", None)
-    if to_use and extra is not None and not _available(cls):
+    if to_use and extra is not None and not all(map(find_spec, getattr(cls, "packages", ()))):
         raise MissingExtra(f"{kind[:-1]} {name!r}", extra)
     return cls
 
@@ -55,11 +57,6 @@ def load_class(kind: Kind, reference: str, to_use: bool = True) -> Any:
 def evaluator(reference: str) -> Any:
     """The evaluator of a task, "name" or "name:argument"."""
     return load_class("evaluators", reference).make(split_reference(reference)[1])
-
-
-def _available(cls: Any) -> bool:
-    check = getattr(cls, "available", None)
-    return True if check is None else bool(check())
 
 
 def model_class(reference: str) -> Any:

@@ -274,7 +274,7 @@ def test_it_is_listed_and_has_no_twin(tasks: Path, monkeypatch: pytest.MonkeyPat
     assert "lmms" in listing("evaluators").columns[0]._cells
     with pytest.raises(HermesError, match="none in the shapes world"):
         make(tasks, POPE_LIKE).shapes_rows("test", 0)
-    monkeypatch.setattr(cls, "available", classmethod(lambda cls: False))
+    monkeypatch.setattr(cls, "packages", ("no_such_package",))
     with pytest.raises(MissingExtra, match="lmms"):
         registry.load_class("evaluators", "lmms")
 

@@ -112,7 +112,7 @@ def test_the_default_is_every_task_that_fits_the_model() -> None:
 
 
 def test_a_missing_extra_stops_the_task_that_needs_it_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.load_class("evaluators", "lmms"), "available", classmethod(lambda cls: False))
+    monkeypatch.setattr(registry.load_class("evaluators", "lmms"), "packages", ("no_such_package",))
     assert plan_tasks(EvalSettings(model="null", limit=1), registry.model_class("null"))
     with pytest.raises(MissingExtra, match=r"hermes-bench\[lmms\]"):
         plan("lmms:pope")

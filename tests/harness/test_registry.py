@@ -17,10 +17,7 @@ class Needy:
     """A class whose extra is not installed."""
 
     extra = "geneval"
-
-    @staticmethod
-    def available() -> bool:
-        return False
+    packages = ("json", "no_such_package")
 
 
 class Offer:

@@ -41,7 +41,7 @@ def test_stored_judgements_are_scored_again_without_the_judge(
     before = evaluate(settings(tmp_path, judge=named), model=model)["results"]["theirs-drawing"]
     judge = registry.load_class("judges", "theirs-judge")
     monkeypatch.setattr(judge, "extra", "theirs")
-    monkeypatch.setattr(judge, "available", classmethod(lambda cls: False), raising=False)
+    monkeypatch.setattr(judge, "packages", ("no_such_package",), raising=False)
     monkeypatch.setattr(judge, "check", classmethod(lambda cls, argument: pytest.fail("the judge was looked for")))
     assert rescore(tmp_path, "official")["results"]["theirs-drawing"] == before
     with pytest.raises(HermesError, match="needs an extra"):

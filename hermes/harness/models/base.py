@@ -18,7 +18,8 @@ class UnifiedModel(Protocol):
     """Understands, generates, or both (``info.abilities``).
 
     The class is the plug-in: ``abilities``, ``parameters``, ``description``, ``extra`` and ``alignable`` are shown by
-    ``hermes list models`` without loading anything; ``load(reference, device)`` returns the model.
+    ``hermes list models`` without loading anything; ``load(reference, device)`` returns the model. One with an extra
+    may name in ``packages`` the modules without which it is refused.
     A request's answer depends on the request alone, never on its companions in the batch.
     """
 

@@ -512,7 +512,10 @@ def test_to_list_it_loads_neither_torch_nor_diffusers(python: Callable[..., Any]
     done = python(
         "-c",
         "import sys; sys.modules['diffusers'] = None\n"
-        "from hermes.harness.models.pipeline.adapter import DiffusersModel as model\n"
-        "print(model.available(), model.extra, 'torch' in sys.modules)",
+        "from hermes.harness import registry\n"
+        "from hermes.harness.errors import MissingExtra\n"
+        "model = registry.load_class('models', 'diffusers', to_use=False)\n"
+        "try: registry.load_class('models', 'diffusers')\n"
+        "except MissingExtra: print('False', model.extra, 'torch' in sys.modules)",
     )
     assert done.stdout.strip() == "False diffusers False", done.stderr

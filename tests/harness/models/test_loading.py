@@ -12,7 +12,6 @@ from peft import LoraConfig, get_peft_model
 import hermes
 from hermes.harness import registry
 from hermes.harness.errors import HermesError, MissingExtra
-from hermes.harness.models import extras
 from hermes.harness.models.lora import merge_adapter, version_with
 from hermes.harness.types import GenerationConfig, Request
 
@@ -132,7 +131,7 @@ def test_an_adapter_of_the_hub_counts_by_its_commit(
 def test_without_torchvision_models_whose_pixels_would_differ_are_refused(
     monkeypatch: pytest.MonkeyPatch, kind: registry.Kind, name: str
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    monkeypatch.setattr(registry, "find_spec", lambda package: None)
     with pytest.raises(MissingExtra, match=rf"'{name}'.*pip install 'hermes-bench\[models\]'"):
         registry.load_class(kind, f"{name}:somewhere")
 
@@ -140,6 +139,6 @@ def test_without_torchvision_models_whose_pixels_would_differ_are_refused(
 def test_without_torchvision_a_checkpoint_folder_ends_in_one_line(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    monkeypatch.setattr(registry, "find_spec", lambda package: None)
     with pytest.raises(MissingExtra, match=r"hermes-bench\[models\]"):
         hermes.load_model(str(folder), "cpu")

@@ -6,7 +6,6 @@ import hashlib
 import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from importlib.util import find_spec
 from threading import Event, Lock
 from typing import ClassVar
 
@@ -28,6 +27,7 @@ class EndpointJudge:
 
     description: ClassVar[str] = "any OpenAI-compatible endpoint: openai:MODEL or openai:MODEL@http://HOST:PORT/v1"
     extra: ClassVar[str | None] = "api"
+    packages: ClassVar[tuple[str, ...]] = ("openai",)
     abilities: ClassVar[tuple[str, ...]] = ("answer",)
     needs_model: ClassVar[bool] = False
 
@@ -40,11 +40,6 @@ class EndpointJudge:
         self._used: set[str] = set()
         self._failed: set[str] = set()
         self._lock = Lock()
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the package `openai` is installed."""
-        return find_spec("openai") is not None
 
     @classmethod
     def check(cls, argument: str | None) -> None:

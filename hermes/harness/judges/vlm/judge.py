@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.base import Detections
 from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
-from hermes.harness.models.extras import MODELS, has_torchvision
 from hermes.harness.models.source import parse_source
 from hermes.harness.models.vlm.ask import Ask, Unanswered
 
@@ -23,18 +22,14 @@ class VLMJudge:
     """Greedy short answers of one checkpoint; the code of checkpoints that bring their own is never run."""
 
     description: ClassVar[str] = "any transformers VLM: hf:FOLDER, hf:HUB_ID or hf:HUB_ID@REVISION"
-    extra: ClassVar[str | None] = MODELS
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     abilities: ClassVar[tuple[str, ...]] = ("answer",)
     needs_model: ClassVar[bool] = False
 
     def __init__(self, model: "VLM", identity: str) -> None:
         self._model = model
         self.identity = identity
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the extra is installed."""
-        return has_torchvision()
 
     @classmethod
     def check(cls, argument: str | None) -> None:

@@ -8,7 +8,6 @@ from hermes.harness.errors import HermesError
 from hermes.harness.images import pixel_sha256
 from hermes.harness.models.base import LikelihoodItem
 from hermes.harness.models.emu3.places import NAME, PARTS, find, write_pair
-from hermes.harness.models.extras import MODELS, has_torchvision
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
@@ -41,7 +40,8 @@ class Emu3:
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
     parameters: ClassVar[str] = "8 B, 2 x 8 B"
     description: ClassVar[str] = "Emu3: a checkpoint folder, emu3:FOLDER or HUB_ID[@REVISION], or two as emu3:CHAT+GEN"
-    extra: ClassVar[str | None] = MODELS
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
 
@@ -57,11 +57,6 @@ class Emu3:
             part.network.model.vqmodel.requires_grad_(False)
         self.module: torch.nn.Module = Likelihood([part.network for part in parts], self.gen.tokens.codes)
         self._fingerprint = WeightsFingerprint(self._state)
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the extra is installed."""
-        return has_torchvision()
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from hermes.harness.errors import HermesError
 from hermes.harness.images import pixel_sha256
 from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.models.extras import MODELS, has_torchvision
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
@@ -38,7 +37,8 @@ class Janus:
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
     parameters: ClassVar[str] = "1 B, 7 B"
     description: ClassVar[str] = "Janus and Janus-Pro: a checkpoint folder, janus:FOLDER or janus:HUB_ID[@REVISION]"
-    extra: ClassVar[str | None] = MODELS
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
 
@@ -54,11 +54,6 @@ class Janus:
             frozen.requires_grad_(False)
         self.module: torch.nn.Module = Likelihood(self.network)
         self._fingerprint = WeightsFingerprint(self.network.state_dict)
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the extra is installed."""
-        return has_torchvision()
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.errors import HermesError
@@ -38,6 +37,7 @@ class DiffusersModel:
         "any text-to-image pipeline of diffusers: diffusers:FOLDER or diffusers:HUB_ID[@REVISION]"
     )
     extra: ClassVar[str | None] = "diffusers"
+    packages: ClassVar[tuple[str, ...]] = ("diffusers",)
     alignable: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
 
@@ -59,11 +59,6 @@ class DiffusersModel:
             dtype=dtype_name(loaded.dtype),
             defaults=own_defaults(loaded.pipe),
         )
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether diffusers is installed."""
-        return find_spec("diffusers") is not None
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:

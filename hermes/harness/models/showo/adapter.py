@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -96,11 +95,6 @@ class ShowO:
         self.images_at = images_at
         settings = repr((replace(config, llm_model_path=""), text.tokenizer.to_str()))
         self._fingerprint = WeightsFingerprint(self._state, settings)
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the text tokenizer's package is there."""
-        return find_spec("tokenizers") is not None
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:

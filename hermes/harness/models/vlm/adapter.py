@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hermes.harness.errors import HermesError
-from hermes.harness.models.extras import MODELS, has_torchvision
 from hermes.harness.models.lora import version_with
 from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
@@ -29,7 +28,8 @@ class HFModel:
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding",)
     parameters: ClassVar[str] = "any"
     description: ClassVar[str] = "any transformers VLM: hf:FOLDER, hf:HUB_ID or hf:HUB_ID@REVISION"
-    extra: ClassVar[str | None] = MODELS
+    extra: ClassVar[str | None] = "models"
+    packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
     name: ClassVar[str] = "hf"
@@ -51,11 +51,6 @@ class HFModel:
             dtype=dtype_name(module.dtype),
             defaults=DEFAULTS,
         )
-
-    @classmethod
-    def available(cls) -> bool:
-        """Whether the extra is installed."""
-        return has_torchvision()
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:
