@@ -34,6 +34,7 @@ def rate_images(
     progress, processes = progress or Silent(), current()
     journal = Journal(store.journal.folder, STEM, Judgement, processes.rank)
     questions = {item.id: item.generation.target for item in items}
+    name = model.info.name  # hashes the weights, so it is asked once
     done = set(journal.read())
     processes.wait()
     wanted = [item for item in responses if (item.sample_id, item.index) not in done]
@@ -51,7 +52,7 @@ def rate_images(
         rated = []
         for response in part:
             own = list(islice(found, len(questions[response.sample_id])))
-            key = {"sample_id": response.sample_id, "index": response.index, "judge": model.info.name}
+            key = {"sample_id": response.sample_id, "index": response.index, "judge": name}
             rated.append(Judgement(**key, data={VALUE: sum(own) / len(own)}))
         journal.append(rated)
         progress.advance(len(part))

@@ -180,10 +180,11 @@ class SelfPlay:
         critic = load_judges([task], model, settings.device)[settings.critic]
         distinct = candidates.distinct_images(pictures)
         judge_responses(task, distinct, images, critic, self.progress)
+        judgements = Journal(images.journal.folder, "judgements", Judgement).read()
         if settings.confidence:
-            rate_images(model, items, distinct, images, settings.batch_draw, self.progress)
+            judged = [one for one in distinct if judgements[one.sample_id, one.index].error is None]
+            rate_images(model, items, judged, images, settings.batch_draw, self.progress)
         if current().main:
-            judgements = Journal(images.journal.folder, "judgements", Judgement).read()
             self.progress.start(f"similarity ({settings.similarity})", len(texts))
             found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
             self.progress.advance(len(texts))

@@ -64,3 +64,19 @@ def test_what_is_known_is_not_asked_again(tmp_path: Path, items: list[Item]) -> 
     assert len(first) == 3
     assert {key: found[key] for key in first} == first
     assert len(found) == len(responses)
+
+
+def test_it_depends_on_the_image(tmp_path: Path, items: list[Item]) -> None:
+    """hermes-tiny reads its answers off the picture: the item's own scene makes them likely, another one does not."""
+    from hermes.harness.models.tiny.adapter import TinyModel
+
+    model, store = TinyModel.load(), ResponseStore(tmp_path / "images", tmp_path / "media")
+    scenes = [store.keep_image(item.image.open()) for item in items]
+    responses = [
+        Response(sample_id=item.id, index=index, seed=0, prompt_sha256="", image=name, status="ok")
+        for number, item in enumerate(items)
+        for index, name in enumerate((scenes[number], scenes[number - 1]))
+    ]
+    rate_images(model, items, responses, store, 8)
+    found = read_confidences(store)
+    assert all(found[item.id, 0] > -0.1 > -0.5 > found[item.id, 1] for item in items)

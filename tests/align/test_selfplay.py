@@ -111,9 +111,11 @@ def test_a_kill_at_any_write_changes_nothing(tmp_path: Path, monkeypatch: pytest
 
 
 def test_images_carry_the_models_confidence_and_captions_do_not(tmp_path: Path) -> None:
-    play(tmp_path)
-    found = read_records(tmp_path / "round-1" / "candidates.jsonl", Candidate)
-    assert {one.side: one.confidence is None for one in found} == {"und": True, "gen": False}
+    play(tmp_path / "with", rounds=1)
+    play(tmp_path / "without", rounds=1, confidence=False)
+    for name, nothing in (("with", {"und": True, "gen": False}), ("without", {"und": True, "gen": True})):
+        found = read_records(tmp_path / name / "round-1" / "candidates.jsonl", Candidate)
+        assert {one.side: one.confidence is None for one in found} == nothing
 
 
 def test_the_control_arm_trains_without_preferences(tmp_path: Path) -> None:

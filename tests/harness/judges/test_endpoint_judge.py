@@ -19,7 +19,6 @@ from hermes.harness.images import pixel_sha256
 
 pytest.importorskip("openai")
 
-from hermes.harness.judges.endpoint import judge as endpoint
 from hermes.harness.judges.endpoint.judge import EndpointJudge
 from hermes.harness.judges.endpoint.settings import read_settings
 
@@ -287,7 +286,7 @@ def test_the_key_reaches_the_server_and_nothing_else(server, monkeypatch, tmp_pa
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(endpoint, "find_spec", lambda name: None)
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"hermes-bench\[api\]"):
         registry.load_class("judges", "openai:test")
 

@@ -277,3 +277,13 @@ def test_impossible_settings_are_refused(model: TinyModel, config: dict[str, flo
 def test_a_question_needs_one_image(model: TinyModel) -> None:
     with pytest.raises(HermesError, match="exactly one image"):
         model.understand([request("Is there a red circle ?", 1)])
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_images_of_one_prompt_in_a_batch_are_those_of_single_calls(model: TinyModel, guidance: float) -> None:
+    """What rows share is computed once; a prompt may stand anywhere, several times, and be the empty one."""
+    prompts = ["a red circle", "", "a small blue square and a star", "a red circle", "a red circle", ""]
+    wanted = [request(prompt, seed, guidance_scale=guidance) for seed, prompt in enumerate(prompts)]
+    together = [image.tobytes() for image in model.generate(wanted)]
+    assert together == [model.generate([one])[0].tobytes() for one in wanted]
+    assert len(set(together)) == len(prompts)

@@ -34,35 +34,31 @@ def _noise(seeds: Sequence[int], steps: int) -> Tensor:
 
 
 class _Canvas:
-    """The image cells of B rows behind their cached prompts; what rows with one prompt share is computed once."""
+    """The image cells of B rows behind their cached prompts; what rows with one prompt share is computed once.
+
+    ``blank`` (B, 36, width): the hidden states of the image of which nothing is known yet.
+    """
 
     def __init__(self, model: Transformer, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
         self.model = model
         distinct = list(dict.fromkeys(tuple(prompt) for prompt in prompts))
-        self.which = torch.tensor([distinct.index(tuple(prompt)) for prompt in prompts], device=device)
+        which = torch.tensor([distinct.index(tuple(prompt)) for prompt in prompts], device=device)
         prefix = collate([generation_prefix(prompt) for prompt in distinct]).to(device)
         self.past: Cache = model(prefix.tokens, prefix.place, prefix.cell, prefix.mask)[1]
         lengths = torch.tensor([len(prompt) + 2 for prompt in distinct], device=device)
         known = torch.arange(prefix.tokens.shape[1], device=device) < lengths[:, None]
-        seen = torch.cat([known, known.new_ones(len(distinct), IMAGE_TOKENS)], 1)
-        self.mask = seen[:, None].expand(-1, IMAGE_TOKENS, -1)
+        self.seen = torch.cat([known, known.new_ones(len(distinct), IMAGE_TOKENS)], 1)
         cells = torch.arange(IMAGE_TOKENS, device=device)
-        self.cell = cells + 1
-        self.place = torch.stack([cells // SIDE, cells % SIDE], -1)
-
-    def blank(self) -> Tensor:
-        """Hidden states (B, 36, width) of the image of which nothing is known yet."""
-        tokens = torch.full((len(self.mask), IMAGE_TOKENS), MASK, device=self.mask.device)
-        return self._states(tokens, self.mask, self.past)[self.which]
+        self.cell, self.place = cells + 1, torch.stack([cells // SIDE, cells % SIDE], -1)
+        self.blank = self.hidden(torch.full((len(distinct), IMAGE_TOKENS), MASK, device=device))[which]
+        self.past, self.seen = [(key[which], value[which]) for key, value in self.past], self.seen[which]
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """(B, 36) token ids to hidden states (B, 36, width)."""
-        past = [(key[self.which], value[self.which]) for key, value in self.past]
-        return self._states(tokens, self.mask[self.which], past)
-
-    def _states(self, tokens: Tensor, mask: Tensor, past: Cache) -> Tensor:
-        place, cell = self.place.expand(len(tokens), -1, -1), self.cell.expand(len(tokens), -1)
-        states: Tensor = self.model(tokens, place, cell, mask, past)[0]
+        rows = len(tokens)
+        mask = self.seen[:, None].expand(-1, IMAGE_TOKENS, -1)
+        place, cell = self.place.expand(rows, -1, -1), self.cell.expand(rows, -1)
+        states: Tensor = self.model(tokens, place, cell, mask, self.past)[0]
         return states
 
 
@@ -89,7 +85,7 @@ def draw_codes(
     for step in range(steps):
         masked = tokens == MASK
         cells = masked.nonzero()[:, 1].view(rows, -1)
-        hidden = canvas.hidden(tokens.repeat(2, 1) if guided else tokens) if step else canvas.blank()
+        hidden = canvas.hidden(tokens.repeat(2, 1) if guided else tokens) if step else canvas.blank
         wanted = cells.repeat(2, 1) if guided else cells
         logits = model.image_logits(hidden.gather(1, wanted[..., None].expand(-1, -1, hidden.shape[-1])))
         if guided:

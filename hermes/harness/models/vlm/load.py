@@ -10,8 +10,7 @@ from transformers.models.auto import modeling_auto
 from hermes.harness.errors import HermesError
 from hermes.harness.models.lora import merge_adapter
 from hermes.harness.models.options import PLAIN, LoadOptions
-from hermes.harness.models.precision import torch_dtype
-from hermes.harness.models.pretrained import refuse_missing
+from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt
 
@@ -32,33 +31,17 @@ def load_vlm(
     """
     auto_processor: Any = transformers.AutoProcessor
     name = source.name
-    try:
+    with loading(f"{who}: {name}"):
         commit = (
             None if source.local else Path(hf_hub_download(name, "config.json", revision=source.revision)).parent.name
         )
         pinned: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
-        config = transformers.AutoConfig.from_pretrained(name, **pinned)
-        if model_type not in (None, config.model_type):
-            raise HermesError(f"{who}: {name} is of the kind {config.model_type!r}; give a {model_type} checkpoint")
+        config = read_config(name, who, pinned, model_type)
         auto, answers_only = _auto_class(config, who)
         processor = auto_processor.from_pretrained(name, **pinned)
         _refuse_incomplete_processor(processor, name, who)
         prompt = _prompt(processor, answers_only, plain, f"{who}: {name}")
-        model, info = auto.from_pretrained(
-            name,
-            dtype=torch_dtype(options.dtype, device),
-            device_map=options.device_map,
-            output_loading_info=True,
-            **pinned,
-        )
-    except HermesError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "custom code" in reason:
-            reason = "it brings its own code, which is never run; take a model that transformers knows"
-        raise HermesError(f"{who}: {name} cannot be loaded ({reason[:300]})") from None
-    refuse_missing(info, f"{who}: the weights of {name}")
+        model = read_network(auto, name, device, options, pinned, who)
     tokenizer = processor.tokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
