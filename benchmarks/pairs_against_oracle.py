@@ -39,7 +39,7 @@ def oracle_scores(folder: Path, number: int, candidates: list[Candidate]) -> dic
     stored = {path.stem: path for path in (folder / "media").rglob("*.*")}
     images, questions, rights = [], [], []
     for item, name in wanted:
-        image = Image.open(stored[str(name)])
+        image = Image.open(stored[name])
         for question in items[item].target:
             images.append(image)
             questions.append(question["question"])
@@ -59,12 +59,8 @@ def figures(folder: Path, number: int) -> dict[str, float]:
     by_item = defaultdict(list)
     for found in candidates:
         by_item[found.item_id].append(found)
-    duels = [
-        tuple(oracle[pair.item_id, str(side.image)] for side in (pair.gen.winner, pair.gen.loser))
-        for pair in pairs
-        if pair.gen
-    ]
-    drawn = {item: [oracle[item, str(one.image)] for one in found] for item, found in by_item.items()}
+    duels = [tuple(oracle[pair.item_id, side.image] for side in (pair.gen.winner, pair.gen.loser)) for pair in pairs]
+    drawn = {item: [oracle[item, one.image] for one in found] for item, found in by_item.items()}
     critic = [{one.score for one in found} for found in by_item.values()]
     values = (
         mean(value for found in drawn.values() for value in found),
