@@ -40,6 +40,8 @@ class TrainSettings(LossSettings):
 
     ``steps`` ends the training there, whatever ``epochs`` says. ``masks`` is the number of masks that an image's
     likelihood is averaged over (None: the model's own); ``bf16`` None: where the device computes it natively.
+    ``replay`` is the weight of replayed data's likelihood, ``hold`` that of the replayed answers staying where the
+    reference has them.
     ``average`` mixes the round's start into its end, ``ema`` is the decay of a moving average of the weights (0: none).
     ``lora_rank`` above 0 trains a LoRA adapter on the linear layers of the blocks, or on ``lora_targets``; its alpha is
     twice the rank where None. ``checkpointing`` computes activations again instead of keeping them. ``trackers`` are
@@ -55,6 +57,7 @@ class TrainSettings(LossSettings):
     batch_size: int = Field(32, ge=1)
     micro_batch: int = Field(8, ge=1)
     replay: float = Field(0.3, ge=0)
+    hold: float = Field(0.0, ge=0)
     replay_batch: int = Field(32, ge=1)
     average: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1)
@@ -73,6 +76,11 @@ class TrainSettings(LossSettings):
         if self.lora_rank and self.average:
             raise ValueError("average mixes whole weights, not LoRA's factors; leave one of lora_rank and average out")
         return self
+
+    @property
+    def replays(self) -> bool:
+        """Whether replayed data has a part in the loss."""
+        return self.replay > 0 or self.hold > 0
 
 
 class AlignSettings(TrainSettings, LoadOptions):

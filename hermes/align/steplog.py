@@ -25,16 +25,18 @@ FIGURES = {
     "winner_gen": "gen",
     "loser_gen": "gen",
     "replay": "items",
+    "held": "texts",
 }
-SUMS = ("loss", "pairs", "und", "gen", "both", "items", *FIGURES)
+SUMS = ("loss", "pairs", "und", "gen", "both", "items", "texts", *FIGURES)
 
 
 class TrainingReport(Record):
     """One round of training. Figures are means over the last epoch, ``loss_first`` is the first step's loss.
 
     ``margin`` is Delta (with its beta), ``agree`` the share of pairs with Delta > 0, ``winner`` and ``loser`` are
-    log-ratios to the reference in nats, ``replay`` is in nats per token, ``mask_noise`` is the standard deviation in
-    nats that the masks alone give an image pair's difference. A figure over nothing is None.
+    log-ratios to the reference in nats, ``replay`` is in nats per token, ``held`` is the departure of replayed texts in
+    nats (`trainer.departure`), where they are held; ``mask_noise`` is the standard deviation in nats that the masks
+    alone give an image pair's difference. A figure over nothing is None.
     """
 
     steps: int
@@ -52,6 +54,7 @@ class TrainingReport(Record):
     winner_gen: float | None
     loser_gen: float | None
     replay: float | None
+    held: float | None = None
     mask_noise: float | None = None
 
     @classmethod

@@ -45,7 +45,8 @@ def train(
     """Train ``model.module`` in place; the model as it comes is also the reference.
 
     The loss of a step is the mean over its pairs, plus ``settings.replay`` times the mean over its replay items of
-    their negative log-likelihood per token (under the "replay" objective the pairs only set the number of steps).
+    their negative log-likelihood per token, plus ``settings.hold`` times the mean of what `departure` says of their
+    texts (under the "replay" objective the pairs only set the number of steps).
     Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
     ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
     Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.
@@ -57,7 +58,7 @@ def train(
     if settings.objective == "replay" and not (replay and settings.replay):
         raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
     with likelihood_settings(model, settings):
-        training = _Training(model, pairs, replay if settings.replay else (), settings, folder)
+        training = _Training(model, pairs, replay if settings.replays else (), settings, folder)
         return training.run(folder, progress or Silent())
 
 
@@ -77,6 +78,7 @@ class _Training:
         self.batches = PairBatches(model, pairs, settings.seed)
         self.epochs = epochs(len(pairs), settings)
         self.replay = model.prepare(list(replay))
+        self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
         self.steps = plan(len(pairs), len(replay), settings)
         self.identity = identity_of(pairs, replay, settings)
         self.inner = model.module
@@ -109,7 +111,7 @@ class _Training:
         """All steps that are not yet done, from the stored state if there is one."""
         was_training = self.inner.training
         without_dropout(self.inner)
-        self.reference = self._reference()
+        self.reference, self.held = self._reference(), self._held()
         self._prepare()
         self._track_start()
         state, total = folder / "state.safetensors", len(self.steps)
@@ -140,6 +142,18 @@ class _Training:
         with self._autocast():
             table = self.batches.reference(self.inner, rows, self.epochs, self.settings.micro_batch, self.device)
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
+        return shared
+
+    def _held(self) -> Tensor:
+        """The reference's log-probabilities of the held texts, (replay items,); the processes share the work."""
+        table = torch.zeros(len(self.replay), device=self.device)
+        mine = self.holds.nonzero().flatten().tolist()[current().rank :: current().world]
+        with torch.no_grad(), self._autocast():
+            for begin in range(0, len(mine), self.settings.micro_batch):
+                rows = mine[begin : begin + self.settings.micro_batch]
+                batch = self.model.collate([self.replay[row] for row in rows])
+                table[rows] = self.inner(to_device(batch, self.device))[0].float()
+        shared: Tensor = self.accelerator.reduce(table, "sum")
         return shared
 
     def _step(self, step: Step, rate: float, check: bool) -> dict[str, Any]:
@@ -200,11 +214,16 @@ class _Training:
         items = [self.replay[row] for row in rows]
         with self._autocast():
             log_probs, counts = self.module(to_device(self.model.collate(items), self.device))
-        nll = torch.where(torch.tensor(real, device=self.device), -log_probs / counts.clamp(min=1), 0.0).sum()
+        mask = torch.tensor(real, device=self.device)
+        nll = torch.where(mask, -log_probs / counts.clamp(min=1), 0.0).sum()
+        texts = mask & self.holds[list(rows)].to(self.device)
+        held = torch.where(texts, departure(log_probs - self.held[list(rows)]), 0.0).sum()
         return {
-            "loss": self.settings.replay * nll / len(step.replay),
+            "loss": (self.settings.replay * nll + self.settings.hold * held) / len(step.replay),
             "replay": nll,
-            "items": torch.tensor(float(sum(real)), device=self.device),
+            "held": held,
+            "items": mask.double().sum(),
+            "texts": texts.double().sum(),
         }
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -258,6 +277,15 @@ class _Training:
         if self.settings.trackers:
             known = {name: value for name, value in figures.items() if isinstance(value, int | float)}
             self.accelerator.log(known, step=step)
+
+
+def departure(log_ratios: Tensor) -> Tensor:
+    """How far a text's log-ratio to the reference is from 0, (B,) in nats: half its square up to 1, linear beyond.
+
+    0 with gradient 0 at the start, so that it adds no noise of its own. Where the texts are the reference's own
+    answers, the mean of half the square estimates KL(reference, policy) (Schulman 2020, the estimator "k2").
+    """
+    return torch.nn.functional.huber_loss(log_ratios, torch.zeros_like(log_ratios), reduction="none")
 
 
 def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list[bool]]]:

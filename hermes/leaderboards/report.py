@@ -25,6 +25,7 @@ TRAINING = {
     "loser_gen": Column("Loser gen", 2, None),
     "mask_noise": Column("Mask noise", 2, None),
     "replay": Column("Replay loss", 3, None),
+    "held": Column("Held", 3, None),
 }
 
 
@@ -183,18 +184,19 @@ def _rounds(history: History) -> Table:
 
 
 def _training(history: History) -> Table:
-    """What a round's last epoch looked like; the names are TrainingReport's."""
+    """What a round's last epoch looked like; the names are TrainingReport's. A figure that no round has is left out."""
+    trained = [(entry.round, entry.training) for entry in history.rounds if entry.training]
+    shown = [name for name in TRAINING if any(training.get(name) is not None for _, training in trained)]
     rows = tuple(
-        (Cell(text=str(entry.round)), *(Cell(entry.training.get(name)) for name in TRAINING))
-        for entry in history.rounds
-        if entry.training
+        (Cell(text=str(number)), *(Cell(training.get(name)) for name in shown)) for number, training in trained
     )
     return Table(
         title="Training",
-        columns=(text_column("Round"), *TRAINING.values()),
+        columns=(text_column("Round"), *(TRAINING[name] for name in shown)),
         rows=rows,
         caption="Means over the last epoch. Agree: the share of pairs whose margin is above 0. Winner and loser: nats "
-        "since the round's start. Mask noise: what the masks alone do to an image pair's difference, in nats.",
+        "since the round's start. Mask noise: what the masks alone do to an image pair's difference. Held: how far "
+        "held answers have left the reference. All in nats.",
     )
 
 

@@ -55,7 +55,7 @@ class Case:
 
 CASES = {
     "fake": Case("fake"),
-    "fake-averages": Case("fake", {"ema": 0.7, "average": 0.3}),
+    "fake-averages": Case("fake", {"ema": 0.7, "average": 0.3, "hold": 1.0}),
     "tiny": Case("hermes-tiny", {"lr": 2e-4}),
     "showo": Case("showo", {"checkpointing": True, "masks": 2}),
     "showo-mixed": Case("showo", {"bf16": True}),

@@ -12,7 +12,7 @@ from hermes.align.ema import MovingAverage
 from hermes.align.likelihoods import PairBatches, TrainPair
 from hermes.align.schedule import learning_rate, plan
 from hermes.align.settings import TrainSettings
-from hermes.align.trainer import train
+from hermes.align.trainer import departure, train
 from hermes.harness.errors import HermesError
 from hermes.harness.images import ImageHandle
 from hermes.harness.models.base import LikelihoodItem
@@ -166,6 +166,50 @@ def test_the_control_arm_takes_as_many_steps_and_no_preferences(tmp_path: Path) 
     assert report.steps == 9
     assert report.margin_und is None
     assert report.replay is not None
+
+
+HOLD = {"hold": 3.0, "replay": 0.0}
+
+
+def test_what_leaves_the_reference_costs_half_its_square_and_beyond_one_nat_its_length() -> None:
+    ratios = torch.tensor([0.0, 0.4, -0.4, 1.0, -3.0], requires_grad=True)
+    found = departure(ratios)
+    assert found.tolist() == pytest.approx([0.0, 0.08, 0.08, 0.5, 2.5])
+    found.sum().backward()
+    assert ratios.grad is not None
+    assert ratios.grad.tolist() == pytest.approx([0.0, 0.4, -0.4, 1.0, -1.0])
+
+
+def test_held_texts_stay_nearer_to_the_reference(tmp_path: Path) -> None:
+    def left(update: dict[str, float]) -> float:
+        model, base = FakeModel(), FakeModel()
+        train(model, pairs(), lessons(), SETTINGS.model_copy(update=update), tmp_path / str(len(update)))
+        batch = base.collate(base.prepare(lessons()))
+        return float((model.module(batch)[0] - base.module(batch)[0]).detach().abs().mean())
+
+    assert left(HOLD) < 0.5 * left({"replay": 0.0, "hold": 0.0, "beta_und": 0.2})
+
+
+def test_the_first_step_finds_held_texts_where_they_were(tmp_path: Path) -> None:
+    report = train(FakeModel(), pairs(), lessons(), SETTINGS.model_copy(update=HOLD), tmp_path)
+    first = json.loads((tmp_path / "train.jsonl").read_text().splitlines()[0])
+    assert first["held"] == pytest.approx(0.0, abs=1e-9)
+    assert first["texts"] == 4
+    assert report.held is not None
+    assert report.held > 0
+
+
+def test_holding_in_micro_batches_changes_nothing(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "a", SETTINGS.model_copy(update=HOLD))
+    single = trained(tmp_path / "b", SETTINGS.model_copy(update=HOLD | {"micro_batch": 1}))
+    torch.testing.assert_close(weights(whole), weights(single), rtol=1e-4, atol=1e-5)
+
+
+def test_images_are_not_held_and_nothing_is_without_hold(tmp_path: Path) -> None:
+    image = LikelihoodItem("image", "draw", ImageHandle(pictures(1)[0]))
+    settings = SETTINGS.model_copy(update=HOLD)
+    assert train(FakeModel(), pairs(), [image], settings, tmp_path / "images").held is None
+    assert train(FakeModel(), pairs(), lessons(), SETTINGS, tmp_path / "without").held is None
 
 
 def test_averaging_ends_halfway_to_the_start(tmp_path: Path) -> None:

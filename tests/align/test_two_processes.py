@@ -20,7 +20,7 @@ from hermes.harness.processes import current
 data = pairs()
 data[3] = TrainPair("half", data[3].und, None)
 model, folder = FakeModel(), Path(sys.argv[1])
-report = train(model, data, lessons(), SETTINGS.model_copy(update={"micro_batch": 2}), folder)
+report = train(model, data, lessons(), SETTINGS.model_copy(update={"micro_batch": 2, "hold": 1.0}), folder)
 if current().main:
     model.save(folder / "saved")
     (folder / "report.json").write_text(report.model_dump_json())

@@ -40,7 +40,8 @@ def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
     assert "| 1 | 0.610 [0.590, 0.630] | 0.500 [0.480, 0.520] | 0.110 [0.090, 0.130] |" in text
     assert "| 40 | 0.500 | 0.400 | 0.610 | 15 |" in text
     assert "| 1 | gen: tie | 3 | images: best and worst score alike |" in text
-    assert "| 1 | 32 | 1.386 | 0.90 | 0.80 | 0.75 | 1.50 | -2.50 | 0.25 | -0.50 | 7.92 | - |" in text
+    assert "| 1 | 32 | 1.386 | 0.90 | 0.80 | 0.75 | 1.50 | -2.50 | 0.25 | -0.50 | 7.92 |" in text
+    assert "Replay loss" not in text
     assert "| Round | Training | Evaluation |" in text
     assert "| 1 | 12.5 | 2.5 |" in text
     assert "| tiny, round 1 | 1.3M | measured (pair-dpo01, judge oracle 1) |" in text
