@@ -325,13 +325,15 @@ class SelfPlay:
         settings = self.settings
         count = len(plan(pairs, 1, settings)) * settings.replay_batch if settings.replays else 0
         seed = derive_seed(settings.seed, number, "replay")
-        texts_alone = not settings.replay  # Only texts are held.
-        count *= 1 + texts_alone
-        if self.source.world == "shapes":
-            found = shapes_lessons(count, seed)
-        else:
-            found = homologous(self.source.of_round(number), settings.caption_prompt, count, seed)
-        return [item for item in found if item.kind == "text" or not texts_alone]
+
+        def drawn(count: int) -> list[LikelihoodItem]:
+            if self.source.world == "shapes":
+                return shapes_lessons(count, seed)
+            return homologous(self.source.of_round(number), settings.caption_prompt, count, seed)
+
+        if settings.replay:
+            return drawn(count)
+        return [item for item in drawn(2 * count) if item.kind == "text"]  # Images, every other item, are not held.
 
     def _stores(self, home: Path) -> tuple[ResponseStore, ResponseStore]:
         rank = current().rank

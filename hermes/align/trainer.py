@@ -45,8 +45,8 @@ def train(
     """Train ``model.module`` in place; the model as it comes is also the reference.
 
     The loss of a step is the mean over its pairs, plus ``settings.replay`` times the mean over its replay items of
-    their negative log-likelihood per token, plus ``settings.hold`` times the mean of what `departure` says of their
-    texts (under the "replay" objective the pairs only set the number of steps).
+    their negative log-likelihood per token, plus ``settings.hold`` times the mean over the same items of
+    `departure`, which is 0 for images (under the "replay" objective the pairs only set the number of steps).
     Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
     ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
     Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.

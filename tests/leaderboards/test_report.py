@@ -42,11 +42,21 @@ def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
     assert "| 1 | gen: tie | 3 | images: best and worst score alike |" in text
     assert "| 1 | 32 | 1.386 | 0.90 | 0.80 | 0.75 | 1.50 | -2.50 | 0.25 | -0.50 | 7.92 |" in text
     assert "Replay loss" not in text
+    assert "| Held |" not in text
     assert "| Round | Training | Evaluation |" in text
     assert "| 1 | 12.5 | 2.5 |" in text
     assert "| tiny, round 1 | 1.3M | measured (pair-dpo01, judge oracle 1) |" in text
     assert "(+0.100)" in text
     assert "<h2>Rounds</h2>" in report_html(tmp_path)
+
+
+def test_a_report_shows_what_was_held(tmp_path: Path) -> None:
+    history(tmp_path, "pair-dpo", 0, [(0.6, 0.4), (0.61, 0.5)])
+    path = tmp_path / "history.json"
+    path.write_text(path.read_text().replace('"mask_noise": 7.92', '"mask_noise": 7.92, "held": 0.125'))
+    text = report_markdown(tmp_path)
+    assert "| Mask noise | Held |" in text
+    assert "| 7.92 | 0.125 |" in text
 
 
 def test_a_report_needs_a_finished_run(tmp_path: Path) -> None:
