@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hermes.evaluators.base import Answer
 from hermes.evaluators.pope import POPE
-from hermes.harness.data import WORLD_SEED
+from hermes.harness.contracts.benchmark import Answer
+from hermes.harness.data.tables import WORLD_SEED
 from hermes.harness.models.null import NullModel
-from hermes.harness.runner import evaluate
-from hermes.harness.settings import EvalSettings
-from hermes.harness.types import Metric, Request, Response
+from hermes.harness.records.types import Metric, Request, Response
+from hermes.harness.run.runner import evaluate
+from hermes.harness.run.settings import EvalSettings
+from hermes.shapes.twins import twin_of
 
 BATCH = 64
 REPEATS = 5
@@ -40,7 +41,7 @@ def import_loads_torch() -> bool:
 def bare_loop() -> Metric:
     """POPE without a harness: rows, questions in batches, scores, the mean; nothing is stored or can resume."""
     evaluator, model = POPE(), NullModel()
-    samples = list(evaluator.samples(evaluator.shapes_rows("test", WORLD_SEED)))
+    samples = list(evaluator.samples(twin_of(evaluator).rows("test", WORLD_SEED)))
     answers = []
     for begin in range(0, len(samples), BATCH):
         batch = samples[begin : begin + BATCH]
@@ -51,8 +52,8 @@ def bare_loop() -> Metric:
         for sample, text in zip(batch, model.understand(requests), strict=True):
             response = Response(sample_id=sample.id, index=0, seed=0, prompt_sha256="", text=text)
             answers.append(Answer(sample, response))
-    scores = evaluator.score_all(answers, "official")
-    return evaluator.aggregate({sample.id: sample for sample in samples}, scores, "official")[evaluator.headline]
+    scores = evaluator.scores(answers, "official")
+    return evaluator.aggregate(zip(samples, scores, strict=True), "official")[evaluator.headline]
 
 
 def through_the_harness() -> Metric:
@@ -69,7 +70,7 @@ def rate(run: Callable[[], Metric]) -> float:
         begin = time.perf_counter()
         run()
         times.append(time.perf_counter() - begin)
-    return POPE.data.shapes_n / min(times)
+    return twin_of(POPE).n / min(times)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from hermes.harness.judges.mplug.model import MPlug
 from hermes.harness.judges.mplug.preprocess import pixels, tokens
 from hermes.harness.judges.mplug.search import beam_search
 from hermes.harness.judges.mplug.tokenizer import SPECIAL, QuestionTokenizer
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 PAD, *NAMED = SPECIAL
 WORDS = [f"word{number}" for number in range(4000)]

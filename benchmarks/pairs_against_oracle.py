@@ -18,14 +18,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from hermes.align.items import ItemSource
-from hermes.align.preferences import Candidate, Preference, read_records
+from hermes.align.pairs.items import ItemSource
+from hermes.align.pairs.preferences import Candidate, Preference, read_records
 from hermes.align.settings import AlignSettings
-from hermes.harness import registry
-from hermes.harness.judges.oracle import OracleJudge
 from hermes.harness.models.tiny.adapter import TinyModel
-from hermes.harness.settings import build
-from hermes.harness.store import read_json
+from hermes.harness.system import registry
+from hermes.harness.system.disk import read_json
+from hermes.harness.system.settings import build
+from hermes.shapes.oracle import OracleJudge
 
 NAMES = ("drawn", "best", "winner", "loser", "right", "equal", "wrong", "all alike", "all perfect")
 

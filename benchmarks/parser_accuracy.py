@@ -18,10 +18,10 @@ from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.table import Table
 
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.parse import Parsed, parse_many
-from hermes.harness.shapes.scene import MAX_OBJECTS, Obj, Scene, scenes
+from hermes.harness.records.seeds import derive_seed
+from hermes.shapes.draw import draw
+from hermes.shapes.parse import Parsed, parse_many
+from hermes.shapes.scene import MAX_OBJECTS, Obj, Scene, scenes
 
 ATTRIBUTES = ("shape", "color", "size")
 

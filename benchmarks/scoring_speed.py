@@ -16,10 +16,10 @@ import random
 import time
 from typing import Any
 
-from hermes.evaluators.base import Answer
 from hermes.evaluators.flickr30k import Flickr30k
 from hermes.evaluators.vqav2 import VQAv2
-from hermes.harness.types import Response
+from hermes.harness.contracts.benchmark import Answer
+from hermes.harness.records.types import Response
 
 COMMON = ("yes", "no", "2", "1", "white", "red", "blue", "black", "3", "green", "man", "tennis", "frisbee", "0", "dog")
 ODD = (
@@ -62,14 +62,12 @@ def vqav2(n: int) -> None:
     documents = copy.deepcopy(rows)
 
     evaluator = VQAv2()
-    samples = {sample.id: sample for sample in evaluator.samples(rows)}
-    answers = [
-        Answer(sample, _response(sample.id, reply)) for sample, reply in zip(samples.values(), replies, strict=True)
-    ]
+    samples = list(evaluator.samples(rows))
+    answers = [Answer(sample, _response(sample.id, reply)) for sample, reply in zip(samples, replies, strict=True)]
     begin = time.perf_counter()
-    scores = evaluator.score_all(answers, "lmms-eval")
+    scores = list(evaluator.scores(answers, "lmms-eval"))
     middle = time.perf_counter()
-    metrics = evaluator.aggregate(samples, scores, "lmms-eval")
+    metrics = evaluator.aggregate(zip(samples, scores, strict=True), "lmms-eval")
     ours = time.perf_counter() - begin
     print(f"hermes: {ours:.1f} s ({middle - begin:.1f} s scores, {ours - middle + begin:.1f} s metrics)")
 
@@ -98,14 +96,12 @@ def captions(n: int) -> None:
     replies = [rng.choice(row["caption"]) if rng.random() < 0.3 else _sentence(rng) for row in rows]
 
     evaluator = Flickr30k()
-    samples = {sample.id: sample for sample in evaluator.samples(row | {"image": b""} for row in rows)}
-    answers = [
-        Answer(sample, _response(sample.id, reply)) for sample, reply in zip(samples.values(), replies, strict=True)
-    ]
+    samples = list(evaluator.samples(row | {"image": b""} for row in rows))
+    answers = [Answer(sample, _response(sample.id, reply)) for sample, reply in zip(samples, replies, strict=True)]
     begin = time.perf_counter()
-    scores = evaluator.score_all(answers, "official")
+    scores = list(evaluator.scores(answers, "official"))
     middle = time.perf_counter()
-    metrics = evaluator.aggregate(samples, scores, "official")
+    metrics = evaluator.aggregate(zip(samples, scores, strict=True), "official")
     ours = time.perf_counter() - begin
     print(f"hermes: {ours:.1f} s ({middle - begin:.1f} s scores, {ours - middle + begin:.1f} s metrics)")
 

@@ -11,7 +11,14 @@ from showo_sizes import Size, image_flops, moved, pair_flops, pairs, pictures, r
 from torch import Tensor
 
 from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
-from hermes.harness.models.showo.likelihood import NOTHING, Likelihood, Prepared, collate_items, image_row, masks_of
+from hermes.harness.models.showo.likelihood import (
+    NOTHING,
+    Likelihood,
+    Prepared,
+    collate_items,
+    image_row,
+    masks_of,
+)
 from hermes.harness.models.showo.text import Ask, write
 
 GUIDANCE = 5.0

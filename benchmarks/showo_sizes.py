@@ -11,7 +11,7 @@ from hermes.harness.models.showo.config import ShowoConfig
 from hermes.harness.models.showo.likelihood import Prepared
 from hermes.harness.models.showo.phi import Phi, Shape
 from hermes.harness.models.showo.prompting import Layout
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 END = 1
 DEVIATION = 0.04

@@ -11,9 +11,10 @@ from PIL import Image
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.models.tiny.tokenizer_image import to_picture, to_tensor
 from hermes.harness.models.tiny.watch import generation, held_out, understanding
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.parse import parse_many
-from hermes.harness.shapes.scene import Split, scenes
+from hermes.harness.records.types import Split
+from hermes.shapes.draw import draw
+from hermes.shapes.parse import parse_many
+from hermes.shapes.scene import scenes
 
 GUIDANCE = (0.0, 0.5, 1.0, 2.0)
 

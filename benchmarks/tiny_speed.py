@@ -8,17 +8,17 @@ from collections.abc import Callable
 
 import torch
 
-from hermes.evaluators.base import ONE_SENTENCE
-from hermes.harness.images import ImageHandle
+from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.models.tiny.packing import ANS, END, SPECIALS, collate, understanding_row
 from hermes.harness.models.tiny.writing import Ask, write
-from hermes.harness.shapes import captions
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.lessons import short_answer
-from hermes.harness.shapes.questions import homologous
-from hermes.harness.shapes.scene import Scene, scenes
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.shapes import captions
+from hermes.shapes.draw import draw
+from hermes.shapes.lessons import short_answer
+from hermes.shapes.questions import homologous
+from hermes.shapes.scene import Scene, scenes
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:

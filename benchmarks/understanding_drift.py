@@ -17,11 +17,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from hermes.evaluators.homologous import normalised
-from hermes.harness import registry
+from hermes.evaluators.homologous_text import normalised
 from hermes.harness.models.tiny.adapter import TinyModel
-from hermes.harness.types import Request, Sample
+from hermes.harness.records.types import Request, Sample
+from hermes.harness.system import registry
 from hermes.leaderboards.paired import difference
+from hermes.shapes.twins import twin_of
 
 BATCH = 64
 Answers = Mapping[str, float]
@@ -32,7 +33,7 @@ def questions(sets: int) -> list[Sample]:
     asker = registry.evaluator("homologous-u")
     found = []
     for seed in range(1, sets + 1):
-        for sample in asker.samples(asker.shapes_rows("validation", seed)):
+        for sample in asker.samples(twin_of(asker).rows("validation", seed)):
             names = {"id": f"{seed}/{sample.id}", "group_id": f"{seed}/{sample.group_id}"}
             found.append(sample.model_copy(update=names))
     return found

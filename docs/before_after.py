@@ -5,6 +5,7 @@
 Not picked by hand: the first six test items whose two drawings score differently, better or worse.
 """
 
+import json
 import sys
 import textwrap
 from pathlib import Path
@@ -12,18 +13,22 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hermes.evaluators.homologous import Generation, Understanding
-from hermes.harness.data import WORLD_SEED
-from hermes.harness.store import ResponseStore
-from hermes.harness.types import Score
+from hermes.harness.data.tables import WORLD_SEED
+from hermes.harness.models.replay_files import read_stored
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.run.scoring import read_scores
+from hermes.shapes.twins import twin_of
 
 ITEMS, SIZE, GAP, TEXT = 6, 144, 12, 86
 
 
-def drawn(evaluation: Path) -> tuple[ResponseStore, dict[str, float]]:
-    """The store of a round's drawings, and the accuracy of each item's drawing."""
-    folder = evaluation / "homologous-g"
-    scores = map(Score.model_validate_json, (folder / "scores.jsonl").read_text().splitlines())
-    return ResponseStore(folder, evaluation / "media"), {s.group_id: s.values["accuracy"] for s in scores if s.values}
+def drawn(evaluation: Path) -> tuple[dict[str, ImageHandle], dict[str, float]]:
+    """A round's first drawing of each prompt, and the accuracy of each item's drawing."""
+    run = json.loads((evaluation / "run.json").read_text(encoding="utf-8"))
+    places = {what: evaluation / run["root"] / path for what, path in run["tasks"]["homologous-g"].items()}
+    stored = read_stored(str(places["answers"]))
+    pictures = {one.sample_id: one.image for one in stored if one.image and one.index == 0}
+    return pictures, {s.group_id: s.values["accuracy"] for s in read_scores(places["scores"]) if s.values}
 
 
 def main(align: Path, out: Path) -> None:
@@ -31,17 +36,17 @@ def main(align: Path, out: Path) -> None:
     rounds = sorted(align.glob("round-*"), key=lambda path: int(path.name.split("-")[1]))
     (before, scored), (after, rescored) = (drawn(home / "evaluation") for home in (rounds[0], rounds[-1]))
     asked = Understanding()
-    real = {s.group_id: s.images[0] for s in asked.samples(asked.shapes_rows("test", WORLD_SEED))}
+    real = {s.group_id: s.images[0] for s in asked.samples(twin_of(asked).rows("test", WORLD_SEED))}
     drawer = Generation()
-    samples = [s for s in drawer.samples(drawer.shapes_rows("test", WORLD_SEED)) if s.group_id in scored]
+    samples = [s for s in drawer.samples(twin_of(drawer).rows("test", WORLD_SEED)) if s.group_id in scored]
     shown = [s for s in samples if scored[s.group_id] != rescored[s.group_id]][:ITEMS]
     sheet = Image.new("RGB", (3 * SIZE + 4 * GAP, len(shown) * (SIZE + TEXT) + 40), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for column, title in enumerate(("real scene", "base model", f"after {rounds[-1].name}")):
         pen.text((GAP + column * (SIZE + GAP), 12), title, "black", font)
     for row, sample in enumerate(shown):
-        top, key = 36 + row * (SIZE + TEXT), (sample.id, 0)
-        pictures = (real[sample.group_id], before.image(before.read()[key]), after.image(after.read()[key]))
+        top = 36 + row * (SIZE + TEXT)
+        pictures = (real[sample.group_id], before[sample.id], after[sample.id])
         for column, picture in enumerate(pictures):
             sheet.paste(
                 picture.open().resize((SIZE, SIZE), Image.Resampling.NEAREST), (GAP + column * (SIZE + GAP), top)

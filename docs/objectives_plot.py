@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from hermes.align.objectives import OBJECTIVES, Margins
+from hermes.align.losses.objectives import OBJECTIVES, Margins
 
 REACH, STEPS, COLUMNS = 4.0, 161, 4
 ARROWS = np.linspace(-3.6, 3.6, 13)

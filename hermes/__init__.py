@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hermes.harness.models.base import UnifiedModel
-    from hermes.harness.progress import Progress
+    from hermes.harness.contracts.model import UnifiedModel
+    from hermes.harness.system.progress import Progress
 
 __version__ = "0.1.0"
 __all__ = ["align", "evaluate", "leaderboard", "load_model", "score"]
@@ -22,17 +22,18 @@ def load_model(reference: str, device: str = "auto", **options: Any) -> "Unified
 
     ``options`` are the fields of `LoadOptions`: dtype, device_map, adapter, compile.
     """
-    from hermes.harness.models.options import LoadOptions
-    from hermes.harness.runner import load_model as load
-    from hermes.harness.settings import build
+    from hermes.harness.contracts.options import LoadOptions
+    from hermes.harness.run.loading import load_model as load
+    from hermes.harness.system.settings import build
 
     return load(reference, device, build(LoadOptions, overrides=options))
 
 
 def evaluate(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:
     """Run benchmarks; keywords are the fields of `EvalSettings`. Returns what results.json holds, and "folder"."""
-    from hermes.harness.runner import evaluate as run
-    from hermes.harness.settings import EvalSettings, build
+    from hermes.commands import evaluate as run
+    from hermes.harness.run.settings import EvalSettings
+    from hermes.harness.system.settings import build
 
     return run(build(EvalSettings, overrides={"model": model, **settings}), progress)
 
@@ -42,12 +43,12 @@ def score(
 ) -> dict[str, Any]:
     """Score a run folder's stored answers again under a protocol, or answers that were made anywhere; loads no model.
 
-    Without ``run`` the keywords are the fields of `hermes.harness.external.score.ScoreSettings`. Returns what
+    Without ``run`` the keywords are the fields of `hermes.harness.run.outside.score.ScoreSettings`. Returns what
     results.json holds, and "folder" (None where none was needed).
     """
-    from hermes.harness.external.score import ScoreSettings, refuse_mixture, score_files
-    from hermes.harness.runner import rescore
-    from hermes.harness.settings import build
+    from hermes.commands import rescore, score_files
+    from hermes.harness.run.outside.score import ScoreSettings, refuse_mixture
+    from hermes.harness.system.settings import build
 
     refuse_mixture(Path(run) if run is not None else None, settings)
     if run is not None:
@@ -57,9 +58,9 @@ def score(
 
 def align(model: str = "hermes-tiny", progress: "Progress | None" = None, **settings: Any) -> dict[str, Any]:
     """Pair-DPO self-play; keywords are the fields of `AlignSettings`. Returns what history.json holds, and "folder"."""
-    from hermes.align.selfplay import align as run
+    from hermes.align.play.selfplay import align as run
     from hermes.align.settings import AlignSettings
-    from hermes.harness.settings import build
+    from hermes.harness.system.settings import build
 
     return run(build(AlignSettings, overrides={"model": model, **settings}), progress)
 

@@ -1,185 +1,82 @@
 """The commands: parse, call the API, print. No logic, and no heavy import before a command runs."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hermes.harness.errors import HermesError
+from hermes.exits import leave, stop
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.text import put, say
+from hermes.options import from_settings
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 110},
     help="Measure how well a unified multimodal model understands and generates, and close the gap by self-play.",
 )
-Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="A name, a checkpoint folder, or OWNER/NAME of the hub.")
+Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; options of the command line override it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on with what is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(help="A Python file with a benchmark, a model or a judge of your own; may be given several times."),
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-DTypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-DeviceMap = Annotated[str | None, typer.Option(help="auto spreads the weights over all GPUs; or accelerate's names.")]
-Adapter = Annotated[str | None, typer.Option(help="A LoRA adapter on top: a folder or hub id in PEFT's layout.")]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the model with torch.compile.")]
-Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<model>/<run id>.")]
-Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on where the folder ends.")]
-Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; the command line wins over it.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
-Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars.")]
 
 
-@app.command("eval")
+@app.command("eval", cls=from_settings("hermes.harness.run.settings:EvalSettings"))
 def eval_command(
-    model: Model = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(
-            help="Names with commas, lmms:NAME for lmms-eval's; with overrides: homologous-g@guidance_scale=1"
-        ),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="shapes, hub, hub:OWNER/NAME@REVISION, a folder with <task>.jsonl, or a file.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of the shapes world: test or validation.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each task.")] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="Who judges generated images: mask2former,mplug:FOLDER; `hermes list judges`.")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(help="official, lmms-eval, llava, corrected.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Requests a batch; changes no answer.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all sampling.")] = None,
-    device: Device = None,
-    dtype: DTypeOption = None,
-    device_map: DeviceMap = None,
-    adapter: Adapter = None,
-    compile: Compile = False,
-    label: Annotated[str | None, typer.Option(help="Name of the row in leaderboards.")] = None,
-    out: Out = None,
-    fresh: Fresh = False,
+    context: typer.Context,
     config: Config = None,
-    profile: Profile = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
-    from hermes.harness.processes import current
-    from hermes.harness.progress import rich_progress
-    from hermes.harness.runner import evaluate
-    from hermes.harness.settings import EvalSettings, build
+    from hermes.commands import evaluate
+    from hermes.harness.run.settings import EvalSettings
+    from hermes.harness.system.processes import current
+    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.settings import build
 
-    overrides: dict[str, Any] = {
-        "model": model,
-        "tasks": _split_tasks(tasks),
-        "data": data,
-        "split": split,
-        "limit": limit,
-        "judge": judge,
-        "protocol": protocol,
-        "batch_size": batch_size,
-        "seed": seed,
-        "device": device,
-        "dtype": dtype,
-        "device_map": device_map,
-        "adapter": adapter,
-        "compile": compile or None,
-        "label": label,
-        "out": out,
-        "fresh": fresh or None,
-    }
-    settings = build(EvalSettings, config, overrides)
+    settings = build(EvalSettings, config, context.obj)
     with rich_progress(quiet) as progress:
         content = evaluate(settings, progress)
     if current().main:
         terminal.show(terminal.eval_summary(content))
         if profile:
             terminal.show(terminal.profile(content["seconds"], content["peak_memory_mb"]))
+        terminal.show(terminal.answers(content["drawn"]))
         terminal.show(f"results: {content['folder']}/results.json")
 
 
-@app.command("align")
+@app.command("align", cls=from_settings("hermes.align.settings:AlignSettings"))
 def align_command(
-    model: Model = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of self-play; more of them go on.")] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(help="sum, product, coupled, joint, softproduct, ipo, und, gen, or replay (the control)."),
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings, or a recipe: paper. Options override it.")
     ] = None,
-    items: Annotated[int | None, typer.Option(min=1, help="Homologous items a round.")] = None,
-    n: Annotated[int | None, typer.Option("-n", min=2, help="Captions and images drawn for each item.")] = None,
-    rule: Annotated[
-        str | None, typer.Option(help="fresh, paper or released: how a round meets the one before.")
-    ] = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="The first round's preferences: a pair_dpo_data.json, as HermesFlow released.")
-    ] = None,
-    critic: Annotated[str | None, typer.Option(help="Who judges candidates: self, oracle, ...")] = None,
-    confidence: Annotated[
-        bool | None,
-        typer.Option(
-            "--confidence/--no-confidence",
-            help="Rank images that the critic's answers leave level by the likelihood of the right answers.",
-        ),
-    ] = None,
-    similarity: Annotated[str | None, typer.Option(help="auto, minilm, mpnet, facts or bert-cls:CHECKPOINT.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pairs of a round.")] = None,
-    eval_split: Annotated[str | None, typer.Option(help="Scenes to report on: test, or validation to tune.")] = None,
-    eval_limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items of each evaluation.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Benchmarks to run after every round beside the gap.")] = None,
-    data: Annotated[str | None, typer.Option(help="shapes, or a folder or file of homologous items.")] = None,
-    label: Annotated[str | None, typer.Option(help="The arm's name in tables. Default: the objective.")] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="Who judges the evaluations' images; the critic judges candidates.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of candidates, training and evaluation.")] = None,
-    device: Device = None,
-    dtype: DTypeOption = None,
-    device_map: DeviceMap = None,
-    adapter: Adapter = None,
-    out: Out = None,
-    fresh: Fresh = False,
-    config: Config = None,
     quiet: Quiet = False,
 ) -> None:
-    """Close the gap by Pair-DPO self-play, and evaluate after every round."""
-    from hermes import terminal
-    from hermes.align.recipes import recipe_path
-    from hermes.align.selfplay import align
-    from hermes.align.settings import AlignSettings
-    from hermes.harness.processes import current
-    from hermes.harness.progress import rich_progress
-    from hermes.harness.settings import build
+    """Close the gap by Pair-DPO self-play.
 
-    overrides: dict[str, Any] = {
-        "model": model,
-        "rounds": rounds,
-        "objective": objective,
-        "items": items,
-        "n": n,
-        "rule": rule,
-        "pairs": pairs,
-        "critic": critic,
-        "confidence": confidence,
-        "similarity": similarity,
-        "lr": lr,
-        "epochs": epochs,
-        "eval_split": eval_split,
-        "eval_limit": eval_limit,
-        "eval_tasks": _split_tasks(tasks),
-        "data": data,
-        "label": label,
-        "judge": judge,
-        "seed": seed,
-        "device": device,
-        "dtype": dtype,
-        "device_map": device_map,
-        "adapter": adapter,
-        "out": out,
-        "fresh": fresh or None,
-    }
-    settings = build(AlignSettings, config and recipe_path(config), overrides)
+    Evaluates after every round.
+    """
+    from hermes import terminal
+    from hermes.align.play.recipes import recipe_path
+    from hermes.align.play.selfplay import align
+    from hermes.align.settings import AlignSettings
+    from hermes.harness.system.processes import current
+    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.settings import build
+
+    settings = build(AlignSettings, config and recipe_path(config), context.obj)
     with rich_progress(quiet) as progress:
         content = align(settings, progress)
     if current().main:
@@ -200,71 +97,54 @@ def ablate_command(
     workers: Annotated[int, typer.Option(min=1, help="Self-plays side by side; each has its share of cores.")] = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Play every arm with every seed, and write the ablation table, the changes and the curves."""
+    """Run an ablation: play every arm with every seed.
+
+    The folder gets a report with the table, the changes and the curves.
+    """
     from hermes import terminal
-    from hermes.align.ablate import ablate, read_ablation
-    from hermes.harness.progress import rich_progress
+    from hermes.align.play.ablate import ablate, read_ablation
+    from hermes.harness.system.progress import rich_progress
 
     with rich_progress(quiet) as progress:
         content = ablate(read_ablation(config), out, workers, progress)
     terminal.show((out / "report.md").read_text(encoding="utf-8"))
     for name, why in content["failed"].items():
-        typer.echo(f"failed: {name}: {why}", err=True)
+        say(f"failed: {name}: {why}")
     if content["failed"]:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=from_settings("hermes.harness.run.outside.score:ScoreSettings"))
 def score(
-    run: Annotated[Path | None, typer.Argument(help="A run folder, or none with --task.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="official, lmms-eval, llava, corrected.")] = None,
-    task: Annotated[str | None, typer.Option(help="The benchmark whose answers --responses holds.")] = None,
-    data: Annotated[str | None, typer.Option(help="Its rows: a file or a folder; images may be absent.")] = None,
-    responses: Annotated[
-        Path | None, typer.Option(help="Answers made anywhere: responses.jsonl, or an official layout.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the Result record and nothing else.")] = False,
+    context: typer.Context,
+    run: Annotated[Path | None, typer.Argument(help="A run folder; without one, give --task and --responses.")] = None,
+    json: Json = False,
     per_sample: Annotated[Path | None, typer.Option(help="Write one Score record a line to this file.")] = None,
-    judge: Annotated[str | None, typer.Option(help="Who judges images: mask2former, mplug, ...")] = None,
-    pic_num: Annotated[int | None, typer.Option(help="Images in a file of an image folder: 1, or 4 in a grid.")] = None,
-    resolution: Annotated[int | None, typer.Option(help="Side of one image of a grid. Default: half the grid.")] = None,
-    label: Annotated[str | None, typer.Option(help="Name of the row in leaderboards. Default: answers.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep a run folder here.")] = None,
-    fresh: Fresh = False,
-    device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's stored answers again, or answers that were made anywhere; needs no model."""
-    from hermes import terminal
-    from hermes.harness.external.score import ScoreSettings, refuse_mixture, score_files
-    from hermes.harness.progress import rich_progress
-    from hermes.harness.runner import rescore
-    from hermes.harness.settings import build
-    from hermes.harness.store import json_text
+    """Score a run's stored answers again, or answers from files.
 
-    options: dict[str, Any] = {
-        "task": task,
-        "responses": responses,
-        "data": data,
-        "judge": judge,
-        "pic_num": pic_num,
-        "resolution": resolution,
-        "label": label,
-        "out": out,
-        "fresh": fresh or None,
-        "device": device,
-    }
-    refuse_mixture(run, options | {"json": json or None, "per_sample": per_sample})
+    Needs no model.
+    """
+    from hermes import terminal
+    from hermes.commands import rescore, score_files
+    from hermes.harness.run.outside.score import ScoreSettings, refuse_mixture
+    from hermes.harness.system.disk import json_text
+    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.settings import build
+
+    protocol = context.obj.pop("protocol", None)
+    refuse_mixture(run, context.obj | {"json": json or None, "per_sample": per_sample})
     with rich_progress(quiet) as progress:
         if run is not None:
             content = rescore(run, protocol or "official", progress)
         else:
-            scored = score_files(build(ScoreSettings, overrides=options | {"protocol": protocol}), progress)
+            scored = score_files(build(ScoreSettings, overrides=context.obj | {"protocol": protocol}), progress)
             content = scored.content
             if per_sample is not None:
                 scored.write_scores(per_sample)
     if json:
-        sys.stdout.write(json_text(scored.result))
+        put(json_text(scored.result))
         return
     terminal.show(terminal.eval_summary(content))
     if run is None:
@@ -276,7 +156,7 @@ def score(
 @app.command()
 def leaderboard(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
-    format: Annotated[str, typer.Option(help="md, latex or html.")] = "md",
+    format: Annotated[str, typer.Option(help="md, latex, html, csv or jsonl.")] = "md",
     out: Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Show the difference to the base row.")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Show 95 % intervals.")] = False,
@@ -288,26 +168,27 @@ def leaderboard(
 
     text = table(runs, format, deltas=deltas, intervals=intervals, published=published, base=base)
     if out is None:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        put(text.rstrip("\n") + "\n")
     else:
-        from hermes.harness.store import write_atomic
+        from hermes.harness.system.disk import write_atomic
 
         write_atomic(out, text)
-        typer.echo(f"written: {out}", err=True)
+        say(f"written: {out}")
 
 
 @app.command("list")
 def list_command(
     kind: Annotated[str, typer.Argument(help="models, evaluators or judges.")],
+    plugin: Plugin = None,
 ) -> None:
-    """Show what is installed, with abilities, data sizes and what each needs."""
+    """Show installed models, evaluators or judges, and their needs."""
     from hermes import terminal
     from hermes.listing import listing
 
-    terminal.show(listing(kind))
+    terminal.show(listing(kind, plugin or ()))
 
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at a benchmark's data before it is used.")
+data_app = typer.Typer(no_args_is_help=True, help="Work with data: check it, make questions, write pairs.")
 app.add_typer(data_app, name="data")
 
 
@@ -316,19 +197,23 @@ def data_check(
     task: Annotated[str, typer.Argument(help="The benchmark.")],
     data: Annotated[str, typer.Option(help="A folder or a file of rows; shapes or hub.")],
     images: Annotated[bool, typer.Option("--images/--no-images", help="Decode every image.")] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON and nothing else.")] = False,
+    plugin: Plugin = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Verify columns, counts, answers and images, and print a fingerprint; exit code 1 where something is wrong."""
+    """Check the data of a benchmark and print its fingerprint.
+
+    Looks at columns, counts, answers and images. The exit code is 1 if something is wrong.
+    """
     from hermes import terminal
-    from hermes.harness.data_check import check_data
-    from hermes.harness.progress import rich_progress
-    from hermes.harness.store import json_text
+    from hermes.harness.data.check import check_data
+    from hermes.harness.system.disk import json_text
+    from hermes.harness.system.progress import rich_progress
 
     with rich_progress(quiet) as progress:
-        found = check_data(task, data, images, progress)
+        found = check_data(task, data, images, progress, plugin or ())
     if json:
-        sys.stdout.write(json_text(found.model_dump() | {"ok": found.ok}))
+        put(json_text(found.model_dump() | {"ok": found.ok}))
     else:
         terminal.show(*terminal.data_check(found))
     if not found.ok:
@@ -347,14 +232,17 @@ def data_questions(
     images: Annotated[Path | None, typer.Option(help="The folder that image paths start from.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N captions.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Captions a batch.")] = 8,
-    device: Device = None,
+    device: Device = "auto",
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make questions that follow from captions, for the gap and for align; goes on where it was stopped."""
+    """Make questions that follow from captions.
+
+    They serve the gap and align. A stopped command goes on where it was.
+    """
     from hermes import terminal
-    from hermes.harness.homologous.making import make_questions
-    from hermes.harness.progress import rich_progress
+    from hermes.harness.questions.making import make_questions
+    from hermes.harness.system.progress import rich_progress
 
     with rich_progress(quiet) as progress:
         made = make_questions(
@@ -366,7 +254,7 @@ def data_questions(
             images=images,
             limit=limit,
             batch_size=batch_size,
-            device=device or "auto",
+            device=device,
             fresh=fresh,
             progress=progress,
         )
@@ -380,62 +268,43 @@ def data_pairs(
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("pair_dpo_data.json"),
     number: Annotated[int, typer.Option("--round", min=1, help="The round whose preferences are written.")] = 1,
 ) -> None:
-    """Write a round's preference pairs in the layout of HermesFlow's pair_dpo_data.json."""
-    from hermes.align.exchange import write_pairs
-    from hermes.align.history import round_folder
-    from hermes.align.preferences import Preference, read_records
+    """Write a round's preference pairs to a file.
+
+    The layout is that of HermesFlow's pair_dpo_data.json.
+    """
+    from hermes.align.pairs.exchange import write_pairs
+    from hermes.align.pairs.preferences import Preference, read_records
+    from hermes.align.play.history import round_folder
 
     path = round_folder(run, number) / "preferences.jsonl"
     if not path.is_file():
         raise HermesError(f"{path} is not there; give the folder of a self-play and a round that it has played")
     count = write_pairs(read_records(path, Preference), run / "media", out)
-    typer.echo(f"written: {out}, {count} pairs", err=True)
+    say(f"written: {out}, {count} pairs")
 
 
 @app.command("train-tiny")
 def train_tiny(
     out: Annotated[Path, typer.Option(help="Folder for the weights and the log.")] = Path("hermes-tiny-retrained"),
     seed: Annotated[int, typer.Option(help="Seed of data and weights.")] = 0,
-    device: Device = None,
+    device: Device = "auto",
     scale: Annotated[float, typer.Option(help="Share of the full training; 1 is what the package ships.")] = 1.0,
     quiet: Quiet = False,
 ) -> None:
     """Train hermes-tiny from nothing, as the shipped weights were."""
-    from hermes.harness.environment import pick_device
+    from hermes.harness.models.device import pick_device
     from hermes.harness.models.tiny.train import train_tiny as train
-    from hermes.harness.progress import rich_progress
+    from hermes.harness.system.progress import rich_progress
 
     with rich_progress(quiet) as progress:
-        train(out, seed=seed, device=pick_device(device or "auto"), scale=scale, progress=progress)
-    typer.echo(f"evaluate it: hermes eval --model {out}")
-
-
-def _split_tasks(text: str | None) -> tuple[str, ...] | None:
-    """ "a,b@x=1,y=2,c" to ("a", "b@x=1,y=2", "c"): a part with "=" and no "@" belongs to the task before it."""
-    if text is None:
-        return None
-    tasks: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        if "=" in part and "@" not in part and tasks and "@" in tasks[-1]:
-            tasks[-1] += f",{part}"
-        else:
-            tasks.append(part)
-    return tuple(tasks)
-
-
-def _stop(*_: object) -> None:
-    sys.stderr.write("\nhermes: stopped; the same command goes on where it was\n")
-    raise SystemExit(130)
+        train(out, seed=seed, device=pick_device(device), scale=scale, progress=progress)
+    put(f"evaluate it: hermes eval --model {out}\n")
 
 
 def main() -> None:
-    """Run a command; a HermesError is one line on stderr and exit code 2, Ctrl-C one line and 130."""
-    signal.signal(signal.SIGINT, _stop)
-    try:
-        app()
-    except HermesError as error:
-        sys.stderr.write(f"hermes: {' '.join(str(error).split())}\n")
-        raise SystemExit(2) from None
+    """Run a command; whatever goes wrong is one line on stderr, see `hermes.exits`."""
+    signal.signal(signal.SIGINT, stop)
+    leave(lambda: app(standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -4,16 +4,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
-from rich.markup import escape
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hermes.harness.data_check import DataCheck
-from hermes.harness.types import Metric, Result
+from hermes.harness.data.check import DataCheck
+from hermes.harness.records.types import Metric, Result
+from hermes.harness.system.screen import Screen
+from hermes.harness.system.text import plain
 
 if TYPE_CHECKING:
-    from hermes.harness.homologous.making import Made
+    from hermes.harness.questions.making import Made
+    from hermes.harness.run.drawing import Drawn
+
+
+LONGEST_EXAMPLE = 300
 
 
 def number(metric: Metric | None, digits: int | None = None) -> str:
@@ -30,7 +35,7 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
     """The table of an eval: each benchmark's headline with its interval, counts by status, and both gaps."""
     model = content["model"]
     title = f"{content['label'] or model.name}  ({content['world']} world, run {content['run_id']})"
-    table = Table(title=escape(title))
+    table = Table(title=title)
     for name, justify in (("benchmark", "left"), ("metric", "left"), ("score", "right"), ("n", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name in ("unparsed", "errors"):
@@ -53,26 +58,32 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
     return Group(table, *gap_lines(content["gap"]))
 
 
+def answers(drawn: "Mapping[str, Drawn]") -> str:
+    """How many answers the model was asked for, and how many were there from earlier runs."""
+    asked, reused = (sum(getattr(one, what) for one in drawn.values()) for what in ("asked", "reused"))
+    return f"answers: {asked} asked, {reused} reused"
+
+
 def metrics(result: Result) -> Table:
     """Every metric of one result with its interval."""
-    table = Table(title=escape(f"{result.evaluator}, {result.protocol} protocol ({result.unit})"))
+    table = Table(title=f"{result.evaluator}, {result.protocol} protocol ({result.unit})")
     for name, justify in (("metric", "left"), ("value", "right"), ("n", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name, metric in result.metrics.items():
-        table.add_row(escape(name), number(metric), str(metric.n))
+        table.add_row(name, number(metric), str(metric.n))
     return table
 
 
 def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
     """What a data set holds, what is wrong with it, and the verdict."""
-    table = Table(title=escape(f"{found.task} from {found.source}"), show_header=False)
+    table = Table(title=f"{found.task} from {found.source}", show_header=False)
     table.add_column("what")
     table.add_column("found", overflow="fold")
     expected = f" of {found.n_expected} expected" if found.n_expected else ""
     images = "not looked at" if found.images is None else f"{found.images} decoded" if found.images else "none"
     facts = {"rows": str(found.rows), "samples": f"{found.n}{expected}", "columns": ", ".join(found.columns)}
     for what, value in (facts | {"images": images, "fingerprint": found.fingerprint or "-"}).items():
-        table.add_row(what, escape(value))
+        table.add_row(what, value)
     if found.ok:
         return table, Text("all is well", style="bold")
     problems = Table(title="problems")
@@ -80,7 +91,9 @@ def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
     problems.add_column("times", justify="right")
     problems.add_column("first ones", overflow="fold")
     for problem in found.problems:
-        problems.add_row(escape(problem.kind), str(problem.count), escape("\n".join(problem.examples)))
+        problems.add_row(
+            problem.kind, str(problem.count), "\n".join(plain(one, longest=LONGEST_EXAMPLE) for one in problem.examples)
+        )
     return table, problems, Text(f"{sum(problem.count for problem in found.problems)} problems", style="bold")
 
 
@@ -91,10 +104,10 @@ def made_questions(made: "Made") -> Table:
     table.add_row("captions with questions", f"{made.asked} of {made.captions}")
     table.add_row("questions", f"{made.questions} kept, {made.malformed} unusable, {made.filtered} filtered out")
     for reason, ids in made.without.items():
-        table.add_row("none", escape(f"{len(ids)}: {reason}; first: {', '.join(ids[:3])}"))
+        table.add_row("none", f"{len(ids)}: {reason}; first: {', '.join(ids[:3])}")
     reasons = Counter(made.failed.values())
     for reason, count in reasons.items():
-        table.add_row("failed, asked again next time", escape(f"{count}: {reason}"))
+        table.add_row("failed, asked again next time", f"{count}: {reason}")
     return table
 
 
@@ -131,7 +144,7 @@ def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
 
 def align_summary(rounds: Sequence[Mapping[str, Any]], title: str) -> Table:
     """The table of a self-play: U, G and the gap of every round."""
-    table = Table(title=escape(title))
+    table = Table(title=title)
     for name in ("round", "U", "G", "gap", "G guided", "pairs"):
         table.add_column(name, justify="left" if name == "round" else "right")
     for entry in rounds:
@@ -151,11 +164,8 @@ def _metric(cell: Mapping[str, Any] | None) -> Metric | None:
 
 def show(*parts: Any) -> None:
     """Print to stdout; wide enough to read when it is not a terminal."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    screen = Screen()
+    if not screen.is_terminal:
+        screen = Screen(width=120)
     for part in parts:
-        if isinstance(part, str):
-            console.print(part, markup=False, highlight=False, soft_wrap=True)
-        else:
-            console.print(part)
+        screen.print(part, soft_wrap=isinstance(part, str))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hermes.harness.images import ImageHandle
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
 
 QUESTIONS = ("Is there a dog?", "What stands to the left of the small red square?", "Why?")
 PROMPTS = ("a red square", "two blue circles above a green triangle", "a cat")

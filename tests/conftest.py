@@ -13,8 +13,9 @@ import pytest
 from hypothesis import settings
 
 from hermes import cli
-from hermes.harness import registry
-from hermes.harness.types import Request
+from hermes.harness.models.detect import model_class
+from hermes.harness.records.types import Request
+from hermes.harness.system import registry
 
 # The same examples every time, and no clock: a loaded machine must not turn a right answer into a failure.
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -71,7 +72,7 @@ def model(plugins: None) -> Any:
     requests are answered by what ``do()`` returns or raises.
     """
 
-    class Watched(registry.model_class("theirs")):  # type: ignore[misc]
+    class Watched(model_class("theirs")):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.asked: list[list[tuple[str, int]]] = []

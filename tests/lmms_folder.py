@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hermes.evaluators.pope import POPE
+from hermes.shapes.twins import twin_of
 
 ROWS = 24
 UNTIL = [" and", "."]
@@ -155,7 +156,7 @@ def write_tasks(folder: Path, rows: int = ROWS) -> Path:
 
     made = [
         {key: row[key] for key in ("question_id", "question", "answer", "image", "category", "image_source")}
-        for row in POPE().shapes_rows("test", 0)[:rows]
+        for row in twin_of(POPE).rows("test", 0)[:rows]
     ]
     columns = {key: [row[key] for row in made] for key in made[0]}
     table = datasets.Dataset.from_dict(columns)

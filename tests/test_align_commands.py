@@ -70,10 +70,10 @@ def test_pairs_go_out_and_come_in(ablation: tuple[Path, Any], command: Command, 
 
 def test_what_is_not_there_is_one_line(command: Command, tmp_path: Path) -> None:
     for arguments, words in (
-        (("ablate", "no-such-recipe"), "is no recipe; the recipes are ablation"),
+        (("ablate", "no-such-recipe"), "is not a recipe; the recipes are ablation"),
         (("ablate", tmp_path / "none.toml"), "cannot be read"),
         (("data", "pairs", tmp_path), "is not there; give the folder of a self-play"),
-        (("align", "--config", "papr"), "is no recipe"),
+        (("align", "--config", "papr"), "is not a recipe"),
     ):
         code, out, err = command(*arguments)
         assert (code, out, err.count("\n")) == (2, "", 1)

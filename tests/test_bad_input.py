@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from stored import place, results
+
+from hermes.harness.system.errors import HermesError
 
 Command = Callable[..., Any]
 EVAL = ("eval", "--model", "theirs", "--tasks", "theirs", "--device", "cpu")
@@ -33,7 +36,7 @@ def refuse(command: Command, arguments: Sequence[object], *said: str) -> None:
         (("--tasks", "theirs@stepz=4"), ["'stepz=4'", "steps"]),
         (("--protocol", "lenient"), ["'lenient'", "official, strict"]),
         (("--judge", "nobody"), ["unknown judge 'nobody'", "oracle", "theirs-judge"]),
-        (("--split", "training"), ["split = 'training'"]),
+        (("--split", "training"), ["'--split': 'training'"]),
         (("--data", "no/such/folder"), ["no/such/folder does not exist"]),
         (("--device", "abacus"), ["unknown device 'abacus'"]),
         (("--device", "cuda:99"), ["no device 'cuda:99'"]),
@@ -123,9 +126,16 @@ def test_an_unreadable_run_folder(command: Command, run: Path) -> None:
 
 
 def test_a_broken_line_in_a_run_folder(command: Command, run: Path) -> None:
-    (run / "theirs" / "responses.0.jsonl").write_text("{}\n")
-    refuse(command, [*EVAL, "--out", run], "responses.0.jsonl", "line 1")
-    refuse(command, ["score", run], "responses.0.jsonl", "line 1")
+    before = results(run)
+    with (place(run, "theirs") / "responses.0.jsonl").open("r+b") as file:
+        file.write(b"{}")
+    refuse(command, ["score", run, "--protocol", "strict"], "1 answers to theirs are missing or damaged", "hermes eval")
+    code, out, err = command(*EVAL, "--out", run)
+    assert (code, err.count("\n")) == (0, 1)
+    assert "responses.0.jsonl line 1" in err
+    assert "answers: 1 asked, 23 reused" in out
+    assert results(run) == before
+    assert command("score", run, "--protocol", "strict").code == 0
 
 
 def test_scoring_what_is_not_there(command: Command, run: Path, tmp_path: Path) -> None:
@@ -140,11 +150,8 @@ def test_listing_what_is_not_there(command: Command) -> None:
 def test_an_error_with_many_lines_is_said_in_one(
     command: Command, plugins: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hermes.harness import registry
-    from hermes.harness.errors import HermesError
-
     def broken(*_: object) -> None:
         raise HermesError("first\n  second")
 
-    monkeypatch.setattr(registry, "model_class", broken)
+    monkeypatch.setattr("hermes.harness.run.runner.model_class", broken)
     refuse(command, EVAL, "first second")

@@ -48,8 +48,8 @@ def test_listing_loads_nothing_heavy(python: Python, kind: str) -> None:
 
 
 def test_the_names_of_models_load_none_of_them(python: Python) -> None:
-    modules = loaded(python("-c", REPORT + "from hermes.harness import registry\nregistry.names('models')"))
-    assert "hermes.harness.registry" in modules
+    modules = loaded(python("-c", REPORT + "from hermes.harness.system import registry\nregistry.names('models')"))
+    assert "hermes.harness.system.registry" in modules
     assert modules.isdisjoint((*HEAVY, "hermes.harness.models.null"))
 
 

@@ -12,10 +12,11 @@ from PIL import Image
 from pyarrow import Table, parquet
 
 import hermes
-from hermes.evaluators.base import Evaluator
-from hermes.harness import registry
-from hermes.harness.data import load_data
-from hermes.harness.data_check import check_data
+from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.data.check import check_data
+from hermes.harness.data.tables import load_data
+from hermes.harness.system import registry
+from hermes.shapes.twins import twin_of
 
 GROUPS = 3
 Rows = list[dict[str, Any]]
@@ -25,7 +26,7 @@ Write = Callable[[str, Rows, Path], None]
 def some_rows(task: str) -> Rows:
     """The rows of the twin's first items: real columns, PIL images."""
     evaluator: Evaluator = registry.evaluator(task)
-    rows = [dict(row) for row in evaluator.shapes_rows("test", 0)]
+    rows = [dict(row) for row in twin_of(evaluator).rows("test", 0)]
     if task == "dpg_bench":
         names = list(dict.fromkeys(row["item_id"] for row in rows))[: GROUPS + 1]
         return [row for row in rows if row["item_id"] in names]
@@ -128,7 +129,7 @@ def test_a_real_folder_runs_end_to_end_and_scores_again(task: str, write: Write,
     write(task, rows, folder)
 
     evaluator: Evaluator = registry.evaluator(task)
-    samples = load_data(evaluator, str(folder), "test").samples
+    samples = list(load_data(evaluator, str(folder), "test").samples)
     drawn = list(evaluator.samples(rows))
     assert [(sample.id, sample.prompt) for sample in samples] == [(sample.id, sample.prompt) for sample in drawn]
     assert [len(sample.images) for sample in samples] == [len(sample.images) for sample in drawn]
@@ -154,5 +155,5 @@ def test_a_real_folder_runs_end_to_end_and_scores_again(task: str, write: Write,
 def test_released_files_of_two_benchmarks_may_share_a_folder(tmp_path: Path) -> None:
     as_metadata("geneval", some_rows("geneval"), tmp_path)
     as_csv("dpg_bench", some_rows("dpg_bench"), tmp_path)
-    counts = [len(load_data(registry.evaluator(task), str(tmp_path), "test").samples) for task in GENERATION]
+    counts = [load_data(registry.evaluator(task), str(tmp_path), "test").info.n for task in GENERATION]
     assert counts == [GROUPS, GROUPS]

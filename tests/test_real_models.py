@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 import hermes
-from hermes.harness import registry
-from hermes.harness.store import read_json
+from hermes.harness.models.detect import model_class
+from hermes.harness.system.disk import read_json
 
 
 @pytest.fixture(scope="module", params=["janus", "showo", "emu3"])
@@ -57,7 +57,7 @@ def test_a_folder_runs_every_benchmark(folder: Path, tmp_path: Path, command: An
         *("eval", "--model", folder, "--data", "shapes", "--limit", 1, "--device", "cpu", "--out", tmp_path / "run")
     )
     assert code == 0
-    kind = registry.model_class(str(folder)).__name__
+    kind = model_class(str(folder)).__name__
     assert f"model: {kind} (understanding, generation) from {folder}, " in err
     assert "MB of weights, cpu" in err
     results = read_json(tmp_path / "run" / "results.json")["results"]
@@ -78,5 +78,5 @@ def test_it_plays_a_round(folder: Path, tmp_path: Path, plugins: None) -> None:
     assert {name: tensor.shape for name, tensor in old.items()} == {name: tensor.shape for name, tensor in new.items()}
     assert any(not torch.equal(old[name], new[name]) for name in old)
     again = hermes.load_model(str(saved), "cpu")
-    assert type(again) is registry.model_class(str(folder))
+    assert type(again) is model_class(str(folder))
     assert again.info.fingerprint != hermes.load_model(str(folder), "cpu").info.fingerprint

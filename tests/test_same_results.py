@@ -1,6 +1,5 @@
 """One command, one result: whatever the batch size, the number of processes, and however often it was killed."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -13,9 +12,11 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from stored import answers, environments, place
 
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 DEFAULTS = ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
+STEMS = ("responses", "judgements")
 WEIGHTS = Path(__file__).parents[1] / "hermes" / "harness" / "models" / "tiny" / "weights"
 
 
@@ -44,11 +45,13 @@ def case(request: pytest.FixtureRequest) -> Case:
 def start(case: Case, environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]:
     """`start(folder, *more)` begins the case's eval; with ``slow`` their model takes its time, to be killed in."""
 
-    def begin(folder: Path, *more: str, launcher: tuple[str, ...] = (), slow: bool = False) -> "subprocess.Popen[str]":
+    def begin(
+        folder: Path, *more: str, launcher: tuple[str, ...] = (), slow: bool = False, log: str = ""
+    ) -> "subprocess.Popen[str]":
         command = (sys.executable, *launcher, "-m", "hermes", "eval", "--model", case.model, *case.arguments)
         return subprocess.Popen(
             (*command, "--device", "cpu", "--out", str(folder), *more),
-            env={**environment, "THEIRS_SECONDS": "0.25" if slow else "0"},
+            env={**environment, "THEIRS_SECONDS": "0.25" if slow else "0", "THEIRS_LOG": log},
             cwd=folder.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,11 +85,49 @@ def test_the_batch_size_changes_nothing(start: Start, undisturbed: bytes, tmp_pa
 
 def test_two_processes_share_the_work_and_change_nothing(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
     finish(start(tmp_path / "run", launcher=(*LAUNCH, *DEFAULTS)))
-    assert json.loads((tmp_path / "run" / "environment.json").read_text())["processes"] == 2
-    for task in (tmp_path / "run").glob("*/responses.0.jsonl"):
-        mine, other = (len(task.with_name(f"responses.{rank}.jsonl").read_bytes().splitlines()) for rank in (0, 1))
+    assert [entry["processes"] for entry in environments(tmp_path / "run") if "processes" in entry] == [2]
+    journals = [path for stem in STEMS for path in (tmp_path / "run").rglob(f"{stem}.0.jsonl")]
+    assert len(journals) >= 3
+    for path in journals:
+        mine, other = (lines(path.with_name(path.name.replace(".0.", f".{rank}."))) for rank in (0, 1))
         assert 0 <= mine - other <= 1
     assert (tmp_path / "run" / "results.json").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("case", [THEIRS], indirect=True, scope="module", ids=["theirs"])
+def test_each_of_two_processes_does_half_of_the_work(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
+    """Counted where the work is done: no answer and no judgement is asked for in both processes."""
+    (tmp_path / "log").mkdir()
+    finish(start(tmp_path / "run", "--batch-size", "4", launcher=(*LAUNCH, *DEFAULTS), log=str(tmp_path / "log")))
+    for who, total in (("model", 24 + 30), ("judge", 30)):
+        shares = [path.read_text().split() for path in (tmp_path / "log").glob(f"{who}.*")]
+        assert sorted(map(len, shares)) == [total // 2] * 2
+        assert len({key for share in shares for key in share}) == total
+    assert (tmp_path / "run" / "results.json").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("case", [THEIRS], indirect=True, scope="module", ids=["theirs"])
+def test_two_processes_share_what_is_left(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
+    """Of a run with answers of one process, lost pictures and damaged lines; all of it is asked once more, and once."""
+    folder, log = tmp_path / "run", tmp_path / "log"
+    finish(start(folder, "--batch-size", "5"))
+    log.mkdir()
+    text = place(folder, "theirs") / "responses.0.jsonl"
+    whole = text.read_bytes().splitlines(keepends=True)
+    text.write_bytes(b"".join(whole[:11]) + b"{}\n" + b"".join(whole[12:20]))
+    picture, *_ = sorted((place(folder, "theirs-drawing") / "media").iterdir())
+    drawn = [one for one in answers(folder, "theirs-drawing").values() if one.image == picture.stem]
+    picture.write_bytes(b"torn")
+    judgements = place(folder, "theirs-drawing", "judgements") / "judgements.0.jsonl"
+    judgements.unlink()
+    finish(start(folder, launcher=(*LAUNCH, *DEFAULTS), log=str(log)))
+    asked = [path.read_text().split() for path in log.glob("model.*")]
+    again = [key for share in asked for key in share]
+    assert len(again) == len(set(again))
+    assert {one.key for one in drawn} & set(again)
+    assert set(again) <= {one.key for one in drawn} | {one.key for one in answers(folder, "theirs").values()}
+    assert [bool(share) for share in asked] == [True, True]
+    assert (folder / "results.json").read_bytes() == undisturbed
 
 
 def test_kills_change_nothing(case: Case, start: Start, undisturbed: bytes, tmp_path: Path) -> None:
@@ -122,5 +163,8 @@ def kill_at(process: "subprocess.Popen[str]", folder: Path, lines: int) -> None:
 
 
 def written(folder: Path) -> int:
-    journals = [path for stem in ("responses", "judgements") for path in folder.glob(f"*/{stem}.*.jsonl")]
-    return sum(path.read_bytes().count(b"\n") for path in journals)
+    return sum(lines(path) for stem in STEMS for path in folder.rglob(f"{stem}.*.jsonl"))
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")

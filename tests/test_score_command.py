@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from stored import content, place, results
 
 import hermes
-from hermes.harness.types import Result, Score
+from hermes.harness.records.types import Result, Score
 
 Command = Callable[..., Any]
 ROWS = [
@@ -213,30 +214,38 @@ def drawn(files: Path) -> Sequence[str]:
 def test_images_are_judged_once_and_the_run_is_kept(
     command: Command, files: Path, drawn: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hermes.harness import registry
+    from hermes.harness.system import registry
 
     found = result(command(*drawn, "--json"))
     assert (found.judge, found.counts) == ("theirs-judge-1", {"scored": 3, "unparsed": 0, "error": 1})
     assert found.metrics["accuracy"].value == pytest.approx(200 / 3)
     (folder,) = (files / "runs" / "scored").iterdir()
-    names = {"spec.json", "environment.json", "results.json", "report.md", "theirs-drawing"}
+    names = {"spec.json", "run.json", "environment.jsonl", "results.json", "report.md", "answers"}
     assert names <= {path.name for path in folder.iterdir()}
+    assert place(folder, "theirs-drawing", "judgements").is_dir()
     monkeypatch.setattr(registry.load_class("judges", "theirs-judge"), "answer", lambda *_: pytest.fail("asked again"))
     assert result(command(*drawn, "--json", "--label", "theirs")) == found
     board = command("leaderboard", "runs").out
-    assert "| theirs (partial) |" in board
+    assert "| theirs |" in board
+    assert "partial and not ranked: theirs-drawing 3 of 30" in board
     assert "files-" in board
 
 
 def test_a_kept_run_is_scored_again_under_another_protocol(command: Command, files: Path) -> None:
     assert command(*POPE, "--out", "run").code == 0
-    before = json.loads((files / "run" / "results.json").read_text())
+    before = results(files / "run")
     assert command("score", "run", "--protocol", "lmms-eval").code == 0
-    after = json.loads((files / "run" / "results.json").read_text())
+    (scored,) = (files / "run" / "scored").iterdir()
+    after = content(scored)
     assert after["results"]["pope"]["protocol"] == "lmms-eval"
     assert after["results"]["pope"]["metrics"]["accuracy"]["value"] == pytest.approx(100 / 3)
     assert command("score", "run").code == 0
-    assert json.loads((files / "run" / "results.json").read_text()) == before
+    assert results(files / "run") == before
+    board = command("leaderboard", "run").out
+    assert all(run["run_id"] in board for run in (after, content(files / "run")))
+    for report, other in ((files / "run", scored), (scored, files / "run")):
+        also = (report / "report.md").read_text().split("### Also scored")[1].split("###")[0]
+        assert content(other)["run_id"] in also
     refuse(command("score", "run", "--protocol", "corrected"), "no protocol 'corrected'", "lmms-eval")
     write(files / "rows.jsonl", ROWS[:2])
     refuse(command("score", "run"), "the data of pope has changed")
@@ -249,7 +258,8 @@ def test_given_judgements_are_kept_and_scored_again(command: Command, files: Pat
     assert command(*DPG, "--out", "run").code == 0
     assert command(*DPG, "--out", "run").code == 0
     assert command("score", "run", "--protocol", "corrected").code == 0
-    found = json.loads((files / "run" / "results.json").read_text())["results"]["dpg_bench"]
+    (scored,) = (files / "run" / "scored").iterdir()
+    found = content(scored)["results"]["dpg_bench"]
     assert (found["judge"], found["counts"]) == ("given", {"scored": 1, "unparsed": 0, "error": 1})
     assert found["metrics"]["overall"]["value"] == 0
 
@@ -257,16 +267,26 @@ def test_given_judgements_are_kept_and_scored_again(command: Command, files: Pat
 def test_a_folder_keeps_one_set_of_answers(command: Command, files: Path) -> None:
     assert command(*POPE, "--out", "run").code == 0
     assert command(*POPE, "--out", "run").code == 0
-    assert len((files / "run/pope/responses.0.jsonl").read_text().splitlines()) == 3
+    before = results(files / "run")
+    assert len((place(files / "run", "pope") / "responses.0.jsonl").read_text().splitlines()) == 3
     write(files / "responses.jsonl", [entry | {"response": "no"} for entry in SAID])
     refuse(command(*POPE, "--out", "run"), "holds another run", "--fresh")
+    assert results(files / "run") == before
     assert command(*POPE, "--out", "run", "--fresh").code == 0
+    assert results(files / "run") != before
+    assert len(list(files.glob("run/answers/*"))) == 1
+
+
+def test_an_answer_that_cannot_be_read_is_kept_once(command: Command, files: Path, drawn: Sequence[str]) -> None:
+    for _ in range(3):
+        assert result(command(*drawn, "--json", "--out", "run")).counts["error"] == 1
+    assert len((place(files / "run", "theirs-drawing") / "responses.0.jsonl").read_text().splitlines()) == 4
 
 
 def test_the_function_does_what_the_command_does(files: Path) -> None:
-    content = hermes.score(task="pope", data="rows.jsonl", responses="responses.jsonl", label="mine")
-    assert (content["label"], content["folder"], content["partial"]) == ("mine", None, True)
-    assert content["results"]["pope"].metrics["accuracy"].value == 50
+    found = hermes.score(task="pope", data="rows.jsonl", responses="responses.jsonl", label="mine")
+    assert (found["label"], found["folder"], found["partial"]) == ("mine", None, True)
+    assert found["results"]["pope"].metrics["accuracy"].value == 50
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hermes.harness import registry
-from hermes.harness.errors import MissingExtra
+from hermes.harness.system import registry
+from hermes.harness.system.errors import MissingExtra
 
 Command = Callable[..., Any]
 EVAL = ("eval", "--model", "theirs", "--tasks", "theirs,theirs-drawing", "--device", "cpu")

@@ -1,75 +1,76 @@
-"""Settings of training and self-play; `hermes.harness.settings.build` reads them from a file and the command line."""
+"""Settings of training and self-play; `system.settings.build` reads them from a file and the command line."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from hermes.evaluators.base import ONE_SENTENCE
-from hermes.harness.models.options import DType, LoadOptions
-from hermes.harness.types import Record
+from hermes.harness.contracts.options import DType, FolderSettings, LoadOptions, ModelSettings, Panel
+from hermes.harness.contracts.prompts import ONE_SENTENCE
+from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
 Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
-    *("checkpointing", "trackers", "share", "pairs", "label", "patience"),
+    *("checkpointing", "trackers", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
 }
 
 
 class LossSettings(Record):
-    """The loss of a pair; hermes/align/objectives.py has the equations.
+    """The loss of a pair; hermes/align/losses/objectives.py has the equations."""
 
-    ``normalize`` divides log-ratios by their tokens, ``reference_free`` leaves the reference out, ``smoothing`` is the
-    chance that a preference is wrong, ``anchor`` the weight of the winners' likelihood.
-    """
+    panel: ClassVar = Panel.LOSS
 
-    objective: ObjectiveName = "sum"
-    beta_und: float = Field(0.2, gt=0)
-    beta_gen: float = Field(0.5, gt=0)
-    normalize: bool = False
-    reference_free: bool = False
-    smoothing: float = Field(0.0, ge=0, lt=0.5)
-    anchor: float = Field(1.0, ge=0)
+    objective: ObjectiveName = Field(
+        "sum", description="How the two margins of a pair become one loss; replay is the control without preferences."
+    )
+    beta_und: float = Field(0.2, gt=0, description="Scale of the captions' margin.")
+    beta_gen: float = Field(0.5, gt=0, description="Scale of the images' margin.")
+    normalize: bool = Field(False, description="Divide log-ratios by their number of tokens.")
+    reference_free: bool = Field(False, description="Leave the reference model out of the margins.")
+    smoothing: float = Field(0.0, ge=0, lt=0.5, description="Chance that a preference is wrong.")
+    anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
 
 
 class TrainSettings(LossSettings):
-    """One round of preference training.
+    """One round of preference training."""
 
-    ``steps`` ends the training there, whatever ``epochs`` says. ``masks`` is the number of masks that an image's
-    likelihood is averaged over (None: the model's own); ``bf16`` None: where the device computes it natively.
-    ``replay`` is the weight of replayed data's likelihood, ``hold`` that of the replayed answers staying where the
-    reference has them.
-    ``average`` mixes the round's start into its end, ``ema`` is the decay of a moving average of the weights (0: none).
-    ``lora_rank`` above 0 trains a LoRA adapter on the linear layers of the blocks, or on ``lora_targets``; its alpha is
-    twice the rank where None. ``checkpointing`` computes activations again instead of keeping them. ``trackers`` are
-    accelerate's: tensorboard, wandb.
-    """
+    panel: ClassVar = Panel.TRAINING
 
-    lr: float = Field(2e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup: float = Field(0.1, ge=0, lt=1)
-    clip: float = Field(1.0, gt=0)
-    epochs: int = Field(4, ge=1)
-    steps: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    micro_batch: int = Field(8, ge=1)
-    replay: float = Field(0.3, ge=0)
-    hold: float = Field(0.0, ge=0)
-    replay_batch: int = Field(32, ge=1)
-    average: float = Field(0.0, ge=0, lt=1)
-    ema: float = Field(0.0, ge=0, lt=1)
-    masks: int | None = Field(None, ge=1)
-    lora_rank: int = Field(0, ge=0)
-    lora_alpha: int | None = Field(None, ge=1)
-    lora_targets: tuple[str, ...] = ()
-    checkpointing: bool = False
-    trackers: tuple[str, ...] = ()
-    bf16: bool | None = None
-    checkpoint_every: int = Field(20, ge=1)
-    seed: int = 0
+    lr: float = Field(2e-4, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    epochs: int = Field(4, ge=1, description="Passes over the pairs of a round.")
+    steps: int | None = Field(None, ge=1, description="Steps of a round. Default: as --epochs says.")
+    batch_size: int = Field(32, ge=1, description="Pairs a step.")
+    micro_batch: int = Field(8, ge=1, description="Pairs that go through the model at once; changes no result.")
+    replay: float = Field(0.3, ge=0, description="Weight of the likelihood of replayed data.")
+    hold: float = Field(0.0, ge=0, description="Weight of keeping replayed answers where the reference has them.")
+    replay_batch: int = Field(32, ge=1, description="Replayed items a step.")
+    average: float = Field(0.0, ge=0, lt=1, description="Share of the round's start that is mixed into its end.")
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    masks: int | None = Field(
+        None, ge=1, description="Masks that an image's likelihood is averaged over. Default: the model's own number."
+    )
+    lora_rank: int = Field(
+        0, ge=0, description="Rank of a LoRA adapter that is trained in place of the weights; 0 is none."
+    )
+    lora_alpha: int | None = Field(None, ge=1, description="Alpha of the adapter. Default: twice its rank.")
+    lora_targets: tuple[str, ...] = Field(
+        (), description="Layers that get the adapter, with commas. Default: the linear layers of the blocks."
+    )
+    checkpointing: bool = Field(False, description="Compute activations again instead of keeping them.")
+    trackers: tuple[str, ...] = Field((), description="accelerate's trackers, with commas: tensorboard, wandb.")
+    bf16: bool | None = Field(
+        None,
+        description="Compute in bfloat16. Default: where the device does so natively.",
+    )
+    checkpoint_every: int = Field(20, ge=1, description="Steps between saved states of a training.")
+    seed: int = Field(0, description="Seed of candidates, training and evaluation.")
 
     @model_validator(mode="after")
     def _average_of_whole_weights(self) -> "TrainSettings":
@@ -83,61 +84,97 @@ class TrainSettings(LossSettings):
         return self.replay > 0 or self.hold > 0
 
 
-class AlignSettings(TrainSettings, LoadOptions):
+class CandidateSettings(Record):
+    """What is drawn in a round."""
+
+    panel: ClassVar = Panel.CANDIDATES
+
+    data: str | None = Field(
+        None,
+        description="shapes, hub, or a folder or file of homologous items. Default: what the model is made for.",
+    )
+    items: int = Field(256, ge=1, description="Homologous items a round.")
+    fresh_items: bool | None = Field(
+        None, description="Take other items in every round. Default: where the rule allows it."
+    )
+    n: int = Field(10, ge=2, description="Captions, and images, drawn for each item.")
+    n_images: int | None = Field(None, ge=2, description="Images drawn for each item. Default: as -n says.")
+    caption_prompt: str = Field(ONE_SENTENCE, description="The prompt that asks for a caption.")
+    caption_tokens: int = Field(64, ge=1, description="Longest caption, in tokens.")
+    guidance: float = Field(0.0, ge=0, description="Guidance scale of the images.")
+    batch_draw: int = Field(64, ge=1, description="Requests a batch; changes no answer.")
+
+
+class PreferenceSettings(Record):
+    """How candidates become preference pairs."""
+
+    panel: ClassVar = Panel.PREFERENCES
+
+    pairs: Path | None = Field(
+        None,
+        description="A pair_dpo_data.json, as HermesFlow released, to take the first round's preferences from.",
+    )
+    critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
+    confidence: bool = Field(
+        True, description="Rank images that the critic leaves level by the likelihood of the right answers."
+    )
+    similarity: str = Field(
+        "auto", description="How captions are compared: auto, minilm, mpnet, facts or bert-cls:CHECKPOINT."
+    )
+    rule: Rule = Field("fresh", description="How a round's candidates meet those of the round before.")
+    threshold: float = Field(0.6, ge=0, le=1, description="Score that an image must exceed to win.")
+    pairing: Literal["both", "either"] = Field("both", description="Which sides of an item must give a pair.")
+
+
+class EvaluationSettings(Record):
+    """What is measured after every round."""
+
+    panel: ClassVar = Panel.EVALUATION
+
+    eval_split: Literal["validation", "test"] = Field(
+        "test", description="Scenes to report on; use validation for tuning."
+    )
+    eval_limit: int | None = Field(None, ge=1, description="Only the first N items of each evaluation. Default: all.")
+    eval_guidance: float | None = Field(
+        None,
+        ge=0,
+        description="Guidance scale at which generation is measured once more. Default: the model's best, if it names "
+        "one.",
+    )
+    eval_tasks: tuple[str, ...] = Field((), description="Benchmarks to run beside the gap, with commas.")
+    judge: str | None = Field(
+        None,
+        description="Who judges the evaluation's images. Default: the benchmark's own, where it has one.",
+    )
+
+
+class AlignSettings(
+    ModelSettings, CandidateSettings, PreferenceSettings, TrainSettings, EvaluationSettings, FolderSettings
+):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
-    ``dtype`` is that of the weights, float32 unless told otherwise: small updates are lost in bfloat16 weights.
-    ``bf16`` is that of the arithmetic.
-
-    ``fresh_items`` None: others in every round where the rule allows it. ``eval_guidance`` None: the guidance that the
-    model calls its best, if it names one; G is then measured with and without it. ``judge`` looks at the images of the
-    evaluations (``critic`` at the candidates); None: the benchmark's own, which only the shapes world has.
-    ``confidence`` ranks images that the critic's answers leave level by how likely the model finds the right answers.
-    ``label`` is the arm's name in tables, the objective where it has none.
-    ``n`` candidates are drawn of either kind; ``n_images`` images where it is given. ``pairs``: the first round takes
-    its preferences from this pair_dpo_data.json. ``patience`` ends the self-play after that many rounds whose gap on
-    validation items is not below the best one before (0: never). ``share``: a folder where self-plays that begin alike
-    leave the evaluation of round 0 and the candidates of round 1 for each other.
+    ``bf16`` is the precision of the arithmetic, ``dtype`` that of the weights.
     """
 
-    model: str = "hermes-tiny"
-    dtype: DType = "float32"
-    rounds: int = Field(3, ge=1)
-    items: int = Field(256, ge=1)
-    fresh_items: bool | None = None
-    judge: str | None = None
-    n: int = Field(10, ge=2)
-    n_images: int | None = Field(None, ge=2)
-    pairs: Path | None = None
-    label: str | None = None
-    patience: int = Field(0, ge=0)
-    share: Path | None = None
-    caption_prompt: str = ONE_SENTENCE
-    caption_tokens: int = Field(64, ge=1)
-    guidance: float = Field(0.0, ge=0)
-    similarity: str = "auto"
-    critic: str = "self"
-    confidence: bool = True
-    rule: Rule = "fresh"
-    threshold: float = Field(0.6, ge=0, le=1)
-    pairing: Literal["both", "either"] = "both"
-    eval_split: Literal["validation", "test"] = "test"
-    eval_limit: int | None = Field(None, ge=1)
-    eval_guidance: float | None = Field(None, ge=0)
-    eval_tasks: tuple[str, ...] = ()
-    data: str | None = None
-    batch_draw: int = Field(64, ge=1)
-    device: str = "auto"
-    out: Path | None = None
-    runs: Path = Path("runs")
-    fresh: bool = False
+    panel: ClassVar = Panel.PLAY
 
-    @field_validator("rule")
-    @classmethod
-    def _rule_needs_lasting_items(cls, rule: str, info: ValidationInfo) -> str:
-        if rule != "fresh" and info.data.get("fresh_items"):
-            raise ValueError("it compares the rounds of an item, so fresh_items must be false")
-        return rule
+    dtype: DType = Field(
+        "float32", description="Precision of the weights; bfloat16 loses small updates (see --bf16 for the arithmetic)."
+    )
+    rounds: int = Field(3, ge=1, description="Rounds of self-play; a larger number later goes on.")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Stop after so many rounds in which the gap on validation items does not fall below its best; 0 "
+        "is never.",
+    )
+    label: str | None = Field(None, description="Name of the arm in tables. Default: the objective.")
+
+    @model_validator(mode="after")
+    def _rule_needs_lasting_items(self) -> "AlignSettings":
+        if self.rule != "fresh" and self.fresh_items:
+            raise ValueError(f"rule {self.rule!r} compares the rounds of an item, so fresh_items must be false")
+        return self
 
     @property
     def changes_items(self) -> bool:

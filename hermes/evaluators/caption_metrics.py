@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hermes.evaluators.ptb_tokenizer import tokenize_lines
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 ORDERS = 4
 SIGMA = 6.0

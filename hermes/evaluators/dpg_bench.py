@@ -28,77 +28,19 @@ A row without text is no item: the twin begins with one, so that the skipped row
 that is neither yes nor no is marked unparsed. Chance is 0: a picture drawn without looking at the prompt hardly fits.
 """
 
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import groupby
 from typing import Any
 
-from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.judged import read_answers
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.judges.base import Judge
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.captions import dense
-from hermes.harness.shapes.questions import propositions
-from hermes.harness.shapes.scene import Split, scenes
-from hermes.harness.stats import mean_metric
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.evaluators.dpg_points import counted, points_of, read_proposition
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import Collector, Columns
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.judged import read_answers
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 
-ITEMS = 60
-Proposition = Mapping[str, Any]
-Points = dict[int, float]
-
-
-def counted(rows: Sequence[Proposition], protocol: str) -> dict[int, Proposition]:
-    """The propositions that the protocol looks at, by id, in row order."""
-    if protocol == "official":
-        rows = [row for row in rows if not row["first"]]
-        rows = [row for row in rows if row["block"] == rows[-1]["block"]]
-    return {row["id"]: row for row in rows}
-
-
-def raw_points(asked: Mapping[int, Proposition], answers: Mapping[str, str]) -> Points:
-    """1 for each question that is answered 'yes'. Raises JudgeError where one has no answer."""
-    if lost := [number for number in asked if str(number) not in answers]:
-        raise JudgeError(f"the judgement has no answer to question {lost[0]}")
-    return {number: float(answers[str(number)] == "yes") for number in asked}
-
-
-def official_points(asked: Mapping[int, Proposition], raw: Points) -> Points:
-    """Points after the official walk down the rows. Raises KeyError where it does."""
-    points = dict(raw)
-    for number, row in asked.items():
-        if any(points[parent] == 0 for parent in row["dependencies"]):
-            points[number] = 0.0
-    return points
-
-
-def corrected_points(asked: Mapping[int, Proposition], raw: Points) -> Points:
-    """A point for each question answered yes together with all that it builds on; unknown parents are left out."""
-
-    def stands(number: int) -> bool:
-        reached, todo = {number}, [number]
-        while todo:
-            fresh = {parent for parent in asked[todo.pop()]["dependencies"] if parent in asked} - reached
-            reached |= fresh
-            todo += fresh
-        return all(raw[one] for one in reached)
-
-    return {number: float(stands(number)) for number in asked}
-
-
-def points_of(rows: Sequence[Proposition], answers: Mapping[str, str], protocol: str) -> tuple[Points, Points] | None:
-    """Points before and after dependencies; None where the official script drops the item."""
-    asked = counted(rows, protocol)
-    raw = raw_points(asked, answers)
-    if protocol == "corrected":
-        return raw, corrected_points(asked, raw)
-    try:
-        return (raw, official_points(asked, raw)) if asked else None
-    except KeyError:
-        return None
+LEVELS = ("L1", "L2")
 
 
 class DPGBench(Evaluator):
@@ -117,7 +59,6 @@ class DPGBench(Evaluator):
             *("category_broad", "category_detailed", "tuple", "question_natural_language"),
         ),
         scored=("item_id", "proposition_id", "dependency", "tuple"),
-        shapes_n=ITEMS,
     )
     config = GenerationConfig(num_images=4)
     headline = "overall"
@@ -125,29 +66,8 @@ class DPGBench(Evaluator):
     chance = 0.0
     best = 100.0
     protocols = ("official", "corrected")
-    judge = "oracle"
-    real_judge = "mplug"
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """Sixty dense captions with the propositions of their scenes, after one row that is no item."""
-        rows: list[Row] = [dict.fromkeys(self.data.columns, "") | {"proposition_id": 1, "dependency": "0"}]
-        for number, scene in enumerate(islice(scenes(split, seed, self.name), ITEMS)):
-            caption = dense(scene, random.Random(derive_seed(seed, split, self.name, number)))
-            for place, claim in enumerate(propositions(scene), 1):
-                rows.append(
-                    {
-                        "item_id": f"shapes_{number:03d}",
-                        "text": caption,
-                        "keywords": ", ".join(sorted({obj.name for obj in scene.objects})),
-                        "proposition_id": place,
-                        "dependency": ",".join(map(str, claim.dependencies)) or "0",
-                        "category_broad": claim.category,
-                        "category_detailed": claim.tuple_text.partition(" - ")[2].partition(" (")[0],
-                        "tuple": claim.tuple_text,
-                        "question_natural_language": claim.question,
-                    }
-                )
-        return rows
+    judge = "mplug"
+    judge_needs = "answer"
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample an item, at its first row."""
@@ -160,7 +80,7 @@ class DPGBench(Evaluator):
             block, before = block + (item != before), item
             if prompt:
                 prompts.setdefault(item, prompt)
-                items[item].append(_proposition(row, where) | {"first": number == 0, "block": block})
+                items[item].append(read_proposition(row, where) | {"first": number == 0, "block": block})
         for item, prompt in prompts.items():
             yield Sample(
                 id=item,
@@ -196,51 +116,29 @@ class DPGBench(Evaluator):
             status="unparsed" if strange else "scored",
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        images: dict[str, list[Score]] = defaultdict(list)
-        for score in scores:
-            images[score.sample_id].append(score)
-        kept = {item: found for item, found in images.items() if all("score" in score.values for score in found)}
-        means = [sum(score.values["score"] for score in found) / len(found) for found in kept.values()]
-        last = {item: max(score.index for score in found) for item, found in kept.items()}
-        before: list[tuple[str, str, float]] = []
-        after: list[tuple[str, str, float]] = []
-        for score in (score for found in kept.values() for score in found):
-            rows = samples[score.sample_id].metadata["propositions"]
-            points = points_of(rows, score.prediction, protocol)
-            if points and (protocol == "corrected" or score.index == last[score.sample_id]):
-                levels = {number: row["level"] for number, row in counted(rows, protocol).items()}
-                before += [(levels[number], score.group_id, point) for number, point in points[0].items()]
-                after += [(levels[number], score.group_id, point) for number, point in points[1].items()]
-        metrics = {"overall": mean_metric(means, list(kept), scale=100)}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        items, before, after = Collector(("score",)), Collector(("point",), LEVELS), Collector(("point",), LEVELS)
+        for _, found in groupby(scored, key=lambda pair: pair[0].id):
+            images = list(found)
+            if not all("score" in score.values for _, score in images):
+                continue
+            last = max(score.index for _, score in images)
+            for sample, score in images:
+                items.add(score.group_id, score.values)
+                propositions = sample.metadata["propositions"]
+                points = points_of(propositions, score.prediction, protocol)
+                if points is None or (protocol == "official" and score.index != last):
+                    continue
+                for number, row in counted(propositions, protocol).items():
+                    levels = {"L1": row["level"].split("-")[0].strip(), "L2": row["level"]}
+                    for columns, point in zip((before, after), points, strict=True):
+                        columns.add(score.group_id, {"point": point[number]}, levels)
+        metrics = {"overall": items.columns().mean_of_groups("score", 100)}
         if protocol == "official":
-            return metrics | _levels(before)
-        return metrics | _levels(after) | _levels(before, "raw/")
+            return metrics | _levels(before.columns())
+        return metrics | _levels(after.columns()) | _levels(before.columns(), "raw/")
 
 
-def _levels(points: Sequence[tuple[str, str, float]], prefix: str = "") -> dict[str, Metric]:
-    """The means of (L2 name, group, point) by L1 and by L2."""
-    grouped: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for level, group, point in points:
-        grouped[prefix + level.split("-")[0].strip()].append((group, point))
-        grouped[f"{prefix}L2/{level}"].append((group, point))
-    ordered = sorted(grouped, key=lambda name: ("L2/" in name, name))
-    return {name: mean_metric(*_columns(grouped[name]), scale=100) for name in ordered}
-
-
-def _columns(pairs: Sequence[tuple[str, float]]) -> tuple[list[float], list[str]]:
-    return [point for _, point in pairs], [group for group, _ in pairs]
-
-
-def _proposition(row: Row, where: str) -> dict[str, Any]:
-    try:
-        number = int(row["proposition_id"])
-        parents = [int(part) for part in str(row["dependency"]).split(",")]
-    except ValueError:
-        raise HermesError(f"{where}: proposition_id and dependency must be whole numbers; mend the row") from None
-    return {
-        "id": number,
-        "question": text(row, "question_natural_language", where),
-        "level": text(row, "tuple", where).split("(")[0].strip(),
-        "dependencies": [parent for parent in parents if parent != 0],
-    }
+def _levels(points: Columns, prefix: str = "") -> dict[str, Metric]:
+    """The means of the points by L1 and by L2."""
+    return points.means("point", "L1", 100, prefix) | points.means("point", "L2", 100, f"{prefix}L2/")

@@ -21,22 +21,17 @@ agreement of the references: one of the five held against the other four scores 
 the round number 100, a convention: how well people agree on Flickr30k was not measured here.
 """
 
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
 
-from hermes.evaluators.base import ONE_SENTENCE, Answer, DataSpec, Evaluator, Row
 from hermes.evaluators.caption_metrics import ORDERS, CaptionScores, caption_scores
-from hermes.harness.errors import HermesError
-from hermes.harness.images import image_handle
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.captions import references
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import Split, scenes
-from hermes.harness.stats import bootstrap_metrics
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.prompts import ONE_SENTENCE
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import bootstrap_metrics
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.system.errors import HermesError
 
 
 class Flickr30k(Evaluator):
@@ -52,32 +47,13 @@ class Flickr30k(Evaluator):
         n=31783,
         columns=("image", "caption", "img_id"),
         scored=("caption",),
-        shapes_n=300,
     )
     config = GenerationConfig(max_new_tokens=64, temperature=0.0)
     headline = "cider"
     unit = "x100"
     chance = 0.0
     best = 100.0
-    shapes_best = 170.0
     protocols = ("official", "lmms-eval")
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """300 scenes with five references each."""
-        rows: list[Row] = []
-        for number, scene in enumerate(islice(scenes(split, seed, self.name), self.data.shapes_n)):
-            rng = random.Random(derive_seed(seed, split, self.name, number))
-            captions = references(scene, rng)
-            rows.append(
-                {
-                    "image": draw(scene),
-                    "caption": captions,
-                    "sentids": [str(number * len(captions) + place) for place in range(len(captions))],
-                    "img_id": str(number),
-                    "filename": f"shapes_{split}_{number:06d}.png",
-                }
-            )
-        return rows
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -85,9 +61,9 @@ class Flickr30k(Evaluator):
             where = f"flickr30k image {identity}"
             captions = row["caption"]
             if not isinstance(captions, Sequence) or isinstance(captions, str) or not captions:
-                raise HermesError(f"{where}: caption must be a list of sentences; mend the row")
+                raise HermesError(f"{where}: caption must be a list of sentences; fix the row")
             if not all(isinstance(caption, str) for caption in captions):
-                raise HermesError(f"{where}: a caption is not text; mend the row")
+                raise HermesError(f"{where}: a caption is not text; fix the row")
             yield Sample(
                 id=identity,
                 group_id=identity,
@@ -98,37 +74,47 @@ class Flickr30k(Evaluator):
             )
 
     def score(self, answer: Answer, protocol: str) -> Score:
-        """One caption as a corpus of its own, where CIDEr is 0 by definition; see score_all."""
-        return self.score_all([answer], protocol)[0]
+        """One caption as a corpus of its own, where CIDEr is 0 by definition; see ``scores``."""
+        return next(self.scores([answer], protocol))
 
-    def score_all(self, answers: Sequence[Answer], protocol: str) -> list[Score]:
+    def scores(self, answers: Iterable[Answer], protocol: str) -> Iterator[Score]:
         """The per-image values; all answers are scored together because CIDEr weighs words by the whole corpus."""
-        captions = tuple((answer.response.text or "").strip() for answer in answers)
-        corpus = _corpus(captions, tuple(answer.sample.target for answer in answers))
+        keys: list[tuple[str, int, str]] = []
+        captions: list[str] = []
+        targets: list[tuple[str, ...]] = []
+        for answer in answers:
+            keys.append((answer.sample.id, answer.response.index, answer.sample.group_id))
+            captions.append((answer.response.text or "").strip())
+            targets.append(answer.sample.target)
+        corpus = _corpus(tuple(captions), tuple(targets))
         bleu = corpus.bleu_each()
-        return [
-            Score(
-                sample_id=answer.sample.id,
-                index=answer.response.index,
-                group_id=answer.sample.group_id,
+        for place, (sample, index, group) in enumerate(keys):
+            yield Score(
+                sample_id=sample,
+                index=index,
+                group_id=group,
                 values={
                     "cider": float(corpus.cider[place]),
                     "rouge_l": float(corpus.rouge_l[place]),
                     "bleu_4": float(bleu[place, -1]),
                 },
-                prediction=caption,
+                prediction=captions[place],
                 reason="" if corpus.lengths[place, 0] else "the answer has no word",
                 status="scored" if corpus.lengths[place, 0] else "unparsed",
             )
-            for place, (answer, caption) in enumerate(zip(answers, captions, strict=True))
-        ]
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        corpus = _corpus(
-            tuple(score.prediction for score in scores), tuple(samples[score.sample_id].target for score in scores)
-        )
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        captions: list[str] = []
+        targets: list[tuple[str, ...]] = []
+        groups: list[str] = []
+        for sample, score in scored:
+            captions.append(score.prediction)
+            targets.append(sample.target)
+            groups.append(score.group_id)
+        if not groups:
+            return {}
+        found = bootstrap_metrics(_corpus(tuple(captions), tuple(targets)).figures, groups, scale=100)
         names = ("cider", *(f"bleu_{n}" for n in range(1, ORDERS + 1)), "rouge_l")
-        found = bootstrap_metrics(corpus.figures, [score.group_id for score in scores], scale=100)
         return dict(zip(names, found, strict=True))
 
 

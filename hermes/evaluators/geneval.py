@@ -17,113 +17,18 @@ The official detector is Mask2Former over 80 COCO classes with CLIP for the colo
 detects the five shapes. Chance is 0: a picture drawn without looking at the prompt almost never meets it.
 """
 
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.judged import read_detections
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.judges.base import Judge
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.prompts import TAGS, geneval_prompt
-from hermes.harness.shapes.scene import COLORS, Split
-from hermes.harness.stats import mean_metric, sum_metric
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
-
-Detections = Mapping[str, Sequence[Mapping[str, Any]]]
-PROMPTS_A_TASK = 16
-THRESHOLD = 0.3
-COUNTING_THRESHOLD = 0.9
-MAX_BOXES = 16
-POSITION_THRESHOLD = 0.1
-
-
-def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes [x0, y0, x1, y1] whose last pixel belongs to them."""
-
-    def area(x0: float, y0: float, x1: float, y1: float) -> float:
-        return max(x1 - x0 + 1, 0.0) * max(y1 - y0 + 1, 0.0)
-
-    shared = area(max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
-    return shared / (area(*a) + area(*b) - shared)
-
-
-def kept_boxes(detections: Detections, tag: str, max_overlap: float = 1.0) -> dict[str, list[Mapping[str, Any]]]:
-    """The boxes that count, best first; with ``max_overlap`` below 1 without those that overlap a better one."""
-    threshold = np.float32(COUNTING_THRESHOLD if tag == "counting" else THRESHOLD)
-    kept: dict[str, list[Mapping[str, Any]]] = {}
-    for name, boxes in detections.items():
-        scores = np.asarray([box["score"] for box in boxes], dtype=np.float32)
-        order = [k for k in np.argsort(scores, kind="stable")[::-1] if scores[k] > threshold][:MAX_BOXES]
-        chosen: list[Mapping[str, Any]] = []
-        for k in order:
-            if max_overlap == 1.0 or all(iou(boxes[k]["box"], box["box"]) < max_overlap for box in chosen):
-                chosen.append(boxes[k])
-        if chosen:
-            kept[name] = chosen
-    return kept
-
-
-def relations(a: Sequence[float], b: Sequence[float]) -> set[str]:
-    """Where box a lies relative to box b: the centres' offset, less a tenth of both sizes, along each axis."""
-    corners = np.asarray([a, b], dtype=np.float32).reshape(2, 2, 2)
-    first, second = corners.mean(axis=1)
-    sizes = np.abs(corners[:, 1] - corners[:, 0]).sum(axis=0)
-    offset = first - second
-    beyond = np.maximum(np.abs(offset) - np.float32(POSITION_THRESHOLD) * sizes, 0) * np.sign(offset)
-    if np.all(np.abs(beyond) < 1e-3):
-        return set()
-    x, y = beyond / np.linalg.norm(offset)
-    told = {"left of": x < -0.5, "right of": x > 0.5, "above": y < -0.5, "below": y > 0.5}
-    return {relation for relation, holds in told.items() if holds}
-
-
-def verdict(boxes: Detections, metadata: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether the kept boxes meet the metadata, and the reasons why not, one a line."""
-    reasons: list[str] = []
-    matched: list[Sequence[Mapping[str, Any]] | None] = []
-    for entry in metadata.get("include", ()):
-        found = boxes.get(entry["class"], ())[: entry["count"]]
-        reason = _unmet(entry, found, matched)
-        matched.append(None if reason else found)
-        reasons += [reason] if reason else []
-    for entry in metadata.get("exclude", ()):
-        number = len(boxes.get(entry["class"], ()))
-        if number >= entry["count"]:
-            reasons.append(f"expected {entry['class']}<{entry['count']}, found {number}")
-    return not reasons, "\n".join(reasons)
-
-
-def _unmet(
-    entry: Mapping[str, Any],
-    found: Sequence[Mapping[str, Any]],
-    matched: Sequence[Sequence[Mapping[str, Any]] | None],
-) -> str:
-    name, count, color = entry["class"], entry["count"], entry.get("color")
-    if len(found) < count:
-        return f"expected {name}>={count}, found {len(found)}"
-    if color is not None:
-        seen = [box.get("color") for box in found]
-        if None in seen:
-            raise JudgeError(f"a box of {name!r}, whose color is asked about, has none")
-        if seen.count(color) < count:
-            others = ", ".join(f"{seen.count(other)} {other}" for other in COLORS if other in seen)
-            return f"expected {color} {name}>={count}, found {seen.count(color)} {color}; and {others}"
-    if entry.get("position"):
-        relation, target = entry["position"]
-        targets = matched[target]
-        if targets is None:
-            return f"no target for {name} to be {relation}"
-        for box in found:
-            for other in targets:
-                true = relations(box["box"], other["box"])
-                if relation not in true:
-                    return f"expected {name} {relation} target, found {' and '.join(sorted(true))} target"
-    return ""
+from hermes.evaluators.geneval_verdict import kept_boxes, verdict
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.judged import read_detections
+from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.system.errors import HermesError
 
 
 class GenEval(Evaluator):
@@ -140,21 +45,14 @@ class GenEval(Evaluator):
         columns=("tag", "prompt", "include"),
         scored=("tag", "include"),
         released="evaluation_metadata.jsonl",
-        shapes_n=len(TAGS) * PROMPTS_A_TASK,
     )
     config = GenerationConfig(num_images=4)
     headline = "overall"
     unit = "0..1"
     chance = 0.0
     best = 1.0
-    judge = "oracle"
-    real_judge = "mask2former"
+    judge = "mask2former"
     judge_needs = "detect"
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """Sixteen prompts a task, the tasks in turn. A prompt repeats only in a task that has fewer different ones."""
-        columns = [_prompts(tag, split, seed) for tag in TAGS]
-        return [row for turn in zip(*columns, strict=True) for row in turn]
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for number, row in enumerate(rows):
@@ -197,27 +95,14 @@ class GenEval(Evaluator):
             tags={"tag": sample.metadata["tag"]},
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        tasks = {
-            tag: mean_metric(*_values([score for score in scores if score.tags["tag"] == tag]))
-            for tag in dict.fromkeys(score.tags["tag"] for score in scores)
-        }
-        any_right: dict[str, float] = {}
-        for score in scores:
-            any_right[score.group_id] = max(any_right.get(score.group_id, 0.0), score.values["correct"])
-        prompts = mean_metric(list(any_right.values()), list(any_right))
-        return {"overall": sum_metric(list(tasks.values())), **tasks, "prompts": prompts}
-
-
-def _values(scores: Sequence[Score]) -> tuple[list[float], list[str]]:
-    return [score.values["correct"] for score in scores], [score.group_id for score in scores]
-
-
-def _prompts(tag: str, split: Split, seed: int) -> list[Row]:
-    rng = random.Random(derive_seed(seed, split, "geneval", tag))
-    drawn = [geneval_prompt(tag, rng, split) for _ in range(50 * PROMPTS_A_TASK)]
-    different = list({row["prompt"]: row for row in drawn}.values())
-    return [different[k % len(different)] for k in range(PROMPTS_A_TASK)]
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        scores = collect(scored, ("correct",), ("tag",))
+        parts = dict(scores.by_tag("tag"))
+        in_order = [scores.names["tag"][code] for code in dict.fromkeys(scores.tags["tag"].tolist())]
+        tasks = {tag: parts[tag].mean("correct") for tag in in_order}
+        prompts, _, right = scores.by_group("correct")
+        any_right = mean_metric((right > 0).astype(float), prompts)
+        return {"overall": sum_metric(list(tasks.values())), **tasks, "prompts": any_right}
 
 
 def _check(target: Mapping[str, Any], where: str) -> None:
@@ -225,7 +110,7 @@ def _check(target: Mapping[str, Any], where: str) -> None:
     for key in ("include", "exclude"):
         for number, entry in enumerate(target.get(key, ())):
             if not isinstance(entry, Mapping) or "class" not in entry or not isinstance(entry.get("count"), int):
-                raise HermesError(f"{where}: {key} entry {number + 1} needs a class and a whole count; mend the row")
+                raise HermesError(f"{where}: {key} entry {number + 1} needs a class and a whole count; fix the row")
             position = entry.get("position")
             if position and not (len(position) == 2 and position[1] in range(number)):
-                raise HermesError(f"{where}: {key} entry {number + 1} has a position without target; mend the row")
+                raise HermesError(f"{where}: {key} entry {number + 1} has a position without target; fix the row")

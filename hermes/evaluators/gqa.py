@@ -10,7 +10,7 @@ Protocols
   ``isBalanced`` count. ``binary`` is every structural type but query, ``open`` is query. ``steps/<n>`` counts the
   operations of the question's program, less those that merely end it; ``words/<n>`` its words. ``distribution`` is the
   chi-square distance between the answers given and the gold ones within each global group, over 100: lower is better.
-  Validity and plausibility need a file of choices that testdev has not (the script prints 0); they are left out, and so
+  Validity and plausibility need a file of choices that testdev lacks (the script prints 0); they are left out, and so
   is consistency, which needs the entailed questions. The script prints two decimals.
 - ``llava`` (LLaVA convert_gqa_for_eval.py, then the official script): trailing periods go, the rest in lower case;
   spaces and other punctuation stay. This is the number that papers with LLaVA-like models print.
@@ -21,33 +21,16 @@ An empty answer is marked unparsed and counts as wrong.
 """
 
 import string
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
-from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Join, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.means import mean, means_by_tag
-from hermes.evaluators.twin import asked_scenes, in_turn
-from hermes.harness.images import image_handle
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import Split
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.evaluators.gqa_kinds import KINDS, Distribution, tags
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Join, Row, Scored
+from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 
-TYPES = {
-    **dict.fromkeys(("color", "size", "place"), ("query", "attr")),
-    **dict.fromkeys(("shape", "object"), ("query", "cat")),
-    **{"beside": ("query", "rel"), "count": ("query", "global")},
-    **{"exists": ("verify", "obj"), "is_color": ("verify", "attr"), "is_shape": ("verify", "cat")},
-    **{"is_size": ("verify", "attr"), "is_at": ("verify", "attr"), "relation": ("verify", "rel")},
-    **{"empty": ("verify", "global"), "logical": ("logical", "obj"), "choose": ("choose", "attr")},
-    **dict.fromkeys(("same", "larger"), ("compare", "attr")),
-}
-KINDS = (
-    *("color", "logical", "object", "relation", "shape", "choose", "beside", "is_color", "place", "exists", "size"),
-    *("logical", "beside", "is_shape", "color", "same", "object", "is_at", "count", "choose", "shape", "logical"),
-    *("place", "is_size", "beside", "larger", "color", "empty"),
-)
-LAST_STEPS = ("exist", "query: name", "choose name")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -81,7 +64,6 @@ class GQA(Evaluator):
         n=12578,
         columns=("id", "imageId", "question", "answer", "fullAnswer", "isBalanced", "image"),
         scored=("answer",),
-        shapes_n=700,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "accuracy"
@@ -89,29 +71,6 @@ class GQA(Evaluator):
     chance = 0.0
     best = 100.0
     protocols = ("official", "lmms-eval", "llava")
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """350 images with two questions each; the structural types in about the shares of the real set."""
-        rows: list[Row] = []
-        plan = in_turn(KINDS, self.data.shapes_n // 2, 2)
-        for number, (scene, asked, _) in enumerate(asked_scenes(split, seed, self.name, plan)):
-            picture = draw(scene)
-            for qa in asked:
-                structural, semantic = TYPES[qa.kind]
-                verdict = qa.answer in ("yes", "no")
-                rows.append(
-                    {
-                        "id": f"{len(rows):08d}",
-                        "imageId": f"n{number:06d}",
-                        "question": qa.question,
-                        "answer": qa.answer,
-                        "fullAnswer": f"{qa.answer.capitalize()}." if verdict else f"It is {qa.answer}.",
-                        "isBalanced": True,
-                        "types": {"structural": structural, "semantic": semantic, "detailed": qa.kind},
-                        "image": picture,
-                    }
-                )
-        return rows
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -141,50 +100,22 @@ class GQA(Evaluator):
             tags=sample.metadata["tags"],
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        everything = protocol == "lmms-eval"
-        counted = [score for score in scores if everything or samples[score.sample_id].metadata["balanced"]]
-        if not counted:
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        everything, answers = protocol == "lmms-eval", Distribution()
+
+        def counted() -> Iterator[Scored]:
+            for sample, score in scored:
+                if everything or sample.metadata["balanced"]:
+                    if "group" in score.tags:
+                        answers.add(score.tags["group"], sample.target, score.prediction)
+                    yield sample, score
+
+        scores = collect(counted(), ("correct",), ("form", *KINDS))
+        if not len(scores):
             return {}
-        metrics = {"accuracy": mean(counted, "correct")} | means_by_tag(counted, "correct", "form")
-        for kind in ("structural", "semantic", "steps", "words"):
-            metrics |= means_by_tag(counted, "correct", kind, f"{kind}/")
-        pairs = [
-            (score.tags["group"], samples[score.sample_id].target, score.prediction)
-            for score in counted
-            if "group" in score.tags
-        ]
-        if pairs and not everything:
-            metrics["distribution"] = Metric(value=distribution(pairs), n=len(pairs))
+        metrics = {"accuracy": scores.mean("correct", 100)} | scores.means("correct", "form", 100)
+        for kind in KINDS:
+            metrics |= scores.means("correct", kind, 100, f"{kind}/")
+        if answers.n and not everything:
+            metrics["distribution"] = Metric(value=answers.distance(), n=answers.n)
         return metrics
-
-
-def tags(row: Row) -> dict[str, str]:
-    """The kinds of a question, as far as the row has the columns."""
-    types = row.get("types") or {}
-    found = {key: str(types[key]) for key in ("structural", "semantic") if types.get(key)}
-    if "structural" in found:
-        found["form"] = "open" if found["structural"] == "query" else "binary"
-    if isinstance(row.get("semantic"), list):
-        steps = [f"{step['operation']}: {step['argument']}" for step in row["semantic"]]
-        found["steps"] = str(sum(not any(last in step for last in LAST_STEPS) for step in steps))
-    group = (row.get("groups") or {}).get("global")
-    if group is not None:
-        found["group"] = str(group)
-    if words := str(row["question"]).split():
-        found["words"] = str(len(words))
-    return found
-
-
-def distribution(answers: Sequence[tuple[str, str, str]]) -> float:
-    """From (group, gold, answer): the chi-square of the answers' counts against the golds', by group size, / 100."""
-    gold: dict[str, Counter[str]] = defaultdict(Counter)
-    said: dict[str, Counter[str]] = defaultdict(Counter)
-    for group, right, answer in answers:
-        gold[group][right] += 1
-        said[group][answer] += 1
-    distances = (
-        sum((said[group][right] - count) ** 2 / count for right, count in golds.items()) * golds.total()
-        for group, golds in gold.items()
-    )
-    return sum(distances) / len(answers) / 100

@@ -17,81 +17,26 @@ as 1, so that the normalised figures are the raw ones: the paper's gap is one of
 free text over questions whose guessing rate nobody knows.
 """
 
-import random
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.judged import read_answer_list
-from hermes.harness.errors import HermesError
-from hermes.harness.homologous.formats import homologous_rows
-from hermes.harness.homologous.records import read_questions
-from hermes.harness.images import image_handle
-from hermes.harness.judges.base import Judge
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes import questions
-from hermes.harness.shapes.captions import full
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import Split, scenes
-from hermes.harness.stats import mean_metric
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.evaluators.homologous_text import normalised
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import Collector, collect
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.judged import read_answer_list
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.data.homologous.formats import homologous_rows
+from hermes.harness.data.homologous.records import read_questions
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
+from hermes.harness.system.errors import HermesError
 
-ITEMS = 400
-QUESTIONS = 6
 COLUMNS = ("id", "caption", "questions")
-ARTICLES = {"a", "an", "the"}
-DIGITS = {
-    word: str(number)
-    for number, word in enumerate(
-        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    )
-}
-
-
-def normalised(reply: str) -> str:
-    """Lower case, words and numbers only, without articles, number words as digits."""
-    words = re.findall(r"\w+", reply.lower())
-    return " ".join(DIGITS.get(word, word) for word in words if word not in ARTICLES)
-
-
-@lru_cache(maxsize=4)
-def _rows(split: Split, seed: int) -> tuple[Row, ...]:
-    """The twin's items; both sides read the same ones."""
-    rows: list[Row] = []
-    for number, scene in enumerate(islice(scenes(split, seed, "homologous"), ITEMS)):
-        rng = random.Random(derive_seed(seed, split, "homologous", number))
-        caption = full(scene, rng)
-        asked = [
-            {"question": qa.question, "answer": qa.answer, "kind": qa.kind}
-            for qa in questions.homologous(scene, rng, QUESTIONS)
-        ]
-        rows.append({"id": f"{number:04d}", "image": draw(scene), "caption": caption, "questions": asked})
-    return tuple(rows)
-
-
-def _over_items(values: Iterable[tuple[str, float]]) -> Metric:
-    """The mean over groups of each group's mean."""
-    groups: dict[str, list[float]] = defaultdict(list)
-    for group, value in values:
-        groups[group].append(value)
-    return mean_metric([sum(found) / len(found) for found in groups.values()], list(groups))
-
-
-def _by_kind(values: Iterable[tuple[str, str, float]]) -> dict[str, Metric]:
-    """The mean over all questions of a kind, from (kind, group, correct), clustered by item."""
-    kinds: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for kind, group, value in values:
-        kinds[kind].append((group, value))
-    return {
-        f"kind/{kind}": mean_metric([value for _, value in kinds[kind]], [group for group, _ in kinds[kind]])
-        for kind in sorted(kinds)
-    }
 
 
 class Understanding(Evaluator):
@@ -101,16 +46,12 @@ class Understanding(Evaluator):
     version = "1"
     title = "Homologous, understanding"
     ability = "understanding"
-    data = DataSpec(hub="", split="test", n=0, columns=("image", *COLUMNS), shapes_n=ITEMS * QUESTIONS, scored=COLUMNS)
+    data = DataSpec(hub="", split="test", n=0, columns=("image", *COLUMNS), scored=COLUMNS)
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "accuracy"
     unit = "0..1"
     chance = 0.0
     best = 1.0
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """400 scenes with six questions each."""
-        return list(_rows(split, seed))
 
     def local_rows(self, source: Path, split: Split) -> Iterable[Row]:
         return homologous_rows(source, self.name, split)
@@ -147,9 +88,10 @@ class Understanding(Evaluator):
             tags={"kind": sample.metadata["kind"]},
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        kinds = _by_kind((score.tags["kind"], score.group_id, score.values["correct"]) for score in scores)
-        return {"accuracy": _over_items((score.group_id, score.values["correct"]) for score in scores), **kinds}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        scores = collect(scored, ("correct",), ("kind",))
+        kinds = scores.means("correct", "kind", prefix="kind/")
+        return {"accuracy": scores.mean_of_groups("correct"), **kinds}
 
 
 class Generation(Evaluator):
@@ -159,17 +101,13 @@ class Generation(Evaluator):
     version = "1"
     title = "Homologous, generation"
     ability = "generation"
-    data = DataSpec(hub="", split="test", n=0, columns=COLUMNS, shapes_n=ITEMS)
+    data = DataSpec(hub="", split="test", n=0, columns=COLUMNS)
     config = GenerationConfig(num_images=1)
     headline = "accuracy"
     unit = "0..1"
     chance = 0.0
     best = 1.0
-    judge = "oracle"
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """The very rows of the understanding side."""
-        return list(_rows(split, seed))
+    judge_needs = "answer"
 
     def local_rows(self, source: Path, split: Split) -> Iterable[Row]:
         return homologous_rows(source, self.name, split)
@@ -216,10 +154,11 @@ class Generation(Evaluator):
             status="scored" if any(said) else "unparsed",
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        kinds = _by_kind(
-            (qa["kind"], score.group_id, float(reply == normalised(qa["answer"])))
-            for score in scores
-            for qa, reply in zip(samples[score.sample_id].target, score.prediction, strict=True)
-        )
-        return {"accuracy": _over_items((score.group_id, score.values["accuracy"]) for score in scores), **kinds}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        items, asked = Collector(("accuracy",)), Collector(("correct",), ("kind",))
+        for sample, score in scored:
+            items.add(score.group_id, score.values)
+            for qa, reply in zip(sample.target, score.prediction, strict=True):
+                asked.add(score.group_id, {"correct": reply == normalised(qa["answer"])}, {"kind": qa["kind"]})
+        kinds = asked.columns().means("correct", "kind", prefix="kind/")
+        return {"accuracy": items.columns().mean_of_groups("accuracy"), **kinds}

@@ -20,40 +20,18 @@ task scores 0. Chance: guessing gives acc 50 % and acc+ 25 %, 75 points a task, 
 gives 500. 'Other' is marked unparsed.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.twin import Wish, asked_scenes
-from hermes.harness.errors import HermesError
-from hermes.harness.images import image_handle
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import Split
-from hermes.harness.stats import mean_metric, sum_metric
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
-
-PERCEPTION = {
-    "existence": "exists",
-    "count": "exactly",
-    "position": "relation",
-    "color": "is_color",
-    "posters": "logical",
-    "celebrity": "is_at",
-    "scene": "empty",
-    "landmark": "total",
-    "artwork": "is_size",
-    "OCR": "is_shape",
-}
-COGNITION = {
-    "commonsense_reasoning": "more",
-    "numerical_calculation": "sum",
-    "text_translation": "french",
-    "code_reasoning": "code",
-}
-TASKS = (*PERCEPTION, *COGNITION)
-SUFFIX = " Please answer yes or no."
-IMAGES = 20
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import Columns, collect
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.contracts.published import MME_COGNITION, MME_PERCEPTION, MME_SUFFIX, MME_TASKS
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.system.errors import HermesError
 
 
 def read(reply: str, protocol: str) -> str:
@@ -80,7 +58,6 @@ class MME(Evaluator):
         n=2374,
         columns=("question_id", "image", "question", "answer", "category"),
         scored=("question_id", "answer", "category"),
-        shapes_n=len(TASKS) * IMAGES * 2,
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "perception"
@@ -89,45 +66,19 @@ class MME(Evaluator):
     best = 2000.0
     protocols = ("official", "lmms-eval")
 
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """20 images a task, the tasks in turn; each image is asked one question of the task's kind with each answer.
-
-        The kinds stand beside the tasks above. Some are the task itself in small (existence, count, position, color,
-        the sum, the French word, the line of code); the others put what the shapes world has in its place: which things
-        a picture combines, which one is where, how full it is, how large a thing is, what figure it is.
-        """
-        tasks = TASKS * IMAGES
-        kinds = list((PERCEPTION | COGNITION).values()) * IMAGES
-        plan: Iterator[Sequence[Wish]] = (((kind, "yes"), (kind, "no")) for kind in kinds)
-        rows: list[Row] = []
-        items = zip(tasks, asked_scenes(split, seed, self.name, plan), strict=True)
-        for number, (task, (scene, asked, rng)) in enumerate(items):
-            picture = draw(scene)
-            for qa in rng.sample(asked, len(asked)):
-                rows.append(
-                    {
-                        "question_id": f"{number // len(TASKS):04d}.png",
-                        "image": picture,
-                        "question": qa.question + SUFFIX,
-                        "answer": qa.answer.capitalize(),
-                        "category": task,
-                    }
-                )
-        return rows
-
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
-        asked: dict[str, int] = defaultdict(int)
+        asked: Counter[str] = Counter()
         for row in rows:
             image = f"{row['category']}/{row['question_id']}"
             where = f"mme {image}"
-            if row["category"] not in TASKS:
-                raise HermesError(f"{where}: category must be one of {', '.join(TASKS)}; mend the row")
+            if row["category"] not in MME_TASKS:
+                raise HermesError(f"{where}: category must be one of {', '.join(MME_TASKS)}; fix the row")
             asked[image] += 1
             yield Sample(
                 id=f"{image}/{asked[image]}",
                 group_id=image,
                 ability=self.ability,
-                prompt=text(row, "question", where).strip().replace(SUFFIX, "") + SHORT_ANSWER,
+                prompt=text(row, "question", where).strip().replace(MME_SUFFIX, "") + SHORT_ANSWER,
                 images=(image_handle(row["image"], where),),
                 target=text(row, "answer", where, ("yes", "no")).strip().lower(),
                 metadata={"category": row["category"]},
@@ -148,19 +99,20 @@ class MME(Evaluator):
             tags={"category": str(sample.metadata["category"])},
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        images: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for score in scores:
-            images[score.tags["category"]][score.group_id].append(score.values["correct"])
-        tasks: dict[str, Metric] = {}
-        for task in TASKS:
-            pairs = {group: pair for group, pair in images[task].items() if len(pair) == 2}
-            if pairs:
-                points = [sum(pair) / 2 + (sum(pair) == 2) for pair in pairs.values()]
-                tasks[task] = mean_metric(points, list(pairs), scale=100)
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        parts = dict(collect(scored, ("correct",), ("category",)).by_tag("category"))
+        found = {task: points(parts[task]) for task in MME_TASKS if task in parts}
+        tasks = {task: metric for task, metric in found.items() if metric.n}
         project = protocol == "official"
-        sums = total("perception", tasks, PERCEPTION, project) | total("cognition", tasks, COGNITION, project)
+        sums = total("perception", tasks, MME_PERCEPTION, project) | total("cognition", tasks, MME_COGNITION, project)
         return sums | tasks
+
+
+def points(scores: Columns) -> Metric:
+    """The points of a task over the images with both questions; nothing where there is none."""
+    images, counts, right = scores.by_group("correct")
+    both = counts == 2
+    return mean_metric(right[both] / 2 + (right[both] == 2), images[both], scale=100)
 
 
 def total(name: str, tasks: Mapping[str, Metric], members: Collection[str], project: bool) -> dict[str, Metric]:

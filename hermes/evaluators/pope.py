@@ -22,34 +22,17 @@ an error); lmms-eval calls it 0. Answers that name neither yes nor no count as t
 unparsed. Chance: half of the labels are yes, so guessing gives 50 %.
 """
 
-import math
-import random
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from itertools import islice, product
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hermes.evaluators.base import SHORT_ANSWER, Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.harness.images import image_handle
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import COLORS, SHAPES, Scene, Split, scenes
-from hermes.harness.shapes.words import with_article
-from hermes.harness.stats import bootstrap_metrics
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
-
-SAMPLINGS = ("random", "popular", "adversarial")
-NAMES = tuple(f"{color} {shape}" for color, shape in product(COLORS, SHAPES))
-IMAGES = 50
-PAIRS = 3
-FIGURES = ("accuracy", "precision", "recall", "f1", "yes_ratio")
-Table = NDArray[np.float64]
+from hermes.evaluators.pope_figures import VALUES, spread
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 
 
 def read_official(text: str) -> tuple[str, bool]:
@@ -58,25 +41,6 @@ def read_official(text: str) -> tuple[str, bool]:
     if {"No", "not", "no"} & set(head.split(" ")):
         return "no", True
     return "yes", re.search(r"\byes\b", head, re.IGNORECASE) is not None
-
-
-def figures(pooled: bool, counts: Table, images: NDArray[np.intp] | slice = slice(None)) -> list[float]:
-    """The figures of the chosen images, in the order of FIGURES: each the mean over the samplings.
-
-    ``counts``, shape (images, samplings, 6): how many questions, right ones, 'yes', true 'yes', denied positives,
-    positives. ``pooled``: as lmms-eval has it, undefined ratios 0 and the yes ratio that of the labels.
-    """
-    asked, right, yes, hits, denied, positives = counts[images].sum(axis=0).T
-
-    def ratio(part: Table, whole: Table) -> Table:
-        values = np.full(part.shape, 0.0 if pooled else np.nan)
-        np.divide(part, whole, out=values, where=whole > 0)
-        return values
-
-    precision, recall = ratio(hits, yes), ratio(hits, hits + denied)
-    f1 = ratio(2 * precision * recall, precision + recall)
-    values = (ratio(right, asked), precision, recall, f1, ratio(positives if pooled else yes, asked))
-    return [float(value.mean()) for value in values]
 
 
 class POPE(Evaluator):
@@ -92,7 +56,6 @@ class POPE(Evaluator):
         n=9000,
         columns=("id", "question_id", "question", "answer", "image_source", "image", "category"),
         scored=("answer", "category"),
-        shapes_n=len(SAMPLINGS) * IMAGES * 2 * PAIRS,
     )
     config = GenerationConfig(max_new_tokens=128, temperature=0.0)
     headline = "accuracy"
@@ -100,38 +63,6 @@ class POPE(Evaluator):
     chance = 50.0
     best = 100.0
     protocols = ("official", "lmms-eval", "llava")
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """50 images a sampling, taken in turn; three objects that are there and three that are not for each.
-
-        As in the paper only images with at least three different objects are asked about. Absent objects are drawn at
-        random, or are the most frequent ones in all images, or recombine the colours and shapes of the image itself.
-        """
-        crowded = (s for s in scenes(split, seed, self.name) if len({obj.name for obj in s.objects}) >= PAIRS)
-        images = list(islice(crowded, len(SAMPLINGS) * IMAGES))
-        counts = Counter(name for scene in images for name in sorted({obj.name for obj in scene.objects}))
-        rows: list[Row] = []
-        for number, scene in enumerate(images):
-            sampling = SAMPLINGS[number % len(SAMPLINGS)]
-            rng = random.Random(derive_seed(seed, split, self.name, number))
-            present = sorted({obj.name for obj in scene.objects})
-            pairs = zip(rng.sample(present, PAIRS), absent_objects(scene, sampling, counts, rng), strict=True)
-            picture = draw(scene)
-            for name, label in [
-                (name, label) for pair in pairs for name, label in zip(pair, ("yes", "no"), strict=True)
-            ]:
-                rows.append(
-                    {
-                        "id": str(len(rows)),
-                        "question_id": str(len(rows) + 1),
-                        "question": f"Is there {with_article(name)} in the image?",
-                        "answer": label,
-                        "image_source": f"shapes_{split}_{number:06d}",
-                        "image": picture,
-                        "category": sampling,
-                    }
-                )
-        return rows
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -167,12 +98,11 @@ class POPE(Evaluator):
             tags={"category": str(sample.metadata["category"])},
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        pooled = protocol == "lmms-eval"
-        metrics = spread(scores, "" if pooled else "category", pooled, "")
-        for category in sorted({score.tags["category"] for score in scores}):
-            members = [score for score in scores if score.tags["category"] == category]
-            metrics |= spread(members, "", pooled, f"{category}/")
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        scores, pooled = collect(scored, VALUES, ("category",)), protocol == "lmms-eval"
+        metrics = spread(scores, None if pooled else "category", pooled)
+        for category, members in scores.by_tag("category"):
+            metrics |= {f"{category}/{name}": metric for name, metric in spread(members, None, pooled).items()}
         return metrics
 
 
@@ -184,33 +114,3 @@ class POPE8910(POPE):
     data = replace(POPE.data, config="Full", split="adversarial+popular+random", n=8910)
     protocols = ("llava", "official", "lmms-eval")
     standard = False
-
-
-def spread(scores: Sequence[Score], tag: str, pooled: bool, prefix: str) -> dict[str, Metric]:
-    """The figures that are defined, as means over the values of the tag, with intervals from resampling images."""
-    images, image = np.unique([score.group_id for score in scores], return_inverse=True)
-    parts, part = np.unique([score.tags.get(tag, "") for score in scores], return_inverse=True)
-    counts = np.zeros((len(images), len(parts), 6))
-    rows = [
-        (1, v["correct"], v["yes"], v["yes"] * v["positive"], v["no"] * v["positive"], v["positive"])
-        for v in (score.values for score in scores)
-    ]
-    np.add.at(counts, (image, part), np.array(rows))
-    found = bootstrap_metrics(partial(figures, pooled, counts), images.tolist(), scale=100)
-    return {
-        prefix + name: metric.model_copy(update={"n": len(scores)})
-        for name, metric in zip(FIGURES, found, strict=True)
-        if math.isfinite(metric.value)
-    }
-
-
-def absent_objects(scene: Scene, sampling: str, counts: Mapping[str, int], rng: random.Random) -> list[str]:
-    """Three objects that are not in the scene, as the sampling has it."""
-    absent = [name for name in NAMES if name not in {obj.name for obj in scene.objects}]
-    rng.shuffle(absent)
-    if sampling == "popular":
-        absent.sort(key=lambda name: -counts.get(name, 0))
-    elif sampling == "adversarial":
-        parts = {word for obj in scene.objects for word in (obj.color, obj.shape)}
-        absent.sort(key=lambda name: -sum(word in parts for word in name.split()))
-    return absent[:PAIRS]

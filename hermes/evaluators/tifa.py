@@ -20,36 +20,22 @@ scoring is pure. An image about which the judge says nothing at all is marked un
 drawn without looking at the caption meets some questions, but nobody has measured how many.
 """
 
-import random
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from statistics import stdev
 from typing import Any
 
-from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.judged import read_answer_list
-from hermes.harness.errors import HermesError
-from hermes.harness.judges.base import Judge
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes import questions
-from hermes.harness.shapes.captions import full
-from hermes.harness.shapes.scene import Split, scenes
-from hermes.harness.stats import mean_metric
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.evaluators.tifa_questions import Question, chosen, fit, read_question, similarities_of
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import Collector
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.judged import read_answer_list
+from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.system.errors import HermesError
 
-ITEMS = 60
-QUESTIONS = 6
 SIMILARITIES = '{"answers": [text], "similarities": [one number a choice, or null where the answer is a choice]}'
-Question = Mapping[str, Any]
-
-
-def chosen(answer: str, choices: Sequence[str], similarities: Sequence[float] | None) -> str:
-    """The choice that a free answer stands for."""
-    if answer in choices or similarities is None:
-        return answer
-    return choices[max(range(len(choices)), key=similarities.__getitem__)]
 
 
 class TIFA(Evaluator):
@@ -59,14 +45,14 @@ class TIFA(Evaluator):
     version = "1"
     title = "TIFA v1.0"
     ability = "generation"
-    data = DataSpec(hub="", split="test", n=4081, columns=("id", "caption"), shapes_n=ITEMS)
+    data = DataSpec(hub="", split="test", n=4081, columns=("id", "caption"))
     config = GenerationConfig(num_images=1)
     headline = "tifa_average"
     unit = "0..1"
     chance = 0.0
     best = 1.0
-    judge = "oracle"
-    real_judge = "mplug"
+    judge = "mplug"
+    judge_needs = "answer"
     standard = False
 
     def __init__(self, similarity: str = "minilm") -> None:
@@ -74,30 +60,10 @@ class TIFA(Evaluator):
 
     @classmethod
     def make(cls, argument: str | None) -> "TIFA":
-        """``tifa`` or ``tifa:SIMILARITY``, one of hermes.harness.similarity's."""
-        from hermes.harness.similarity import resolve
+        """``tifa`` or ``tifa:SIMILARITY``, one of hermes.harness.judges.similarity's."""
+        from hermes.harness.judges.similarity import resolve
 
         return cls(resolve(argument or "minilm"))
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """60 captions with six questions each; the four options of a yes/no question are two."""
-        rows: list[Row] = []
-        for number, scene in enumerate(islice(scenes(split, seed, self.name), ITEMS)):
-            rng = random.Random(derive_seed(seed, split, self.name, number))
-            caption = full(scene, rng)
-            for qa in questions.homologous(scene, rng, QUESTIONS):
-                yes_no = qa.kind in questions.YES_NO
-                rows.append(
-                    {
-                        "id": f"shapes_{number:03d}",
-                        "caption": caption,
-                        "question": qa.question,
-                        "choices": ["yes", "no"] if yes_no else list(questions.choices(qa, rng)),
-                        "answer": qa.answer,
-                        "element_type": qa.kind,
-                    }
-                )
-        return rows
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample a caption, at its first row; the target is its questions."""
@@ -108,8 +74,8 @@ class TIFA(Evaluator):
             captions.setdefault(item, text(row, "caption", where))
             found = row.get("questions", [row] if "question" in row else [])
             if not isinstance(found, Sequence) or not all(isinstance(entry, Mapping) for entry in found):
-                raise HermesError(f"{where}: questions must be a list of {{question, choices, answer}}; mend the row")
-            asked.setdefault(item, []).extend(_question(entry, where) for entry in found)
+                raise HermesError(f"{where}: questions must be a list of {{question, choices, answer}}; fix the row")
+            asked.setdefault(item, []).extend(read_question(entry, where) for entry in found)
         for item, caption in captions.items():
             if not asked[item]:
                 raise HermesError(f"tifa caption {item} has no questions; give the file of questions and answers")
@@ -121,7 +87,7 @@ class TIFA(Evaluator):
         asked = [answer.sample.target for answer in answers]
         images = [image for image, batch in zip(opened, asked, strict=True) for _ in batch]
         said = judge.answer(images, [entry["question"] for batch in asked for entry in batch])
-        similar = iter(self._similarities(said, [entry["choices"] for batch in asked for entry in batch]))
+        similar = iter(similarities_of(said, [entry["choices"] for batch in asked for entry in batch], self.similarity))
         free = iter(said)
         return [
             {"answers": list(islice(free, len(batch))), "similarities": list(islice(similar, len(batch)))}
@@ -134,24 +100,10 @@ class TIFA(Evaluator):
         choices = [entry["choices"] for entry in sample.target]
         given = data.get("similarities")
         if given is None:
-            given = self._similarities(answers, choices)
-        elif not isinstance(given, list) or len(given) != len(choices) or not all(map(_fits, given, answers, choices)):
+            given = similarities_of(answers, choices, self.similarity)
+        elif not fit(given, answers, choices):
             raise HermesError(f"expected {SIMILARITIES}, {len(choices)} of each")
         return {"answers": answers, "similarities": given}
-
-    def _similarities(self, said: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float] | None]:
-        """Of each answer that is none of its choices the similarity to each of them."""
-        from hermes.harness.similarity import similarity
-
-        open_answers = [
-            (answer, options) for answer, options in zip(said, choices, strict=True) if answer not in options
-        ]
-        pairs = [(answer, option) for answer, options in open_answers for option in options]
-        values = iter(similarity(self.similarity)(*zip(*pairs, strict=True)) if pairs else [])
-        return [
-            None if answer in options else list(islice(values, len(options)))
-            for answer, options in zip(said, choices, strict=True)
-        ]
 
     def score(self, answer: Answer, protocol: str) -> Score:
         sample, judgement = answer.sample, answer.judgement or {}
@@ -171,41 +123,15 @@ class TIFA(Evaluator):
             status="scored" if heard else "unparsed",
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        captions: dict[str, list[float]] = defaultdict(list)
-        types: dict[str, list[tuple[float, str]]] = defaultdict(list)
-        for score in scores:
-            captions[score.group_id].append(score.values["score"])
-            for entry, said in zip(samples[score.sample_id].target, score.prediction, strict=True):
-                types[entry["type"]].append((float(entry["answer"] == said), score.group_id))
-        means = [sum(values) / len(values) for values in captions.values()]
-        metrics = {"tifa_average": mean_metric(means, list(captions))}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        captions, asked = Collector(("score",)), Collector(("right",), ("type",))
+        for sample, score in scored:
+            captions.add(score.group_id, score.values)
+            for entry, said in zip(sample.target, score.prediction, strict=True):
+                asked.add(score.group_id, {"right": entry["answer"] == said}, {"type": entry["type"]})
+        groups, counts, sums = captions.columns().by_group("score")
+        means = sums / counts
+        metrics = {"tifa_average": mean_metric(means, groups)}
         if len(means) > 1:
-            metrics["tifa_stdev"] = Metric(value=stdev(means), n=len(means), groups=len(means))
-        for name in sorted(types):
-            values, groups = zip(*types[name], strict=True)
-            metrics[f"type/{name}"] = mean_metric(values, groups)
-        return metrics
-
-
-def _question(entry: Mapping[str, Any], where: str) -> Question:
-    row = {"question": None, "answer": None, **entry}
-    choices = entry.get("choices")
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise HermesError(f"{where}: choices must be a list of texts; mend the row")
-    return {
-        "question": text(row, "question", where),
-        "choices": [str(choice) for choice in choices],
-        "answer": text(row, "answer", where),
-        "type": str(entry.get("element_type") or entry.get("type") or "other"),
-    }
-
-
-def _fits(similar: Any, answer: str, choices: Sequence[str]) -> bool:
-    if similar is None:
-        return answer in choices
-    return (
-        isinstance(similar, list)
-        and len(similar) == len(choices)
-        and all(isinstance(value, int | float) for value in similar)
-    )
+            metrics["tifa_stdev"] = Metric(value=stdev(means.tolist()), n=len(means), groups=len(means))
+        return metrics | asked.columns().means("right", "type", prefix="type/")

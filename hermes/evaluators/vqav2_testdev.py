@@ -11,17 +11,18 @@ which the EvalAI server of the VQA challenge takes. The answers are rewritten as
 with an empty one. Scores hold no values and the result no metrics, so the benchmark is in no gap and in no mean.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from hermes.evaluators.base import SHORT_ANSWER, Answer, Row
-from hermes.evaluators.fields import text
-from hermes.evaluators.vqav2 import VQAv2, clean, normalise
-from hermes.harness.errors import HermesError
-from hermes.harness.images import image_handle
-from hermes.harness.shapes.scene import Split
-from hermes.harness.types import Metric, Sample, Score
+from hermes.evaluators.vqa_text import clean, normalise
+from hermes.evaluators.vqav2 import VQAv2
+from hermes.harness.contracts.benchmark import Answer, Row, Scored
+from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.types import Metric, Sample, Score
+from hermes.harness.system.errors import HermesError
 
 COLUMNS = ("question_id", "image_id", "question", "image")
 
@@ -42,17 +43,13 @@ class VQAv2TestDev(VQAv2):
     protocols = ("official",)
     standard = False
 
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        """Questions as in the twin of VQAv2, about other scenes, without the answers."""
-        return [{column: row[column] for column in COLUMNS} for row in super().shapes_rows(split, seed)]
-
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
             where = f"{self.name} question {row['question_id']}"
             try:
                 number = int(row["question_id"])
             except (TypeError, ValueError):
-                raise HermesError(f"{where}: question_id must be a whole number; mend the row") from None
+                raise HermesError(f"{where}: question_id must be a whole number; fix the row") from None
             yield Sample(
                 id=str(number),
                 group_id=str(row["image_id"]),
@@ -73,13 +70,10 @@ class VQAv2TestDev(VQAv2):
             status="scored" if said else "unparsed",
         )
 
-    def submission(self, samples: Mapping[str, Sample], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    def submission(self, scored: Iterable[Scored]) -> list[dict[str, Any]]:
         """One answer a question, in the order of the data."""
-        said = {score.sample_id: score.prediction for score in scores}
-        return [
-            {"question_id": sample.metadata["question_id"], "answer": said.get(name, "")}
-            for name, sample in samples.items()
-        ]
+        said = {sample.metadata["question_id"]: score.prediction or "" for sample, score in scored}
+        return [{"question_id": number, "answer": answer} for number, answer in said.items()]
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         return {}

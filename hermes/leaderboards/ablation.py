@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hermes.harness.types import Metric
-from hermes.leaderboards.board import WORLDS
+from hermes.harness.records.types import Metric
 from hermes.leaderboards.read import History, Round
 from hermes.leaderboards.tables import Cell, Column, Table, has_number, text_column
+from hermes.leaderboards.titles import WORLDS
 
 COLUMNS = (
     Column("U", 3),

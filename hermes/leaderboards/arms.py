@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hermes.harness.errors import MissingExtra
-from hermes.harness.store import write_atomic
+from hermes.harness.system.disk import write_atomic
+from hermes.harness.system.errors import MissingExtra
 from hermes.leaderboards import html, markdown
 from hermes.leaderboards.ablation import ablation_tables
 from hermes.leaderboards.changes import against, against_table, changes, changes_table, steps_table

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import Metric
+from hermes.harness.records.types import Metric
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
 from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
 from hermes.leaderboards.tables import Cell, Column, Table, text_column

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
-from hermes.harness.errors import HermesError, MissingExtra
-from hermes.harness.store import write_atomic
+from hermes.harness.system.disk import write_atomic
+from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.leaderboards.plays import ArmOf, Items, Play, best_guidance, read_plays
 
 if TYPE_CHECKING:

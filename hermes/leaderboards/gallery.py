@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
 from statistics import fmean
 
@@ -11,9 +10,10 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hermes.harness.errors import HermesError, ImageError
-from hermes.harness.images import ImageHandle, png_bytes
-from hermes.harness.store import read_json
+from hermes.harness.records.images import ImageHandle, png_bytes
+from hermes.harness.system.disk import read_json
+from hermes.harness.system.errors import HermesError, ImageError
+from hermes.harness.system.failures import file_error
 from hermes.leaderboards import html
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 
@@ -107,7 +107,7 @@ def _pairs(path: Path) -> list[_Pair]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise HermesError(f"{path} cannot be read ({error.strerror}); give the folder of a round after 0") from None
+        raise file_error(path, error, "give the folder of a round after 0") from None
     pairs = []
     for number, line in enumerate(lines, 1):
         try:
@@ -154,7 +154,7 @@ def meaning(reason: str) -> str:
 def _card(number: int, pair: _Pair, media: Path) -> str:
     return (
         f'<article class="pair">\n<h3>{_text(pair.caption)}</h3>\n'
-        f'<p class="id">true caption of item {number}: {escape(pair.item_id)}</p>\n<div class="sides">\n'
+        f'<p class="id">true caption of item {number}: {html.escape(pair.item_id)}</p>\n<div class="sides">\n'
         f"<div><h4>Real image</h4>{_figure(pair.image, media, 'real image')}</div>\n"
         f"<div><h4>Captions{_margin(pair.und)}</h4>{''.join(_captions(pair.und))}</div>\n"
         f'<div><h4>Images{_margin(pair.gen)}</h4><div class="images">{"".join(_images(pair.gen, media))}</div></div>\n'
@@ -181,7 +181,7 @@ def _both(duel: _Duel | None) -> list[tuple[str, str, _Candidate]]:
 
 
 def _text(text: str) -> str:
-    return f'<span class="text">{escape(text.strip())}</span>'
+    return f'<span class="text">{html.escape(text.strip())}</span>'
 
 
 def _score(name: str, one: _Candidate) -> str:

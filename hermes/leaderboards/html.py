@@ -1,7 +1,8 @@
 """Tables as one HTML page that needs nothing else. All text is escaped."""
 
-from html import escape
+import html
 
+from hermes.harness.system.text import plain
 from hermes.leaderboards.tables import Cell, Column, Table, has_number, spell
 
 STYLE = """
@@ -26,6 +27,11 @@ td.empty, .more { color: var(--soft); }
 td.text { white-space: normal; min-width: 4rem; }
 p { color: var(--soft); font-size: .9rem; margin: .5rem 0; max-width: 62rem; }
 """
+
+
+def escape(text: str) -> str:
+    """Plain text in which no character is markup, in an attribute neither."""
+    return html.escape(plain(text, lines=True))
 
 
 def table(content: Table, intervals: bool = False) -> str:

@@ -1,5 +1,6 @@
 """Tables as LaTeX, for the booktabs package."""
 
+from hermes.harness.system.text import plain
 from hermes.leaderboards.tables import Table, spell
 
 SPECIAL = {
@@ -16,7 +17,7 @@ SPECIAL = {
 
 def escape(text: str) -> str:
     """Plain text in which no character is a command."""
-    return "".join(SPECIAL.get(char, char) for char in " ".join(text.split()))
+    return "".join(SPECIAL.get(char, char) for char in plain(text))
 
 
 def table(content: Table, intervals: bool = False) -> str:

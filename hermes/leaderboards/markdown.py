@@ -2,6 +2,7 @@
 
 import re
 
+from hermes.harness.system.text import plain
 from hermes.leaderboards.tables import Table, spell
 
 MARKUP = re.compile(r"[\\|*`\[\]<>~&]|(?<!\w)_|_(?!\w)|^[-+#](?=[\s#]|$)|^\d{1,9}[.)](?=\s|$)")
@@ -9,7 +10,7 @@ MARKUP = re.compile(r"[\\|*`\[\]<>~&]|(?<!\w)_|_(?!\w)|^[-+#](?=[\s#]|$)|^\d{1,9
 
 def escape(text: str) -> str:
     """Plain text inside a table cell or a paragraph: no character opens markup, a cell or a line."""
-    return MARKUP.sub(lambda found: f"{found.group()[:-1]}\\{found.group()[-1]}", " ".join(text.split()))
+    return MARKUP.sub(lambda found: f"{found.group()[:-1]}\\{found.group()[-1]}", plain(text))
 
 
 def table(content: Table, intervals: bool = False) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hermes.harness.stats import mean_metric
-from hermes.harness.types import Metric
+from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.types import Metric
 from hermes.leaderboards.plays import Evaluation, Items, best_guidance
 
 REPLICATES = 2000

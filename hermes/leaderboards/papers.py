@@ -1,6 +1,6 @@
 """Which number of a benchmark papers print, where that is not what its own script prints. Facts: docs/benchmarks.md."""
 
-from hermes.harness.types import Result
+from hermes.harness.records.types import Result
 
 PAPERS: dict[str, tuple[tuple[str, ...], str]] = {
     "pope": (

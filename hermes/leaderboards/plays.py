@@ -2,16 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import Score
-from hermes.leaderboards.read import History, read_histories, read_history
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+from hermes.leaderboards.read import History, read_histories, read_history, score_files
 
 Items = dict[str, float]
 ArmOf = Callable[[Path], str]
@@ -77,16 +77,23 @@ def _rounds(history: History) -> dict[int, Evaluation]:
 
 
 def _evaluation(folder: Path) -> Evaluation:
-    u = _by_item(folder / UNDERSTANDING / "scores.jsonl", "correct")
-    g = _by_item(folder / GENERATION / "scores.jsonl", "accuracy")
+    files = score_files(folder)
+    u = _by_item(_file_of(UNDERSTANDING, files, folder), "correct")
+    g = _by_item(_file_of(GENERATION, files, folder), "accuracy")
     both = sorted(u.keys() & g.keys())
     guided = {
-        float(match[1]): _by_item(path / "scores.jsonl", "accuracy")
-        for path in sorted(folder.glob(f"{GENERATION}@*"))
-        if (match := GUIDED.fullmatch(path.name))
+        float(match[1]): _by_item(files[name], "accuracy")
+        for name in sorted(files)
+        if (match := GUIDED.fullmatch(name))
     }
     gap = {item: u[item] - g[item] for item in both}
     return Evaluation({item: u[item] for item in both}, {item: g[item] for item in both}, gap, guided)
+
+
+def _file_of(task: str, files: Mapping[str, Path], folder: Path) -> Path:
+    if task not in files:
+        raise HermesError(f"{folder} holds no scores of {task}; evaluate the round again")
+    return files[task]
 
 
 def _by_item(path: Path, key: str) -> Items:
@@ -101,10 +108,21 @@ def _by_item(path: Path, key: str) -> Items:
     return {item: fmean(found) for item, found in values.items() if item not in failed}
 
 
-def _scores(path: Path) -> list[Score]:
+class _Score(BaseModel):
+    """What is needed of a score; its other fields are passed over."""
+
+    group_id: str
+    status: str
+    values: dict[str, float] = {}
+
+
+def _scores(path: Path) -> Iterator[_Score]:
+    """Line by line: no file is held whole."""
     try:
-        return [Score.model_validate_json(line) for line in path.read_bytes().splitlines()]
+        with path.open("rb") as lines:
+            for line in lines:
+                yield _Score.model_validate_json(line)
     except OSError as error:
-        raise HermesError(f"{path} cannot be read ({error.strerror}); evaluate the round again") from None
+        raise file_error(path, error, "evaluate the round again") from None
     except ValidationError:
         raise HermesError(f"{path} holds a line that is no score; `hermes score` writes it again") from None

@@ -1,6 +1,5 @@
 """Finds and reads what runs have left: results.json of evaluations and history.json of self-plays. Loads no model."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,11 +7,15 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import SCHEMA_VERSION, Metric, ModelInfo, Result
+from hermes.harness.records.types import Metric, ModelInfo, Result
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+from hermes.harness.system.parsing import json_file
 
-RESULTS, HISTORY = "results.json", "history.json"
-BULK = frozenset(("media", "candidates", "training", "checkpoint"))
+RESULTS, HISTORY, SCORED = "results.json", "history.json", "scored"
+SCHEMAS = (1, 2)
+AGAIN = "run the command that wrote it again, or leave it out"
+BULK = frozenset(("answers", "media", "candidates", "training", "checkpoint"))
 
 
 class _Read(BaseModel):
@@ -57,7 +60,7 @@ class Run(_Read):
     split: str
     seed: int
     limit: int | None = None
-    protocol: str = ""
+    protocol: str = "official"
     partial: bool
     results: dict[str, Result]
     gap: Gaps = Gaps()
@@ -107,78 +110,122 @@ class History(_Read):
 M = TypeVar("M", Run, History)
 
 
+class Files(dict[Path, dict[str, Any]]):
+    """The content of files by path, each read the first time that it is looked up."""
+
+    def __missing__(self, path: Path) -> dict[str, Any]:
+        self[path] = content = _load(path)
+        return content
+
+
+def read_all(paths: Sequence[Path]) -> tuple[list[Run], list[History]]:
+    """Every run and every self-play under the paths, in the order of their paths; a file is read once.
+
+    A path is a run folder, an align folder, or a tree of them. Copies of a run count once.
+    """
+    files = Files()
+    runs: dict[str, Run] = {}
+    histories: list[History] = []
+    for path in _find(paths):
+        if path.name == RESULTS:
+            run = read_run(path, files)
+            runs.setdefault(run.model_dump_json(exclude={"path"}), run)
+        else:
+            histories.append(read_history(path, files))
+    return list(runs.values()), histories
+
+
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """Every run under the paths (each a run folder or a tree of them), each once, in the order of their paths."""
-    runs: list[Run] = []
-    for path in _find(paths, RESULTS):
-        run = read_run(path)
-        if not any(run.model_copy(update={"path": other.path}) == other for other in runs):
-            runs.append(run)
-    return runs
+    """Every run under the paths, self-plays' rounds included."""
+    return read_all(paths)[0]
 
 
 def read_histories(paths: Sequence[Path]) -> list[History]:
     """Every self-play under the paths."""
-    return [read_history(path) for path in _find(paths, HISTORY)]
+    files = Files()
+    return [read_history(path, files) for path in _find(paths) if path.name == HISTORY]
 
 
-def read_run(path: Path) -> Run:
-    """A results.json. Raises HermesError that names the file where it is not one of this version."""
-    return _validate(Run, path, _load(path), {})
+def read_run(path: Path, files: Files | None = None) -> Run:
+    """A results.json. Raises HermesError that names the file where this version cannot read it."""
+    return _validate(Run, path, (Files() if files is None else files)[path], {})
 
 
-def read_history(path: Path) -> History:
-    """A history.json. Raises HermesError that names the file where it is not one of this version."""
-    evaluations = [_load(found) for found in sorted(path.parent.glob(f"round-*/evaluation/{RESULTS}"))]
-    worlds = {str(evaluation.get("world")) for evaluation in evaluations}
+def read_history(path: Path, files: Files | None = None) -> History:
+    """A history.json. Raises HermesError that names the file where this version cannot read it."""
+    files = Files() if files is None else files
+    evaluations = [read_run(found, files) for found in sorted(path.parent.glob(f"round-*/evaluation/{RESULTS}"))]
+    worlds = {evaluation.world for evaluation in evaluations}
     world = "unknown" if not worlds else worlds.pop() if len(worlds) == 1 else "mixed"
-    partial = any(evaluation.get("partial") for evaluation in evaluations)
-    judges = {result.get("judge") for evaluation in evaluations for result in evaluation.get("results", {}).values()}
+    partial = any(evaluation.partial for evaluation in evaluations)
+    judges = {result.judge for evaluation in evaluations for result in evaluation.results.values()}
     more = {"world": world, "partial": partial, "judges": tuple(sorted(filter(None, judges)))}
-    return _validate(History, path, _load(path), more)
+    return _validate(History, path, files[path], more)
 
 
-def _find(paths: Sequence[Path], name: str) -> Iterator[Path]:
+def score_files(folder: Path) -> dict[str, Path]:
+    """The score file of each task of a run folder: where run.json says, or in the task's folder in older runs.
+
+    Raises HermesError for a run.json that cannot be read.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        return {found.parent.name: found for found in sorted(folder.glob("*/scores.jsonl"))}
+    content = _object(path)
+    try:
+        root = folder / content["root"]
+        return {name: root / task["scores"] for name, task in content["tasks"].items() if task.get("scores")}
+    except (KeyError, TypeError, AttributeError):
+        raise HermesError(f"{path} does not say where the scores are; {AGAIN}") from None
+
+
+def _find(paths: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in paths:
         if not path.exists():
             raise HermesError(f"{path} does not exist; give run folders or folders that hold some")
-        for found in [path] if path.name == name else _walk(path, name):
+        for found in [path] if path.name in (RESULTS, HISTORY) else _walk(path):
             if found.resolve() not in seen:
                 seen.add(found.resolve())
                 yield found
 
 
-def _walk(root: Path, name: str) -> Iterator[Path]:
-    for folder, inner, files in os.walk(root):
-        inner[:] = sorted(item for item in inner if item not in BULK and not item.startswith("."))
-        if name in files:
-            yield Path(folder) / name
-            if name == RESULTS:
-                inner.clear()
+def _walk(root: Path) -> Iterator[Path]:
+    for where, inner, files in os.walk(root):
+        folder = Path(where)
+        yield from (folder / name for name in (RESULTS, HISTORY) if name in files)
+        # A run or model may be called like a folder of bulk; it is known by what it holds.
+        bulk = {name for name in BULK.intersection(inner) if not (folder / name / RESULTS).exists()}
+        wanted = (name for name in inner if name not in bulk and not name.startswith("."))
+        # In a run's own folder there are only the runs that were scored from its answers.
+        inner[:] = [name for name in sorted(wanted) if RESULTS not in files or name == SCORED]
 
 
 def _load(path: Path) -> dict[str, Any]:
-    again = "run the command that wrote it again, or leave it out"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HermesError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
-    except (ValueError, RecursionError):
-        raise HermesError(f"{path} is not valid JSON; {again}") from None
-    if not isinstance(content, dict):
-        raise HermesError(f"{path} holds no object; {again}")
-    if content.get("schema") != SCHEMA_VERSION:
+    content = _object(path)
+    if content.get("schema") not in SCHEMAS:
         raise HermesError(
-            f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA_VERSION}; "
+            f"{path} has schema {content.get('schema')!r}, this version reads {' and '.join(map(str, SCHEMAS))}; "
             "score or align again with this version"
         )
     return content
 
 
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        content = _with_nan(json_file(path))
+    except OSError as error:
+        raise file_error(path, error, "check its permissions") from None
+    except (ValueError, RecursionError):
+        raise HermesError(f"{path} is not valid JSON; {AGAIN}") from None
+    if not isinstance(content, dict):
+        raise HermesError(f"{path} holds no object; {AGAIN}")
+    return content
+
+
 def _validate(kind: type[M], path: Path, content: dict[str, Any], more: dict[str, Any]) -> M:
     try:
-        return kind.model_validate({**_with_nan(content), **more, "path": path.parent})
+        return kind.model_validate({**content, **more, "path": path.parent})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

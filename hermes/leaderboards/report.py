@@ -1,17 +1,29 @@
 """The report of one run folder, evaluation or self-play: all scores, counts, gaps and where they come from."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import Metric, ModelInfo
+from hermes.harness.records.types import Metric, ModelInfo
+from hermes.harness.run.environments import changed, environments
+from hermes.harness.system.disk import write_atomic
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, markdown
-from hermes.leaderboards.board import HOMOLOGOUS, boards, digits, size, title
+from hermes.leaderboards.board import boards
 from hermes.leaderboards.gallery import meaning
-from hermes.leaderboards.read import HISTORY, RESULTS, History, Run, read_history, read_run, read_runs
+from hermes.leaderboards.joined import HOMOLOGOUS
+from hermes.leaderboards.read import (
+    HISTORY,
+    RESULTS,
+    SCORED,
+    History,
+    Run,
+    read_history,
+    read_run,
+    read_runs,
+)
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.titles import digits, size, title
 
 TRAINING = {
     "steps": Column("Steps", 0, None),
@@ -27,6 +39,12 @@ TRAINING = {
     "replay": Column("Replay loss", 3, None),
     "held": Column("Held", 3, None),
 }
+
+
+def write_reports(folder: Path) -> None:
+    """report.md and report.html of a run folder."""
+    write_atomic(folder / "report.md", report_markdown(folder))
+    write_atomic(folder / "report.html", report_html(folder))
 
 
 def report_markdown(run_dir: Path) -> str:
@@ -50,7 +68,7 @@ def _content(folder: Path) -> tuple[str, list[Table]]:
 
 
 def _evaluation(run: Run) -> list[Table]:
-    tables = [_summary(run), _gaps(run), _all_metrics(run), _provenance(run)]
+    tables = [_summary(run), _also_scored(run), _gaps(run), _all_metrics(run), _provenance(run)]
     return [table for table in tables if table.rows]
 
 
@@ -60,17 +78,63 @@ def _summary(run: Run) -> Table:
         metric = result.metrics.get(result.headline)
         label = _label(name) + (" (partial)" if result.partial else "")
         counts = [Cell(float(result.counts.get(status, 0))) for status in ("scored", "unparsed", "error")]
-        texts = [Cell(text=f"{result.headline}, {result.unit}"), Cell(text=result.judge or "")]
+        texts = [Cell(text=text) for text in (f"{result.headline}, {result.unit}", result.protocol, result.judge or "")]
         measured = _number(metric, digits(result), run)
         rows.append((Cell(text=label), *texts, measured, Cell(result.n), Cell(result.n_expected), *counts))
     counted = [Column(name, 0, None) for name in ("n", "Expected", "Scored", "Unparsed", "Errors")]
     return Table(
         title="Scores",
-        columns=(text_column("Benchmark"), text_column("Metric"), text_column("Judge"), Column("Score"), *counted),
+        columns=(*map(text_column, ("Benchmark", "Metric", "Protocol", "Judge")), Column("Score"), *counted),
         rows=tuple(rows),
         caption="Score with its 95 % interval. Unparsed answers count as their protocol says, mostly as wrong; "
-        "errors are in no mean. A run that lacks a part of its n is partial and ranks nowhere.",
+        "errors are in no mean. A score that lacks a part of its n is partial and ranks nowhere.",
     )
+
+
+def _also_scored(run: Run) -> Table:
+    """What the runs beside this one made of the same answers, under another protocol or judge."""
+    rows = []
+    for other in _beside(run):
+        for name, result in other.results.items():
+            mine = run.results.get(name)
+            if (
+                mine
+                and (mine.data.fingerprint, mine.version) == (result.data.fingerprint, result.version)
+                and (mine.protocol, mine.judge) != (result.protocol, result.judge)
+            ):
+                texts = [Cell(text=text) for text in (_label(name), result.protocol, result.judge or "")]
+                number = _number(result.metrics.get(result.headline), digits(result), other)
+                rows.append((*texts, number, Cell(result.n), Cell(text=other.run_id)))
+    return Table(
+        title="Also scored",
+        columns=(
+            *map(text_column, ("Benchmark", "Protocol", "Judge")),
+            Column("Score"),
+            Column("n", 0, None),
+            text_column("Run"),
+        ),
+        rows=tuple(rows),
+        caption="The same answers under other protocols and judges, by the runs beside this one.",
+    )
+
+
+def _beside(run: Run) -> Iterator[Run]:
+    """The runs of the same model and seed beside the run, scored from its answers, or the one that it was scored from.
+
+    One that cannot be read is passed over.
+    """
+    home = run.path.resolve()
+    found = [*home.parent.glob(f"*/{RESULTS}"), *home.glob(f"{SCORED}/*/{RESULTS}")]
+    if home.parent.name == SCORED and (home.parent.parent / RESULTS).is_file():
+        found.append(home.parent.parent / RESULTS)
+    for path in sorted(found):
+        if path.parent != home:
+            try:
+                other = read_run(path)
+            except HermesError:
+                continue
+            if (other.model, other.seed) == (run.model, run.seed):
+                yield other
 
 
 def _label(task: str) -> str:
@@ -118,7 +182,7 @@ def _provenance(run: Run) -> Table:
         revision = f" @ {data.revision}" if data.revision else ""
         text = f"{data.source}{revision}, fingerprint {data.fingerprint}, {data.n} of {data.n_expected} samples"
         facts.append((_label(name), f"version {result.version}, {result.protocol} protocol; {text}"))
-    return _facts([*facts, *_environment(run.path)])
+    return _facts(facts, run.path)
 
 
 def _model_facts(model: ModelInfo) -> list[tuple[str, str]]:
@@ -127,18 +191,16 @@ def _model_facts(model: ModelInfo) -> list[tuple[str, str]]:
     return [("model", name + parameters), ("weights", model.fingerprint)]
 
 
-def _facts(facts: list[tuple[str, str]]) -> Table:
-    rows = tuple((Cell(text=key), Cell(text=value)) for key, value in facts)
-    return Table("Provenance", (text_column("What"), text_column("Value")), rows)
-
-
-def _environment(folder: Path) -> Iterator[tuple[str, str]]:
-    """The scalars of environment.json; it is outside the run id, so a missing or odd one is no error."""
-    try:
-        content = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    yield from _scalars(content, "")
+def _facts(facts: Sequence[tuple[str, str]], folder: Path) -> Table:
+    """The facts, then what the last start ran on; a note for each version that changed between starts."""
+    starts = environments(folder)
+    found = [*facts, ("starts", str(len(starts)))] if len(starts) > 1 else list(facts)
+    if starts:
+        found += _scalars({key: value for key, value in starts[-1].items() if key not in ("end", "crc32")}, "")
+    rows = tuple((Cell(text=key), Cell(text=value)) for key, value in found)
+    changes = starts[-1].get("changes", changed(starts)) if starts else []
+    notes = tuple(f"{line}." for line in changes)
+    return Table("Provenance", (text_column("What"), text_column("Value")), rows, notes=notes)
 
 
 def _scalars(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
@@ -151,11 +213,11 @@ def _scalars(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
 
 def _self_play(history: History) -> list[Table]:
     facts = [("align id", history.align_id), *_model_facts(history.model), ("objective", history.objective)]
-    facts += [("seed", str(history.seed)), ("world", history.world), *_environment(history.path)]
+    facts += [("seed", str(history.seed)), ("world", history.world)]
     runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
     evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
     own = [_rounds(history), _training(history), _drops(history), _times(history)]
-    return [*(table for table in own if table.rows), *evaluations, _facts(facts)]
+    return [*(table for table in own if table.rows), *evaluations, _facts(facts, history.path)]
 
 
 def _rounds(history: History) -> Table:

@@ -11,8 +11,9 @@ class Cell:
     """A number or a text.
 
     ``low`` and ``high`` bound the 95 % interval, ``spread`` is the standard deviation over several seeds, ``delta`` the
-    difference to the base row. ``source`` says where the number comes from: measured (run id) or quoted (source).
-    ``digits`` replaces the column's where a column mixes units.
+    difference to the base row. ``partial`` marks a number that covers only a part of the benchmark. ``source`` says
+    where the number comes from: measured (run id) or quoted (source). ``digits`` replaces the column's where a column
+    mixes units.
     """
 
     value: float | None = None
@@ -22,6 +23,7 @@ class Cell:
     spread: float | None = None
     delta: float | None = None
     best: bool = False
+    partial: bool = False
     source: str = ""
     digits: int | None = None
 
@@ -63,7 +65,8 @@ def has_number(cell: Cell) -> bool:
 
 
 def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
-    """A cell as plain text: ``81.4``, ``81.4 [79.0, 83.8]``, ``0.497 ± 0.012``, ``81.4 (+1.4)``, ``-`` where empty."""
+    """A cell as plain text: ``81.4``, ``81.4 [79.0, 83.8]``, ``0.497 ± 0.012``, ``81.4 (+1.4)``,
+    ``81.4 (partial)``, ``-`` where empty."""
     if cell.text:
         return cell.text
     if cell.value is None or not has_number(cell):
@@ -76,4 +79,6 @@ def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
         parts.append(f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]")
     if cell.delta is not None:
         parts.append(f"({cell.delta:+.{digits}f})")
+    if cell.partial:
+        parts.append("(partial)")
     return " ".join(parts)

@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.shapes.captions import simple
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import random_scene
-from hermes.harness.types import Ability, ModelInfo, Request
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.records.types import Ability, ModelInfo, Request
+from hermes.shapes.captions import simple
+from hermes.shapes.draw import draw
+from hermes.shapes.scene import random_scene
 
 VOCAB, CONTEXTS, LENGTH = 16, 8, 24
 
@@ -45,6 +45,7 @@ class Table(nn.Module):
 class FakeModel:
     """Alignable; texts are hashed words, images a grid of grey levels of which a seeded half is scored."""
 
+    name: ClassVar[str] = "fake"
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
     parameters: ClassVar[str] = "1 k"
     description: ClassVar[str] = "a table of logits, for tests"

@@ -8,14 +8,13 @@ from typing import Any
 
 import psutil
 import pytest
-from align_fake import FakeModel
 
-from hermes.align.ablate import Ablation, ablate, jobs, read_ablation
-from hermes.align.recipes import recipe_path, recipes
+from hermes.align.play.ablate import Ablation, ablate, jobs, read_ablation
+from hermes.align.play.recipes import recipe_path, recipes
 from hermes.align.settings import AlignSettings
-from hermes.harness import registry
-from hermes.harness.errors import HermesError
-from hermes.harness.settings import build
+from hermes.harness.run.stores import root_of
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.settings import build
 
 COMMON: dict[str, Any] = {
     "model": "fake",
@@ -36,11 +35,6 @@ COMMON: dict[str, Any] = {
 ARMS = {"sum": {"objective": "sum"}, "coupled, n = 2": {"objective": "coupled", "n": 2}}
 
 
-@pytest.fixture
-def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
-
-
 def ablation(**changes: Any) -> Ablation:
     return Ablation.model_validate({"seeds": (0, 1), "common": COMMON, "arms": ARMS} | changes)
 
@@ -55,7 +49,7 @@ def test_every_arm_meets_every_seed(tmp_path: Path) -> None:
     ]
     assert found[3].settings.out == tmp_path / "coupled-n-2" / "seed-1"
     assert (found[3].settings.n, found[3].settings.objective, found[0].settings.n) == (2, "coupled", 3)
-    assert {job.settings.share for job in found} == {tmp_path / "shared"}
+    assert {root_of(job.settings) for job in found} == {tmp_path}
 
 
 def test_a_report_compares_the_arms(fake_model: None, tmp_path: Path) -> None:
@@ -95,8 +89,10 @@ def test_an_arm_that_fails_stops_no_other(fake_model: None, tmp_path: Path) -> N
         ("seeds = [0]\n[arms]", "has no arms"),
         ("seedz = [0]\n[arms.a]", "unknown key 'seedz'"),
         ("[arms.a]\nobjektive = 'sum'", "arm 'a': settings: unknown key 'objektive'"),
-        ("base = 'b'\n[arms.a]", "base 'b' is no arm"),
+        ("base = 'b'\n[arms.a]", "base 'b' is not an arm"),
         ("[arms.a]\nn = 1", "arm 'a': settings: n = 1"),
+        ("[arms.answers]", "arm 'answers': its folder would be that of the answers that all share"),
+        ("[arms.'a b']\n[arms.a-b]", "arm 'a-b': its folder would be that of arm 'a b'; give it another name"),
     ],
 )
 def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path) -> None:
@@ -108,7 +104,7 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 
 def test_recipes_are_named_without_a_path() -> None:
     assert {"paper", "ablation", "ablation-n"} <= set(recipes())
-    with pytest.raises(HermesError, match="no recipe; the recipes are ablation, ablation-n, paper"):
+    with pytest.raises(HermesError, match="not a recipe; the recipes are ablation, ablation-n, paper"):
         recipe_path(Path("papier"))
     settings = build(AlignSettings, recipe_path(Path("paper")), {"data": "journeydb"})
     assert (settings.lr, settings.steps, settings.batch_size, settings.beta_gen) == (2e-5, 3000, 4, 0.2)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hermes.align.settings import AlignSettings
-from hermes.harness.errors import HermesError
-from hermes.harness.settings import build
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.settings import build
 
 
 def test_command_line_wins_over_file_over_defaults(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.align.candidates import (
+from hermes.align.pairs.candidates import (
     LADDER,
     caption_candidates,
     caption_requests,
@@ -15,12 +15,13 @@ from hermes.align.candidates import (
     image_requests,
     rungs,
 )
-from hermes.align.items import Item, data_items, shapes_items
+from hermes.align.pairs.items import Item, data_items, shapes_items
 from hermes.evaluators.homologous import Generation, Understanding
-from hermes.harness.errors import HermesError
-from hermes.harness.seeds import derive_seed
-from hermes.harness.similarity import similarity
-from hermes.harness.types import GenerationConfig, Judgement, Response
+from hermes.harness.judges.similarity import similarity
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.types import GenerationConfig, Judgement, Response
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.twins import twin_of
 
 DEFAULTS = GenerationConfig(steps=8)
 
@@ -31,7 +32,16 @@ def items(count: int = 3, seed: int = 5) -> list[Item]:
 
 def answer(item: str, index: int, text: str | None = None, image: str | None = None) -> Response:
     status = "ok" if text is not None or image is not None else "error"
-    return Response(sample_id=item, index=index, seed=index, prompt_sha256="", text=text, image=image, status=status)
+    return Response(
+        key=f"{item}#{index}",
+        sample_id=item,
+        index=index,
+        seed=index,
+        prompt_sha256="",
+        text=text,
+        image=image,
+        status=status,
+    )
 
 
 def test_items_depend_on_the_seed_alone_and_blocks_have_their_own_ids() -> None:
@@ -43,9 +53,8 @@ def test_items_depend_on_the_seed_alone_and_blocks_have_their_own_ids() -> None:
 
 
 def test_the_image_of_an_item_is_the_one_its_questions_are_about() -> None:
-    evaluator = Understanding()
     item = items(1)[0]
-    rows = evaluator.shapes_rows("train", derive_seed(5, 0, "selfplay"))
+    rows = twin_of(Understanding).rows("train", derive_seed(5, 0, "selfplay"))
     row = next(row for row in rows if row["caption"] == item.caption)
     assert item.image.open().tobytes() == row["image"].tobytes()
     assert item.generation.target == row["questions"]
@@ -75,6 +84,25 @@ def test_requests_have_their_own_seeds_that_change_with_the_round() -> None:
     assert first[0].config.max_new_tokens == 32
 
 
+def test_a_request_has_one_key_however_many_are_drawn() -> None:
+    """Images are found again by their index; captions of another n are found where their rung is the same."""
+    some = items()
+
+    def keys(n: int, prompt: str = "caption?", guidance: float = 0.5, seed: int = 1) -> dict[str, set[str]]:
+        captions = caption_requests(some, n, prompt, DEFAULTS, 32, seed)
+        images = image_requests(some, n, DEFAULTS, guidance, seed)
+        return {"captions": {one.key for one in captions}, "images": {one.key for one in images}}
+
+    two, four = keys(2), keys(4)
+    assert (len(two["images"]), len(four["images"])) == (3 * 2, 3 * 4)
+    assert two["images"] < four["images"]
+    assert len(two["captions"] & four["captions"]) == 3  # the first rung is greedy for any n
+    assert keys(2) == two
+    assert keys(2, prompt="what?")["captions"].isdisjoint(two["captions"])
+    assert keys(2, guidance=1.0)["images"].isdisjoint(two["images"])
+    assert keys(2, seed=2)["images"].isdisjoint(two["images"])
+
+
 def test_identical_images_are_judged_once_and_the_first_stands() -> None:
     responses = [
         answer("a", 0, image="x"),
@@ -100,13 +128,13 @@ def test_images_are_scored_by_the_benchmark() -> None:
     half = [*right[: len(right) // 2], *wrong[len(right) // 2 :]]
     responses = [answer(item.id, index, image=str(index)) for index in range(3)]
     judgements = {
-        (item.id, index): Judgement(sample_id=item.id, index=index, judge="j", data={"answers": answers})
+        f"{item.id}#{index}": Judgement(sample_id=item.id, index=index, judge="j", data={"answers": answers})
         for index, answers in enumerate((right, half, wrong))
     }
     found = image_candidates([item], responses, judgements, Generation(), number=1)
     assert [candidate.score for candidate in found] == [1.0, 0.5, 0.0]
     assert [candidate.image for candidate in found] == ["0", "1", "2"]
-    failed = judgements | {(item.id, 1): Judgement(sample_id=item.id, index=1, judge="j", error="no answer")}
+    failed = judgements | {f"{item.id}#1": Judgement(sample_id=item.id, index=1, judge="j", error="no answer")}
     found = image_candidates([item], responses, failed, Generation(), number=1)
     assert [candidate.image for candidate in found] == ["0", "2"]
 

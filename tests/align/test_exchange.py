@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hermes.align.exchange import pair_candidates, read_pairs, write_pairs
-from hermes.align.preferences import Candidate, Duel, Preference, Side, raise_bars
-from hermes.align.selfplay import train_pair
-from hermes.harness.errors import HermesError
-from hermes.harness.store import ResponseStore
+from hermes.align.pairs.exchange import pair_candidates, read_pairs, write_pairs
+from hermes.align.pairs.preferences import Candidate, Duel, Preference, Side, raise_bars
+from hermes.align.play.learning import train_pair
+from hermes.harness.records.store import Store
+from hermes.harness.system.errors import HermesError
 
 PROMPT = "Describe the picture."
 KEYS = [
@@ -27,8 +27,9 @@ def square(shade: int) -> Image.Image:
     return Image.new("RGB", (4, 4), (shade, 10, 200))
 
 
-def store(folder: Path) -> ResponseStore:
-    return ResponseStore(folder, folder / "media")
+def keeper(folder: Path) -> Callable[[Image.Image], str]:
+    """Keeps images in ``folder``/media and names them."""
+    return lambda image: Store(folder).keep_images([image])[0]
 
 
 def duel(item: str, side: Side, contents: tuple[str, str], scores: tuple[float, float]) -> Duel:
@@ -87,11 +88,11 @@ def released(folder: Path, *changes: Change, name: str = "pair_dpo_data.json") -
 
 
 def read(path: Path, **options: Any) -> tuple[list[Preference], dict[str, int]]:
-    return read_pairs(path, store(path.parent / "kept").keep_image, PROMPT, **options)
+    return read_pairs(path, keeper(path.parent / "kept"), PROMPT, **options)
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
-    pairs = three(store(tmp_path / "run").keep_image)
+    pairs = three(keeper(tmp_path / "run"))
     out = tmp_path / "given" / "pair_dpo_data.json"
     assert write_pairs(pairs, tmp_path / "run" / "media", out) == 3
     assert read(out) == (pairs, {"gen: no candidates": 1, "und: no candidates": 1})
@@ -101,7 +102,7 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
 
 
 def test_the_file_is_one_json_array_of_the_released_keys(tmp_path: Path) -> None:
-    pairs = three(store(tmp_path).keep_image)
+    pairs = three(keeper(tmp_path))
     out = tmp_path / "pairs.json"
     write_pairs(pairs, tmp_path / "media", out)
     both, captions, images = json.loads(out.read_text(encoding="utf-8"))
@@ -115,7 +116,7 @@ def test_the_file_is_one_json_array_of_the_released_keys(tmp_path: Path) -> None
 
 
 def test_images_are_found_from_a_linked_folder(tmp_path: Path) -> None:
-    pairs = three(store(tmp_path / "run").keep_image)
+    pairs = three(keeper(tmp_path / "run"))
     (tmp_path / "disk" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep")
     write_pairs(pairs, tmp_path / "run" / "media", tmp_path / "link" / "pairs.json")
@@ -123,7 +124,7 @@ def test_images_are_found_from_a_linked_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_image_leaves_the_old_file(tmp_path: Path) -> None:
-    pairs = three(store(tmp_path).keep_image)
+    pairs = three(keeper(tmp_path))
     out = tmp_path / "pairs.json"
     assert write_pairs([], tmp_path / "media", out) == 0
     (tmp_path / "media" / f"{pairs[0].image}.png").unlink()
@@ -242,8 +243,8 @@ def test_nothing_is_stored_before_every_record_is_checked(tmp_path: Path) -> Non
         ({"id": True}, "record 2: the id must be text or a whole number, not True"),
         ({"img_path": "left out"}, "record 2: img_path is missing"),
         ({"caption": "", "prompt": ""}, "record 2: prompt is missing"),
-        ({"caption": ["a"]}, "record 2: caption is missing or is no text"),
-        ({"caption_win": "\ud83d"}, "record 2: caption_win is missing or is no text"),
+        ({"caption": ["a"]}, "record 2: caption is missing or is not text"),
+        ({"caption_win": "\ud83d"}, "record 2: caption_win is missing or is not text"),
         ({"caption_lose": "left out"}, "record 2 has only one of caption_win and caption_lose"),
         ({"image_win": ""}, "record 2: image_win is missing"),
         ({"vqa_score_lose": "left out"}, "record 2 has only one of vqa_score_win and vqa_score_lose"),
@@ -283,7 +284,7 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
 
 
 def test_self_play_goes_on_from_the_pairs(tmp_path: Path) -> None:
-    pairs = three(store(tmp_path).keep_image)
+    pairs = three(keeper(tmp_path))
     better = pairs[0].gen.winner.model_copy(update={"round": 2, "score": 0.5}) if pairs[0].gen else None
     assert better
     bars = raise_bars([pair_candidates(pairs), [better]], "paper")

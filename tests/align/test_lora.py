@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 import hermes
-from hermes.align.likelihoods import TrainPair
-from hermes.align.lora import block_layers
+from hermes.align.losses.likelihoods import TrainPair
 from hermes.align.settings import TrainSettings
-from hermes.align.trainer import train
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.align.training.lora import block_layers
+from hermes.align.training.trainer import train
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.lora import merge_adapter
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.system.errors import HermesError
 
 SETTINGS = TrainSettings(
     lr=5e-3, epochs=3, batch_size=2, replay=0.0, anchor=0.0, bf16=False, lora_rank=2, checkpoint_every=1
@@ -77,7 +77,7 @@ def test_the_stored_adapter_is_small_and_loads_by_flag(janus: Path, tmp_path: Pa
 
 
 def test_a_killed_training_goes_on(janus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hermes.align import trainer
+    from hermes.align.training import trainer
 
     whole = hermes.load_model(str(janus), "cpu")
     train(whole, pairs(), [], SETTINGS, tmp_path / "whole")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from hermes.align.objectives import (
+from hermes.align.losses.objectives import (
     OBJECTIVES,
     Margins,
     PairLogProbs,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.align.preferences import (
+from hermes.align.pairs.preferences import (
     RULES,
     Bar,
     Candidate,
@@ -20,8 +20,8 @@ from hermes.align.preferences import (
     read_records,
     verdict,
 )
-from hermes.harness.errors import HermesError
-from hermes.harness.store import write_jsonl
+from hermes.harness.system.disk import write_jsonl
+from hermes.harness.system.errors import HermesError
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "parity" / "scorers" / "hermesflow_dpo.json"
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.6, 0.75, 1.0]), min_size=1, max_size=6)

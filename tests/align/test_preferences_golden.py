@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hermes.align.exchange import read_pairs
-from hermes.align.preferences import SIDES, Bar, Candidate, Duel, Preference, Side, best_and_worst, build, raise_bars
-from hermes.harness.store import ResponseStore
+from hermes.align.pairs.exchange import read_pairs
+from hermes.align.pairs.preferences import (
+    SIDES,
+    Bar,
+    Candidate,
+    Duel,
+    Preference,
+    Side,
+    best_and_worst,
+    build,
+    raise_bars,
+)
+from hermes.harness.records.store import Store
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "parity" / "scorers" / "hermesflow_dpo.json"
 KINDS: dict[Side, tuple[str, str]] = {"und": ("caption", "bert_score"), "gen": ("image", "vqa_score")}
@@ -260,7 +270,7 @@ def written(folder: Path, cases: Iterable[Case]) -> Path:
 
 
 def reading(folder: Path) -> Callable[[Image.Image], str]:
-    return ResponseStore(folder / "kept", folder / "kept" / "media").keep_image
+    return lambda image: Store(folder / "kept").keep_images([image])[0]
 
 
 def test_the_released_file_gives_the_pairs_that_its_candidates_give(golden: dict[str, Any], tmp_path: Path) -> None:

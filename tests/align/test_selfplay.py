@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,11 @@ from typing import Any
 import pytest
 from align_fake import FakeModel
 
-from hermes.align.exchange import write_pairs
-from hermes.align.preferences import Candidate, Preference, read_records
-from hermes.align.selfplay import align
+from hermes.align.pairs.exchange import write_pairs
+from hermes.align.pairs.preferences import Candidate, Preference, read_records
+from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
-from hermes.harness import registry
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 SETTINGS: dict[str, Any] = {
     "model": "fake",
@@ -33,9 +33,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
+pytestmark = pytest.mark.usefixtures("fake_model")
 
 
 def play(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -85,22 +83,24 @@ def test_a_second_call_does_nothing_and_more_rounds_go_on(tmp_path: Path) -> Non
     assert (tmp_path / "run" / "round-1" / "round.json").stat().st_mtime_ns == stamp
 
 
-def test_a_kill_at_any_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace = os.replace
+@pytest.mark.parametrize("name", ["replace", "fsync"])
+def test_a_kill_at_any_write_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole files come by `os.replace`; journals, pictures and folders are on the disk after an `os.fsync`."""
+    real = getattr(os, name)
     writes = 0
 
-    def counting(source: Any, target: Any) -> None:
+    def counting(*arguments: Any) -> None:
         nonlocal writes
         writes += 1
         if writes == stop_at:
             raise KeyboardInterrupt
-        replace(source, target)
+        real(*arguments)
 
-    monkeypatch.setattr(os, "replace", counting)
+    monkeypatch.setattr(os, name, counting)
     stop_at = 0
     play(tmp_path / "whole")
     expected, total = lasting(tmp_path / "whole"), writes
-    for number, stop in enumerate(range(1, total, max(1, total // 12))):
+    for number, stop in enumerate(range(1, total, max(1, total // 8))):
         folder = tmp_path / f"killed-{number}"
         writes, stop_at = 0, stop
         with pytest.raises(KeyboardInterrupt):
@@ -108,6 +108,9 @@ def test_a_kill_at_any_write_changes_nothing(tmp_path: Path, monkeypatch: pytest
         stop_at = 0
         play(folder)
         assert lasting(folder) == expected, f"killed at write {stop} of {total}"
+        assert not list(folder.rglob("*.part"))
+        assert not list(folder.glob("**/state.safetensors"))
+        assert len(list(folder.glob("round-*/evaluation/report.html"))) == 3
 
 
 def test_images_carry_the_models_confidence_and_captions_do_not(tmp_path: Path) -> None:
@@ -153,7 +156,24 @@ def test_a_folder_of_other_settings_is_refused_and_fresh_starts_over(tmp_path: P
     play(tmp_path / "run", rounds=1)
     with pytest.raises(HermesError, match="another run"):
         play(tmp_path / "run", rounds=1, seed=1)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
     assert play(tmp_path / "run", rounds=1, seed=1, fresh=True)["seed"] == 1
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert len(list((tmp_path / "run" / "answers").glob("*/candidate-images-*"))) == 1
+
+
+def test_another_version_of_the_adapter_is_another_self_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(tmp_path / "run", rounds=1)
+    monkeypatch.setattr(FakeModel, "version", "2", raising=False)
+    with pytest.raises(HermesError, match=r"another run \(model\.code '1' there, '2' here\)"):
+        play(tmp_path / "run", rounds=1)
+
+
+def test_a_folder_of_an_older_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spec.json").write_text('{"schema": 1, "model": "abc", "settings": {}}')
+    with pytest.raises(HermesError, match=r"older version \(schema 1\); give another --out$"):
+        play(tmp_path / "run")
 
 
 def test_a_model_that_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,31 +182,21 @@ def test_a_model_that_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: 
         play(tmp_path / "run")
 
 
-def test_self_plays_that_begin_alike_share_what_comes_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With what another arm left, nothing is asked again before the first training, and nothing else changes."""
-    asked: list[int] = []
-    real = FakeModel.generate
-
-    def counting(self: FakeModel, requests: Any) -> Any:
-        asked.append(len(requests))
-        return real(self, requests)
-
-    alone = {name: play(tmp_path / name, objective=name) for name in ("sum", "coupled")}
-    share = tmp_path / "share"
-    shared = {"sum": play(tmp_path / "first", objective="sum", share=share)}
-    monkeypatch.setattr(FakeModel, "generate", counting)
-    shared["coupled"] = play(tmp_path / "second", objective="coupled", share=share)
-    monkeypatch.undo()
-    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
-    assert sum(asked) == 6 * 3 + 2 * 3  # candidates of round 2, evaluations of rounds 1 and 2
-    for name, folder in (("sum", "first"), ("coupled", "second")):
-        assert lasting(tmp_path / folder) == lasting(tmp_path / name)
-        assert [entry["gap"] for entry in shared[name]["rounds"]] == [e["gap"] for e in alone[name]["rounds"]]
-    assert len(list(share.iterdir())) == 2
-    play(tmp_path / "other", objective="sum", share=share, n=4, rounds=1)
-    assert len(list(share.iterdir())) == 3  # other candidates, and the evaluation of the same base model
+def test_rules_need_no_store_of_an_earlier_round(tmp_path: Path) -> None:
+    """All that later rounds may compare with lies in the self-play's own folder, even what gave no pair so far."""
+    changes: dict[str, Any] = {"rule": "paper", "threshold": 0.34, "pairing": "either", "items": 16, "n": 2}
+    play(tmp_path / "whole", **changes)
+    play(tmp_path / "robbed", **changes, rounds=1)
+    for store in (tmp_path / "robbed" / "answers").glob("*/candidate-images-*"):
+        shutil.rmtree(store)
+    play(tmp_path / "robbed", **changes)
+    assert lasting(tmp_path / "robbed") == lasting(tmp_path / "whole")
+    drawn = []
+    for number in (1, 2):
+        kept = read_records(tmp_path / "robbed" / f"round-{number}" / "preferences.jsonl", Preference)
+        duels = [preference.gen for preference in kept if preference.gen]
+        drawn.append({one.image for duel in duels for one in (duel.winner, duel.loser) if one.round == 1})
+    assert drawn[1] - drawn[0]
 
 
 def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
@@ -215,7 +225,10 @@ def test_patience_may_come_to_a_self_play_that_was_begun_without(tmp_path: Path)
 def test_more_images_than_captions_can_be_drawn(tmp_path: Path) -> None:
     play(tmp_path / "run", rounds=1, n=2, n_images=5)
     drawn = {
-        kind: len((tmp_path / "run/round-1/candidates" / kind / "responses.0.jsonl").read_text().splitlines())
+        kind: sum(
+            len(path.read_text().splitlines())
+            for path in (tmp_path / "run" / "answers").glob(f"*/candidate-{kind}-*/responses.0.jsonl")
+        )
         for kind in ("captions", "images")
     }
     assert drawn == {"captions": 6 * 2, "images": 6 * 5}
@@ -228,7 +241,8 @@ def test_the_first_round_can_come_from_a_file_of_pairs(tmp_path: Path) -> None:
     assert write_pairs(kept, tmp_path / "first/media", tmp_path / "pairs.json") == len(kept) > 0
     again = play(tmp_path / "again", rounds=2, rule="paper", pairs=tmp_path / "pairs.json")
     assert again["rounds"][1]["pairs"] == len(kept)
-    assert not (tmp_path / "again/round-1/candidates").exists()
+    assert not (tmp_path / "again/round-1/drawn.json").exists()
+    assert len(list((tmp_path / "again").glob("answers/*/candidate-*"))) == 2  # captions and images of round 2
     read = read_records(tmp_path / "again/round-1/preferences.jsonl", Preference)
     assert [(p.item_id, p.image, p.und and p.und.winner.text) for p in read] == [
         (p.item_id, p.image, p.und and p.und.winner.text) for p in kept

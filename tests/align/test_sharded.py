@@ -23,16 +23,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import hermes
-from hermes.align import trainer
-from hermes.align.likelihoods import TrainPair
+from hermes.align.losses.likelihoods import TrainPair
 from hermes.align.settings import TrainSettings
-from hermes.align.sharding import blocks, restore, same_weights
-from hermes.align.trainer import train
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.launch import check_launch
-from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.processes import current
+from hermes.align.training import trainer
+from hermes.align.training.sharding import blocks, restore, same_weights
+from hermes.align.training.trainer import train
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.launch import check_launch
+from hermes.harness.system.processes import current
 
 SETTINGS = TrainSettings(
     objective="sum", lr=2e-3, epochs=2, batch_size=8, micro_batch=2, replay_batch=4, checkpoint_every=2, bf16=False

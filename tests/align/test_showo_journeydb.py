@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import hermes
-from hermes.harness.homologous.formats import read_items
+from hermes.harness.data.homologous.formats import read_items
 from hermes.harness.models.showo.adapter import ShowO
+from hermes.harness.system.disk import read_json
 
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 DEFAULTS = ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
@@ -181,7 +182,8 @@ def test_two_processes_play_as_one(
 ) -> None:
     play = Play(tmp_path / "run", model, data, environment)
     play.finish(play.begin((*LAUNCH, *DEFAULTS)))
-    shares = [play.folder / "round-1" / "candidates" / "images" / f"responses.{rank}.jsonl" for rank in (0, 1)]
+    images = play.folder / read_json(play.folder / "round-1" / "drawn.json")["images"]
+    shares = [images / f"responses.{rank}.jsonl" for rank in (0, 1)]
     assert [len(share.read_text().splitlines()) for share in shares] == [12, 12]
     found, expected = dict(figures(play.history())), dict(figures(alone.history()))
     assert found.keys() == expected.keys()

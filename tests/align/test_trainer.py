@@ -7,15 +7,15 @@ import pytest
 import torch
 from align_fake import FakeModel, Table, pictures
 
-from hermes.align import trainer
-from hermes.align.ema import MovingAverage
-from hermes.align.likelihoods import PairBatches, TrainPair
-from hermes.align.schedule import learning_rate, plan
+from hermes.align.losses.likelihoods import PairBatches, TrainPair
 from hermes.align.settings import TrainSettings
-from hermes.align.trainer import departure, train
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.align.training import trainer
+from hermes.align.training.ema import MovingAverage
+from hermes.align.training.schedule import learning_rate, plan
+from hermes.align.training.trainer import departure, train
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.system.errors import HermesError
 
 SETTINGS = TrainSettings(
     objective="sum",

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from align_fake import FakeModel
 from test_trainer import SETTINGS, lessons, pairs
-from hermes.align.likelihoods import TrainPair
-from hermes.align.trainer import train
-from hermes.harness.processes import current
+from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.training.trainer import train
+from hermes.harness.system.processes import current
 data = pairs()
 data[3] = TrainPair("half", data[3].und, None)
 model, folder = FakeModel(), Path(sys.argv[1])

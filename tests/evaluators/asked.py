@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hermes.evaluators.base import Answer, Evaluator, Row
-from hermes.harness.types import Response, Score
+from hermes.harness.contracts.benchmark import Answer, Evaluator, Row, Scored, Twin
+from hermes.harness.records.types import Metric, Response, Score, Split
+from hermes.shapes.twins import twin_of
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "parity" / "scorers"
 PICTURE = Image.new("RGB", (8, 8))
@@ -33,21 +34,38 @@ def scored(
         Answer(sample, Response(sample_id=sample.id, index=0, seed=0, prompt_sha256="", text=reply))
         for sample, reply in zip(samples, replies, strict=True)
     ]
-    scores = evaluator.score_all(answers, protocol)
-    metrics = evaluator.aggregate({sample.id: sample for sample in samples}, scores, protocol)
-    return scores, {name: metric.value for name, metric in metrics.items()}
+    pairs = list(zip(samples, evaluator.scores(iter(answers), protocol), strict=True))
+    metrics = aggregated(evaluator, pairs, protocol)
+    return [score for _, score in pairs], {name: metric.value for name, metric in metrics.items()}
+
+
+def aggregated(evaluator: Evaluator, pairs: Iterable[Scored], protocol: str = "official") -> dict[str, Metric]:
+    """The metrics of samples with their scores, errors left out; the evaluator can go through them once."""
+    return evaluator.aggregate(((sample, score) for sample, score in pairs if score.status != "error"), protocol)
+
+
+def twin_rows(evaluator: Any, split: Split = "test", seed: int = 0) -> list[Row]:
+    """The rows of its twin in the drawn world."""
+    return list(the_twin(evaluator).rows(split, seed))
+
+
+def the_twin(evaluator: Any) -> Twin:
+    """Its twin in the drawn world, which it must have."""
+    twin = twin_of(evaluator)
+    assert twin is not None
+    return twin
 
 
 def assert_fit_twin(evaluator: Evaluator) -> list[Row]:
     """The twin has its columns and size, readable pictures, different ids, and is the same for the same seed."""
-    rows = evaluator.shapes_rows("test", 0)
-    assert len(rows) == evaluator.data.shapes_n
+    rows = twin_rows(evaluator)
+    assert len(rows) == the_twin(evaluator).n
     assert all(set(evaluator.data.columns) <= set(row) for row in rows)
     samples = list(evaluator.samples(rows))
     assert len({sample.id for sample in samples}) == len(rows)
     assert all(sample.images[0].open().size == (48, 48) for sample in samples[:20])
     key = [(sample.id, sample.prompt, sample.target, sample.images[0].open().tobytes()) for sample in samples[:60]]
     for seed, split, same in ((0, "test", True), (1, "test", False), (0, "validation", False)):
-        others = list(evaluator.samples(evaluator.shapes_rows(split, seed)))[:60]  # type: ignore[arg-type]
+        others = list(evaluator.samples(twin_rows(evaluator, split, seed)))[:60]  # type: ignore[arg-type]
         assert (key == [(s.id, s.prompt, s.target, s.images[0].open().tobytes()) for s in others]) is same
     return rows

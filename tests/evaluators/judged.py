@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from asked import aggregated, the_twin, twin_rows
 from PIL import Image
 
-from hermes.evaluators.base import Answer, Evaluator, Row
-from hermes.harness.images import ImageHandle
-from hermes.harness.judges.oracle import OracleJudge
-from hermes.harness.types import Response, Sample, Score
+from hermes.harness.contracts.benchmark import Answer, Evaluator, Row
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Response, Sample, Score
+from hermes.shapes.oracle import OracleJudge
 
 BLANK = Image.new("RGB", (48, 48), (158, 162, 166))
 
@@ -26,8 +27,8 @@ def score_judgements(
         for name, found in judgements.items()
         for index, judgement in enumerate(found)
     ]
-    scores = evaluator.score_all(answers, protocol)
-    metrics = evaluator.aggregate(samples, scores, protocol)
+    scores = list(evaluator.scores(iter(answers), protocol))
+    metrics = aggregated(evaluator, ((samples[score.sample_id], score) for score in scores), protocol)
     return scores, {name: metric.value for name, metric in metrics.items()}
 
 
@@ -47,12 +48,12 @@ def response(name: str, index: int) -> Response:
 
 def assert_fit_generation_twin(evaluator: Evaluator) -> list[Row]:
     """The twin has its columns and size, different ids, and is the same for the same seed and split only."""
-    rows = evaluator.shapes_rows("test", 0)
+    rows = twin_rows(evaluator)
     assert all(set(evaluator.data.columns) <= set(row) for row in rows)
     samples = list(evaluator.samples(rows))
-    assert len({sample.id for sample in samples}) == len(samples) == evaluator.data.shapes_n
+    assert len({sample.id for sample in samples}) == len(samples) == the_twin(evaluator).n
     key = [(sample.id, sample.group_id, sample.prompt, sample.target) for sample in samples]
     for seed, split, same in ((0, "test", True), (1, "test", False), (0, "validation", False)):
-        others = list(evaluator.samples(evaluator.shapes_rows(split, seed)))  # type: ignore[arg-type]
+        others = list(evaluator.samples(twin_rows(evaluator, split, seed)))  # type: ignore[arg-type]
         assert (key == [(s.id, s.group_id, s.prompt, s.target) for s in others]) is same
     return rows

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hermes.evaluators.caption_metrics import CaptionScores, caption_scores
 from hermes.evaluators.ptb_tokenizer import tokenize
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 SENTENCES = st.lists(st.sampled_from(["a", "red", "blue", "circle", "square", "left", "of"]), max_size=8).map(" ".join)
 

@@ -4,15 +4,16 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from asked import golden
+from asked import golden, the_twin, twin_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
 
-from hermes.evaluators.dpg_bench import DPGBench, corrected_points, official_points
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import scenes
+from hermes.evaluators.dpg_bench import DPGBench
+from hermes.evaluators.dpg_points import corrected_points, official_points
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.draw import draw
+from hermes.shapes.scene import scenes
 
 COLUMNS = DPGBench.data.columns
 SUITES = (
@@ -141,8 +142,11 @@ def test_only_the_bare_yes_counts(reply):
 
 
 def test_an_image_without_all_answers_is_no_score():
-    with pytest.raises(JudgeError, match="question 2"):
-        score_judgements(DPGBench(), [SPARE, row("a", 1), row("a", 2)], {"a": [answers("yes")]})
+    rows, said = [SPARE, row("a", 1), row("a", 2)], {"a": [answers("yes"), answers("yes", "no")]}
+    (failed, scored), metrics = score_judgements(DPGBench(), rows, said)
+    assert (failed.status, failed.values, failed.index) == ("error", {}, 0)
+    assert "question 2" in failed.reason
+    assert (scored.status, metrics["overall"]) == ("scored", 50.0)
 
 
 def test_one_dropped_image_drops_the_item():
@@ -170,15 +174,15 @@ def test_corrected_never_exceeds_official_which_never_exceeds_the_answers(drawn)
 def test_the_twin_begins_with_a_row_that_is_no_item():
     rows = assert_fit_generation_twin(DPGBench())
     assert rows[0]["text"] == ""
-    assert len({row["item_id"] for row in rows}) == DPGBench.data.shapes_n + 1
+    assert len({row["item_id"] for row in rows}) == the_twin(DPGBench).n + 1
     broad = {row["category_broad"] for row in rows[1:]}
     assert broad == {"entity", "attribute", "relation", "global", "other"}
 
 
 @pytest.mark.parametrize("protocol", DPGBench.protocols)
 def test_true_pictures_score_100_and_blank_ones_0(protocol):
-    rows = DPGBench().shapes_rows("test", 0)
-    drawn = map(draw, islice(scenes("test", 0, "dpg_bench"), DPGBench.data.shapes_n))
+    rows = twin_rows(DPGBench)
+    drawn = map(draw, islice(scenes("test", 0, "dpg_bench"), the_twin(DPGBench).n))
     scores, metrics = score_images(DPGBench(), rows, lambda sample: next(drawn), protocol)
     assert {score.status for score in scores} == {"scored"}
     assert set(metrics.values()) == {100.0}
@@ -187,7 +191,7 @@ def test_true_pictures_score_100_and_blank_ones_0(protocol):
 
 
 def test_columns_read_as_text_from_a_csv_give_the_same_samples():
-    rows = DPGBench().shapes_rows("test", 0)
+    rows = twin_rows(DPGBench)
     as_text = [{column: str(value) for column, value in row.items()} for row in rows]
     assert list(DPGBench().samples(as_text)) == list(DPGBench().samples(rows))
 

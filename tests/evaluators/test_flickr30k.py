@@ -1,11 +1,11 @@
 """Flickr30k: its twin, its metrics against the reference scorers, empty answers, intervals."""
 
 import pytest
-from asked import PICTURE, assert_fit_twin, golden, scored
+from asked import PICTURE, aggregated, assert_fit_twin, golden, scored, the_twin, twin_rows
 
 from hermes.evaluators.caption_metrics import caption_scores
 from hermes.evaluators.flickr30k import Flickr30k, Flickr30k1K
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 ROW = {"image": PICTURE, "caption": ["a", "b"], "sentids": ["0", "1"], "img_id": "7", "filename": "7.jpg"}
 
@@ -36,7 +36,7 @@ def test_equals_the_reference_scorers(protocol: str) -> None:
 
 
 def test_empty_answers_count_as_unparsed_captions() -> None:
-    rows = Flickr30k().shapes_rows("test", 0)[:20]
+    rows = twin_rows(Flickr30k)[:20]
     good = [row["caption"][0] for row in rows]
     scores, metrics = scored(Flickr30k(), rows, ["", " . ", *good[2:]], "official")
     assert [score.status for score in scores] == ["unparsed"] * 2 + ["scored"] * 18
@@ -47,11 +47,11 @@ def test_empty_answers_count_as_unparsed_captions() -> None:
 
 
 def test_interval_resamples_images() -> None:
-    rows = Flickr30k().shapes_rows("test", 0)
+    rows = twin_rows(Flickr30k)
     samples = list(Flickr30k().samples(rows))
     replies = [row["caption"][k % 5] for k, row in enumerate(rows)]
     scores, values = scored(Flickr30k(), rows, replies, "official")
-    metric = Flickr30k().aggregate({sample.id: sample for sample in samples}, scores, "official")["cider"]
+    metric = aggregated(Flickr30k(), zip(samples, scores, strict=True))["cider"]
     assert metric.n == metric.groups == 300
     assert metric.low is not None
     assert metric.high is not None
@@ -61,13 +61,13 @@ def test_interval_resamples_images() -> None:
 
 
 def test_best_is_the_agreement_of_the_references_in_the_shapes_world() -> None:
-    captions = [row["caption"] for row in Flickr30k().shapes_rows("test", 0)]
+    captions = [row["caption"] for row in twin_rows(Flickr30k)]
     agreement = [
         100
         * caption_scores([five[k] for five in captions], [five[:k] + five[k + 1 :] for five in captions]).cider.mean()
         for k in range(5)
     ]
-    assert sum(agreement) / 5 == pytest.approx(Flickr30k.shapes_best, rel=0.03)
+    assert sum(agreement) / 5 == pytest.approx(the_twin(Flickr30k).best, rel=0.03)
 
 
 def test_the_two_real_sets_are_told_apart_by_name() -> None:

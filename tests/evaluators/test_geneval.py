@@ -6,15 +6,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from asked import golden
+from asked import golden, twin_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
 
-from hermes.evaluators.geneval import GenEval, iou, kept_boxes, relations, verdict
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.prompts import TAGS, geneval_scene
+from hermes.evaluators.geneval import GenEval
+from hermes.evaluators.geneval_verdict import iou, kept_boxes, relations, verdict
+from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.shapes.draw import draw
+from hermes.shapes.prompts import TAGS, geneval_scene
 
 METADATA = Path(__file__).parents[3] / "shared" / "realdata" / "geneval" / "evaluation_metadata.jsonl"
 OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -184,7 +185,7 @@ def test_the_twin_has_sixteen_prompts_a_task_in_turn():
 
 
 def test_true_pictures_score_one_and_blank_ones_zero():
-    rows = GenEval().shapes_rows("test", 0)
+    rows = twin_rows(GenEval)
     rng = random.Random(0)
     scores, metrics = score_images(GenEval(), rows, lambda sample: draw(geneval_scene(sample.target, rng)))
     assert [score.reason for score in scores if not score.values["correct"]] == []
@@ -194,7 +195,7 @@ def test_true_pictures_score_one_and_blank_ones_zero():
 
 
 def test_overall_is_the_mean_of_tasks_not_of_images():
-    rows = GenEval().shapes_rows("test", 0)[:2]
+    rows = twin_rows(GenEval)[:2]
     seen = {rows[0]["include"][0]["class"]: [box()]}
     _, metrics = score_judgements(GenEval(), rows, {"00000": [{"detections": seen}] * 3, "00001": [{"detections": {}}]})
     assert metrics["overall"] == 0.5

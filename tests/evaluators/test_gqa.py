@@ -4,12 +4,12 @@ import string
 from collections import Counter
 
 import pytest
-from asked import PICTURE, assert_fit_twin, golden, scored
+from asked import PICTURE, aggregated, assert_fit_twin, golden, scored
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes.evaluators.gqa import GQA, read
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 
 def row(answer, number=0, balanced=True, **columns):
@@ -44,8 +44,8 @@ def test_agrees_with_the_official_script(protocol, correct, accuracy):
     assert [round(metrics[name], 2) for name in ("accuracy", "binary", "open")] == [
         expected[name] for name in ("Accuracy", "Binary", "Open")
     ]
-    samples = {sample.id: sample for sample in GQA().samples(rows)}
-    sizes = {name: metric.n for name, metric in GQA().aggregate(samples, scores, protocol).items()}
+    pairs = zip(GQA().samples(rows), scores, strict=True)
+    sizes = {name: metric.n for name, metric in aggregated(GQA(), pairs, protocol).items()}
     for kind, title in (
         *(("structural", "structural type"), ("semantic", "semantic type")),
         *(("steps", "steps number"), ("words", "words number")),

@@ -5,21 +5,22 @@ import random
 from pathlib import Path
 
 import pytest
-from asked import PICTURE, scored
+from asked import PICTURE, scored, the_twin, twin_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
 
 import hermes
-from hermes.evaluators.base import SHORT_ANSWER
-from hermes.evaluators.homologous import Generation, Understanding, normalised
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError
-from hermes.harness.gap import homologous_gap
-from hermes.harness.homologous.making import make_questions
-from hermes.harness.shapes.captions import full
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import random_scene
+from hermes.evaluators.homologous import Generation, Understanding
+from hermes.evaluators.homologous_text import normalised
+from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.data.tables import load_data
+from hermes.harness.questions.making import make_questions
+from hermes.harness.run.gap import homologous_gap
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.captions import full
+from hermes.shapes.draw import draw
+from hermes.shapes.scene import random_scene
 
 
 def item(name, *pairs):
@@ -78,14 +79,14 @@ def test_answers_without_a_word_are_unparsed_and_wrong():
 
 def test_the_twins_are_fit_and_hold_the_same_rows():
     rows = assert_fit_generation_twin(Generation())
-    assert Understanding().shapes_rows("test", 0) == rows
+    assert twin_rows(Understanding) == rows
     asked = list(Understanding().samples(rows))
-    assert len(asked) == len({sample.id for sample in asked}) == Understanding.data.shapes_n
+    assert len(asked) == len({sample.id for sample in asked}) == the_twin(Understanding).n
     assert asked[0].images[0].open().size == (48, 48)
 
 
 def test_true_pictures_score_one_and_blank_ones_little():
-    rows = Generation().shapes_rows("test", 0)
+    rows = twin_rows(Generation)
     pictures = {row["id"]: row["image"] for row in rows}
     scores, metrics = score_images(Generation(), rows, lambda sample: pictures[sample.id])
     assert set(metrics.values()) == {1.0}
@@ -162,12 +163,12 @@ def test_both_sides_read_the_same_items(journeydb):
     drawn = load_data(Generation(), str(journeydb), "test").samples
     assert list(dict.fromkeys(sample.group_id for sample in asked)) == [sample.id for sample in drawn]
     assert [sample.target for sample in asked] == [qa["answer"] for sample in drawn for qa in sample.target]
-    assert asked[0].images[0].open().size == (48, 48)
+    assert next(iter(asked)).images[0].open().size == (48, 48)
 
 
 def test_captions_without_images_serve_the_generation_side_alone(journeydb):
     (journeydb / "initial_data.json").unlink()
-    assert len(load_data(Generation(), str(journeydb), "test").samples) == ITEMS
+    assert load_data(Generation(), str(journeydb), "test").info.n == ITEMS
     with pytest.raises(HermesError, match="homologous item 0 has no image to be asked about"):
         load_data(Understanding(), str(journeydb), "test")
 

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asked import PICTURE
+from asked import PICTURE, aggregated
 
 import hermes
-from hermes.evaluators.base import Answer, Evaluator
-from hermes.harness import registry
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError, MissingExtra
-from hermes.harness.lmms.requests import cut
-from hermes.harness.lmms.samples import read_samples
-from hermes.harness.lmms.tasks import as_lmms_eval
-from hermes.harness.types import Response
+from hermes.evaluators.lmms.requests import cut
+from hermes.evaluators.lmms.tasks import as_lmms_eval
+from hermes.harness.contracts.benchmark import Answer, Evaluator
+from hermes.harness.data.lmms_samples import read_samples
+from hermes.harness.data.tables import load_data
+from hermes.harness.records.types import Response
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.listing import listing
+from hermes.shapes.twins import twin_of
 
 if find_spec("lmms_eval") is None:
     pytest.skip("lmms-eval is not installed", allow_module_level=True)
@@ -80,7 +81,7 @@ def run(tasks: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         out = tmp_path / f"{model}-{task}"
         content = hermes.evaluate(model, tasks=(f"lmms:{tasks}:{task}",), out=out, device="cpu", **settings)
         (result,) = content["results"].values()
-        (folder,) = out.glob("lmms*")
+        (folder,) = out.glob("answers/*/lmms*")
         return {"content": content, "result": result, "folder": folder}
 
     return evaluate
@@ -203,7 +204,8 @@ def test_a_picture_that_does_not_decode_is_one_error(run: Callable[..., Any], ta
     )
     (result,) = content["results"].values()
     assert result.counts == {"scored": 5, "unparsed": 0, "error": 1}
-    (line,) = [line for line in stored(next((tmp_path / "run").glob("lmms*"))).values() if line["status"] == "error"]
+    (folder,) = (tmp_path / "run").glob("answers/*/lmms*")
+    (line,) = [line for line in stored(folder).values() if line["status"] == "error"]
     assert line["sample_id"] == "1"
     assert "lmms:shapes_pope 1" in line["error"]
 
@@ -211,21 +213,23 @@ def test_a_picture_that_does_not_decode_is_one_error(run: Callable[..., Any], ta
 def test_an_answer_that_the_task_cannot_read_is_an_error_in_no_mean(tasks: Path) -> None:
     evaluator = make(tasks, WORDS)
     answers = replied(evaluator, [["abc", "abcdef"], ["unreadable", "b"], ["a"]])
-    scores = evaluator.score_all(answers, "lmms-eval")
+    scores = list(evaluator.scores(answers, "lmms-eval"))
     assert [score.status for score in scores] == ["scored", "scored", "error", "error", "error"]
     assert "this answer cannot be read" in scores[2].reason
     assert "not all 2 answers" in scores[4].reason
     assert scores[0].values == {"length,first": 3, "length,both": 3}
-    usable = [score for score in scores if score.status != "error"]
-    metrics = evaluator.aggregate({}, usable, "lmms-eval")
+    pairs = [(answer.sample, score) for answer, score in zip(answers, scores, strict=True)]
+    metrics = aggregated(evaluator, pairs, "lmms-eval")
     assert (metrics["length,first"].value, metrics["length,first"].n) == (3, 1)
 
 
 def test_metrics_are_what_the_aggregation_gives(tasks: Path) -> None:
     evaluator = make(tasks, WORDS)
-    scores = evaluator.score_all(replied(evaluator, [["abc. de", "abc"], ["a<think>x</think>", "b"]]), "lmms-eval")
+    answers = replied(evaluator, [["abc. de", "abc"], ["a<think>x</think>", "b"]])
+    scores = evaluator.scores(answers, "lmms-eval")
+    pairs = [(answer.sample, score) for answer, score in zip(answers, scores, strict=True)]
     state = random.getstate()
-    metrics = evaluator.aggregate({}, scores, "lmms-eval")
+    metrics = aggregated(evaluator, pairs, "lmms-eval")
     assert random.getstate() == state
     assert set(metrics) == {
         f"{name},{filtered}{part}"
@@ -235,9 +239,9 @@ def test_metrics_are_what_the_aggregation_gives(tasks: Path) -> None:
     assert metrics["length,first"].value == 2
     assert metrics["length,first"].low is not None
     assert metrics["kinds,both/no"].model_dump() == {"value": 0.5, "low": None, "high": None, "n": 2, "groups": 2}
-    assert metrics["drawn,first"] == evaluator.aggregate({}, scores, "lmms-eval")["drawn,first"]
-    assert evaluator.submission({}, scores) == {"submissions/answers.json": [["abc", "abc"], ["a", "b"]]}
-    assert '"both":{"length":3' in scores[0].model_dump_json()
+    assert metrics["drawn,first"] == aggregated(evaluator, pairs, "lmms-eval")["drawn,first"]
+    assert evaluator.submission(iter(pairs)) == {"submissions/answers.json": [["abc", "abc"], ["a", "b"]]}
+    assert '"both":{"length":3' in pairs[0][1].model_dump_json()
 
 
 @pytest.mark.parametrize(
@@ -272,8 +276,7 @@ def test_it_is_listed_and_has_no_twin(tasks: Path, monkeypatch: pytest.MonkeyPat
     cls = registry.load_class("evaluators", "lmms")
     assert not cls.standard
     assert "lmms" in listing("evaluators").columns[0]._cells
-    with pytest.raises(HermesError, match="none in the shapes world"):
-        make(tasks, POPE_LIKE).shapes_rows("test", 0)
+    assert twin_of(make(tasks, POPE_LIKE)) is None
     monkeypatch.setattr(cls, "packages", ("no_such_package",))
     with pytest.raises(MissingExtra, match="lmms"):
         registry.load_class("evaluators", "lmms")

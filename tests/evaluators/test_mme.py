@@ -7,10 +7,9 @@ from asked import PICTURE, assert_fit_twin, golden, scored
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.evaluators.mme import COGNITION, MME, PERCEPTION, read
-from hermes.harness.errors import HermesError
-
-TASKS = (*PERCEPTION, *COGNITION)
+from hermes.evaluators.mme import MME, read
+from hermes.harness.contracts.published import MME_TASKS as TASKS
+from hermes.harness.system.errors import HermesError
 
 
 def rows(items):

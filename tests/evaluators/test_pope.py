@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from hermes.evaluators.pope import POPE, POPE8910, read_official
-from hermes.harness.errors import HermesError
-from hermes.harness.rows import folder_rows
+from hermes.harness.data.files import folder_rows
+from hermes.harness.system.errors import HermesError
 
 PERCENT = {"acc": "accuracy", "precision": "precision", "recall": "recall", "f1": "f1", "yes_ratio": "yes_ratio"}
 

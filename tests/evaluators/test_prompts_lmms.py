@@ -10,11 +10,11 @@ from asked import PICTURE, scored
 
 from hermes.evaluators.flickr30k import Flickr30k
 from hermes.evaluators.gqa import GQA
+from hermes.evaluators.lmms.tasks import as_lmms_eval
 from hermes.evaluators.mme import MME
 from hermes.evaluators.mmmu import MMMU
 from hermes.evaluators.pope import POPE
 from hermes.evaluators.vqav2 import VQAv2
-from hermes.harness.lmms.tasks import as_lmms_eval
 
 if find_spec("lmms_eval") is None:
     pytest.skip("lmms-eval is not installed", allow_module_level=True)
@@ -87,8 +87,8 @@ def test_prompts_are_theirs(name: str, evaluator: Any, row: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["pope", "mme", "vqav2", "gqa", "mmmu", "flickr30k"])
 def test_lengths_and_temperature_are_theirs(name: str) -> None:
-    from hermes.harness import registry
-    from hermes.harness.lmms.requests import generation_config
+    from hermes.evaluators.lmms.requests import generation_config
+    from hermes.harness.system import registry
 
     own = registry.load_class("evaluators", name).config
     asked = generation_config(template(name)["generation_kwargs"])

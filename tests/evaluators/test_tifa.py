@@ -6,16 +6,17 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from asked import golden
+from asked import golden, the_twin, twin_rows
 from judged import BLANK, assert_fit_generation_twin, response, score_images, score_judgements
 
-from hermes.evaluators.base import Answer
-from hermes.evaluators.tifa import TIFA, chosen
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import scenes
+from hermes.evaluators.tifa import TIFA
+from hermes.evaluators.tifa_questions import chosen
+from hermes.harness.contracts.benchmark import Answer
+from hermes.harness.data.tables import load_data
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.draw import draw
+from hermes.shapes.scene import scenes
 
 REAL = Path(__file__).parents[3] / "shared" / "realdata" / "tifa"
 
@@ -191,13 +192,13 @@ def test_a_broken_row_is_named(broken):
 
 def test_the_twin_is_answered_by_its_own_pictures():
     assert_fit_generation_twin(TIFA())
-    rows = TIFA().shapes_rows("test", 0)
+    rows = twin_rows(TIFA)
     assert all(entry["answer"] in entry["choices"] for entry in rows)
-    drawn = map(draw, islice(scenes("test", 0, "tifa"), TIFA.data.shapes_n))
+    drawn = map(draw, islice(scenes("test", 0, "tifa"), the_twin(TIFA).n))
     scores, metrics = score_images(TIFA("facts"), rows, lambda sample: next(drawn))
     assert {score.status for score in scores} == {"scored"}
     assert metrics["tifa_average"] == 1.0
-    wrong = list(islice(scenes("test", 0, "other"), TIFA.data.shapes_n))
+    wrong = list(islice(scenes("test", 0, "other"), the_twin(TIFA).n))
     rng = random.Random(0)
     _, poor = score_images(TIFA("facts"), rows, lambda sample: draw(rng.choice(wrong)))
     assert 0.1 < poor["tifa_average"] < 0.7

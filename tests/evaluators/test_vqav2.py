@@ -7,8 +7,10 @@ from asked import PICTURE, assert_fit_twin, golden, scored
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.evaluators.vqav2 import VQAv2, accuracy, clean, normalise
-from hermes.harness.errors import HermesError
+from hermes.evaluators.vqa_people import accuracy
+from hermes.evaluators.vqa_text import clean, normalise
+from hermes.evaluators.vqav2 import VQAv2
+from hermes.harness.system.errors import HermesError
 
 
 def row(answers, ids=True, **columns):

@@ -5,10 +5,11 @@ import json
 import pytest
 from asked import PICTURE, assert_fit_twin, golden, scored
 
+from hermes.commands import evaluate
 from hermes.evaluators.vqav2_testdev import VQAv2TestDev, submitted
-from hermes.harness.errors import HermesError
-from hermes.harness.runner import evaluate
-from hermes.harness.settings import EvalSettings
+from hermes.harness.contracts.benchmark import failed
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.system.errors import HermesError
 
 
 def row(number, **columns):
@@ -44,12 +45,13 @@ def test_answers_are_rewritten_for_the_server(reply, said):
 def test_scores_have_no_values_and_the_submission_holds_every_question():
     benchmark = VQAv2TestDev()
     rows = [row(7), row("8"), row(9)]
-    samples = {sample.id: sample for sample in benchmark.samples(rows)}
+    samples = list(benchmark.samples(rows))
     scores, metrics = scored(benchmark, rows, ["A dog!", "", "two"], "official")
     assert metrics == {}
     assert [score.status for score in scores] == ["scored", "unparsed", "scored"]
     assert all(score.values == {} for score in scores)
-    assert benchmark.submission(samples, scores[:1] + scores[2:]) == [
+    lost = failed(samples[1], 0, "no response")
+    assert benchmark.submission(zip(samples, [scores[0], lost, scores[2]], strict=True)) == [
         {"question_id": 7, "answer": "dog"},
         {"question_id": 8, "answer": ""},
         {"question_id": 9, "answer": "2"},

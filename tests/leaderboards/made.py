@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.store import write_json
-from hermes.harness.types import DataInfo, Metric, ModelInfo, Result
+from hermes.harness.records.types import DataInfo, Metric, ModelInfo, Result
+from hermes.harness.system.disk import write_json
 
 BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
@@ -39,7 +39,7 @@ def result(task: str, value: float, world: str = "shapes", n: int = 100, **chang
     headline, unit, chance, best = BENCHMARKS[task]
     counts = changes.pop("counts", {"scored": n, "unparsed": 0, "error": 0})
     data = DataInfo(
-        source=world,
+        source=changes.pop("source", world),
         fingerprint=f"{name}-{changes.pop('data', 'a')}",
         n=n,
         n_expected=100,
@@ -72,7 +72,7 @@ def gap(u: float, g: float) -> dict[str, Any]:
 def run(folder: Path, name: str, results: dict[str, Result], **changes: Any) -> Path:
     """Write results.json and return the folder."""
     content = {
-        "schema": 1,
+        "schema": 2,
         "run_id": f"id{name}",
         "label": name,
         "model": model(),

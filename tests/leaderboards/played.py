@@ -5,7 +5,7 @@ from pathlib import Path
 
 from made import history
 
-from hermes.harness.types import Score
+from hermes.harness.records.types import Score
 
 # Item to (its answers about the real image, the accuracy of its drawing).
 Items = Mapping[str, tuple[Sequence[float], float]]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hermes.harness.runner import evaluate
-from hermes.harness.settings import EvalSettings
+from hermes.harness.run.runner import evaluate
+from hermes.harness.run.settings import EvalSettings
 from hermes.leaderboards import leaderboard
+from hermes.leaderboards.report import write_reports
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
@@ -27,6 +28,7 @@ def browse(page: Path, *arguments: str) -> str:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser") / "run"
     evaluate(EvalSettings(model="null", tasks=("pope", "geneval"), limit=2, out=folder, label=HOSTILE))
+    write_reports(folder)
     return folder
 
 

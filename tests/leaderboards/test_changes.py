@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 from played import guided, play, scores
 
-from hermes.harness.errors import HermesError
-from hermes.harness.stats import Z95, bootstrap_metric
+from hermes.harness.records.stats import Z95, bootstrap_metric
+from hermes.harness.system.disk import write_json
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import latex, markdown
-from hermes.leaderboards.changes import Change, against, against_table, changes, changes_table, steps_table
+from hermes.leaderboards.changes import (
+    Change,
+    against,
+    against_table,
+    changes,
+    changes_table,
+    steps_table,
+)
 from hermes.leaderboards.paired import closed
 from hermes.leaderboards.plays import named_arm, read_plays
 from hermes.leaderboards.tables import Table
@@ -198,6 +206,34 @@ def test_no_interval_where_a_resample_has_no_gap() -> None:
     assert (share.value, share.low, share.high) == (1.0, None, None)
 
 
+def test_scores_are_found_where_the_run_says(arms: list[Path], tmp_path: Path) -> None:
+    guided(arms[0], 0, "1.5", {"a": 0.5, "b": 0.5})
+    guided(arms[0], 1, "1.5", {"a": 0.75, "b": 0.75})
+    expected = changes(arms[:2])
+    assert expected[0].since_base.guided is None
+    expected = changes(arms[:1])
+    assert expected[0].since_base.guided is not None
+    for number in range(3):
+        folder = arms[0] / f"round-{number}" / "evaluation"
+        tasks = {}
+        for path in folder.glob("*/scores.jsonl"):
+            place = f"stores/{number}-{path.parent.name.partition('@')[2]}/{path.parent.name[:12]}.jsonl"
+            tasks[path.parent.name] = {"scores": place, "n": 2}
+            (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text().splitlines()
+            (tmp_path / place).write_text("".join(f'{line[:-1]},"crc32":"0badcafe"}}\n' for line in lines))
+            path.unlink()
+        write_json(folder / "run.json", {"root": "../../..", "tasks": {**tasks, "pope": {}}})
+    assert changes(arms[:1]) == expected
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"root": ".."}', '{"root": 1, "tasks": {"x": {"scores": "y"}}}'])
+def test_an_odd_run_file_is_named(arms: list[Path], content: str) -> None:
+    (arms[0] / "round-1" / "evaluation" / "run.json").write_text(content)
+    with pytest.raises(HermesError, match=r"round-1/evaluation/run\.json "):
+        changes(arms)
+
+
 def _second(arms: list[Path]) -> Any:
     return changes([arms[0], play(arms[0].parent / "again", "sum", 0, [{}])])
 
@@ -218,7 +254,7 @@ def _missing(arms: list[Path]) -> Any:
     [
         (_second, "again is the second self-play of arm 'sum' with seed 0"),
         (_torn, r"round-1/evaluation/homologous-g/scores\.jsonl holds a line that is no score"),
-        (_missing, r"round-1/evaluation/homologous-g/scores\.jsonl cannot be read"),
+        (_missing, "round-1/evaluation holds no scores of homologous-g; evaluate the round again"),
         (lambda arms: against(arms, named_arm, "joint"), "no self-play is of arm 'joint'; the arms are sum, coupled"),
         (lambda arms: changes([arms[0] / "nowhere"]), "nowhere does not exist"),
     ],
@@ -232,11 +268,12 @@ def test_what_align_writes_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "align")
     from align_fake import FakeModel
 
-    from hermes.align.selfplay import align
+    from hermes.align.play.selfplay import align
     from hermes.align.settings import AlignSettings
-    from hermes.harness import registry
+    from hermes.harness.system import registry
 
-    monkeypatch.setattr(registry, "model_class", lambda reference: FakeModel)
+    offer = registry.Offer("models", "fake", FakeModel, "align_fake.py")
+    monkeypatch.setitem(registry._of_files, ("models", "fake"), offer)
     small = {"model": "fake", "objective": "sum", "rounds": 1, "items": 6, "n": 3, "similarity": "facts"}
     short = {"critic": "oracle", "threshold": 0.2, "epochs": 1, "eval_limit": 4, "eval_guidance": 1.5, "device": "cpu"}
     histories = [

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from played import guided, play
 
-from hermes.harness.errors import HermesError, MissingExtra
+from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.leaderboards.curves import curves, curves_png
 from hermes.leaderboards.plays import named_arm, read_plays
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hermes.align.preferences import Candidate, Duel, Preference
-from hermes.harness.errors import HermesError
-from hermes.harness.store import ResponseStore, write_json, write_jsonl
+from hermes.align.pairs.preferences import Candidate, Duel, Preference
+from hermes.harness.records.store import Store
+from hermes.harness.system.disk import write_json, write_jsonl
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.gallery import gallery_html
 
 HOSTILE = "</span></p><script>document.title = 'owned'</script><img src=x onerror=\"alert('1')\"> & <b>bold</b>"
@@ -51,7 +52,7 @@ class Page(HTMLParser):
 
 
 def keep(folder: Path, shade: int, size: int = 8) -> str:
-    return ResponseStore(folder, folder / "media").keep_image(Image.new("RGB", (size, size), (shade, 0, 0)))
+    return Store(folder).keep_images([Image.new("RGB", (size, size), (shade, 0, 0))])[0]
 
 
 def captions(item: str, texts: tuple[str, str], scores: tuple[float, float]) -> Duel:
@@ -179,7 +180,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_large_images_are_shrunk(tmp_path: Path) -> None:
     noise = Image.effect_noise((900, 600), 90).convert("RGB")
-    large = ResponseStore(tmp_path, tmp_path / "media").keep_image(noise)
+    (large,) = Store(tmp_path).keep_images([noise])
     gen = images("x", (large, keep(tmp_path, 1, size=256)), (1.0, 0.0))
     text = gallery_html(made(tmp_path, [pair(tmp_path, "x", None, gen)]), tmp_path / "media")
     _, shrunk, kept = Page(text).images()

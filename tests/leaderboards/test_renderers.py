@@ -1,11 +1,15 @@
 """No text of a model or a user becomes markup, in any format."""
 
 import re
+import unicodedata
 from html.parser import HTMLParser
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hermes.harness.system.text import UNSAFE
 from hermes.leaderboards import html, latex, markdown
 from hermes.leaderboards.tables import Cell, Column, Table, spell, text_column
 
@@ -67,7 +71,7 @@ def test_html_holds_its_own_tags_alone(text: str) -> None:
     assert parsed.tags.count("td") == 2
 
 
-@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1))
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf", "Zs", "Zl", "Zp")), min_size=1))
 def test_html_shows_text_and_source_as_they_are(text: str) -> None:
     parsed = Collected()
     parsed.feed(html.table(table_of(text)))
@@ -91,6 +95,13 @@ def test_latex_keeps_its_rows(text: str) -> None:
     (row,) = [line for line in lines if line.endswith(r"1.0 \\")]
     assert len(re.findall(r"(?<!\\)&", row)) == 1
     assert not re.search(r"(?<!\\)[%$#]", row.replace(r"$\pm$", ""))
+
+
+@pytest.mark.parametrize("format", [html, latex, markdown], ids=lambda format: format.__name__.rpartition(".")[2])
+@given(st.text(st.characters(categories=UNSAFE), min_size=1))
+def test_nothing_that_a_terminal_obeys_passes(format: Any, text: str) -> None:
+    written = format.document(text, [table_of(f"a{text}b")])
+    assert not {char for char in written if char not in "\n\t" and unicodedata.category(char) in UNSAFE}
 
 
 def test_numbers_are_spelled_with_what_is_known() -> None:

@@ -1,12 +1,13 @@
 """The reports of one evaluation and of one self-play."""
 
+import json
 from pathlib import Path
 
 import pytest
-from made import gap, history, result, run
+from made import gap, history, model, result, run
 
-from hermes.harness.errors import HermesError
-from hermes.harness.store import write_json
+from hermes.harness.system.disk import write_json
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.report import report_html, report_markdown
 
 
@@ -24,8 +25,8 @@ def test_report_of_an_evaluation_shows_scores_counts_gap_and_provenance(tmp_path
     write_json(tmp_path / "environment.json", {"python": "3.11", "packages": {"torch": "2.9"}, "argv": ["x"]})
     text = report_markdown(tmp_path)
     assert text.startswith(r"# my \<model\> (partial run)")
-    assert "| POPE (partial) | accuracy, % | - | 81.2 [80.2, 82.2] | 97 | 100 | 90 | 7 | 3 |" in text
-    assert "| Homologous G | accuracy, 0..1 | oracle 1 | 0.400 [0.380, 0.420] |" in text
+    assert "| POPE (partial) | accuracy, % | official | - | 81.2 [80.2, 82.2] | 97 | 100 | 90 | 7 | 3 |" in text
+    assert "| Homologous G | accuracy, 0..1 | official | oracle 1 | 0.400 [0.380, 0.420] |" in text
     assert "| homologous items | 0.600 [0.580, 0.620] | 0.400 [0.380, 0.420] | 0.200 [0.180, 0.220] | 50 |" in text
     assert "| homologous items, G (guidance scale 1.5) | 0.600" in text
     assert "| benchmarks, each brought to 0..1 | 0.700" in text
@@ -62,3 +63,42 @@ def test_a_report_shows_what_was_held(tmp_path: Path) -> None:
 def test_a_report_needs_a_finished_run(tmp_path: Path) -> None:
     with pytest.raises(HermesError, match=r"holds neither results\.json nor history\.json"):
         report_markdown(tmp_path)
+
+
+def test_a_report_lists_what_runs_beside_it_made_of_the_same_answers(tmp_path: Path) -> None:
+    mine = run(tmp_path / "a", "a", {"pope": result("pope", 80.0), "geneval": result("geneval", 0.5)}, run_id="mine")
+    lmms = result("pope", 82.0, protocol="lmms-eval")
+    run(tmp_path / "b", "b", {"pope": lmms, "geneval": result("geneval", 0.5)}, run_id="lmms")
+    run(tmp_path / "c", "c", {"geneval": result("geneval", 0.6, judge="vlm 2")}, run_id="vlm", schema=1)
+    run(tmp_path / "seed", "a", {"pope": lmms}, run_id="seed", seed=1)
+    run(tmp_path / "data", "a", {"pope": result("pope", 1.0, protocol="llava", data="b")}, run_id="data")
+    run(tmp_path / "model", "a", {"pope": lmms}, run_id="model", model=model("other"))
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "results.json").write_text("{")
+    text = report_markdown(mine)
+    assert text.split("### Also scored")[1].split("###")[0].split("\n")[4:6] == [
+        "| POPE | lmms-eval | - | 82.0 [81.0, 83.0] | 100 | lmms |",
+        "| GenEval | official | vlm 2 | 0.600 [0.580, 0.620] | 100 | vlm |",
+    ]
+    assert "Also scored" not in report_markdown(tmp_path / "seed")
+
+
+def test_provenance_has_the_last_start_and_what_changed_between_starts(tmp_path: Path) -> None:
+    run(tmp_path, "a", {"pope": result("pope", 80.0)})
+    write_json(tmp_path / "environment.json", {"python": "3.9"})
+    starts = [{"python": "3.11", "packages": {"torch": torch}, "crc32": "x"} for torch in ("2.6", "2.7")]
+    ends = [{"end": True, "asked": 50, "reused": 3, "seconds": {"load": 1.5}}] * 2
+    lines = [json.dumps(entry) for pair in zip(starts, ends, strict=True) for entry in pair]
+    (tmp_path / "environment.jsonl").write_text("\n".join(lines))
+    text = report_markdown(tmp_path)
+    for row in (
+        "starts | 2",
+        "python | 3.11",
+        "packages torch | 2.7",
+        "asked | 50",
+        "reused | 3",
+        "seconds load | 1.5",
+    ):
+        assert f"| {row} |" in text
+    assert "torch changed from 2.6 to 2.7 between starts; answers of both are in this run." in text
+    assert not any(word in text for word in ("3.9", "crc32", "| end |"))

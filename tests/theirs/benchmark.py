@@ -1,16 +1,27 @@
 """A benchmark as a third party writes one: two questions about every picture, read leniently or strictly."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.means import mean
-from hermes.harness.images import image_handle
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.scene import Split, scenes
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Twin
+from hermes.harness.contracts.columns import collect
+from hermes.harness.records.images import image_handle
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
+from hermes.shapes.draw import draw
+from hermes.shapes.scene import scenes
 
 PICTURES = 12
+
+
+def twin_rows(split: Split, seed: int) -> list[Row]:
+    rows: list[Row] = []
+    for item, scene in enumerate(islice(scenes(split, seed, "theirs"), PICTURES)):
+        circle = "yes" if any(obj.shape == "circle" for obj in scene.objects) else "no"
+        asked = (("Is there a circle?", circle), ("How many objects are there?", str(len(scene.objects))))
+        for question, answer in asked:
+            row = {"id": len(rows), "item": item, "question": question, "answer": answer, "image": draw(scene)}
+            rows.append(row)
+    return rows
 
 
 class Theirs(Evaluator):
@@ -25,7 +36,6 @@ class Theirs(Evaluator):
         split="test",
         n=2 * PICTURES,
         columns=("id", "item", "question", "answer", "image"),
-        shapes_n=2 * PICTURES,
     )
     config = GenerationConfig(max_new_tokens=8, temperature=0.0)
     headline = "accuracy"
@@ -33,16 +43,7 @@ class Theirs(Evaluator):
     chance = 30.0
     best = 100.0
     protocols = ("official", "strict")
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        rows: list[Row] = []
-        for item, scene in enumerate(islice(scenes(split, seed, self.name), PICTURES)):
-            circle = "yes" if any(obj.shape == "circle" for obj in scene.objects) else "no"
-            asked = (("Is there a circle?", circle), ("How many objects are there?", str(len(scene.objects))))
-            for question, answer in asked:
-                row = {"id": len(rows), "item": item, "question": question, "answer": answer, "image": draw(scene)}
-                rows.append(row)
-        return rows
+    twin = Twin(twin_rows, n=2 * PICTURES)
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -68,5 +69,5 @@ class Theirs(Evaluator):
             status="scored" if parsed else "unparsed",
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        return {"accuracy": mean(scores, "correct")}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        return {"accuracy": collect(scored, ("correct",)).mean("correct", scale=100)}

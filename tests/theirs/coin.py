@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.harness.judges.base import Detections
+from hermes.harness.contracts.judge import Detections
 
 
 class Coin:

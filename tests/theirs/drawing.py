@@ -2,38 +2,40 @@
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from PIL import Image
 
-from hermes.evaluators.base import Answer, DataSpec, Evaluator, Row
-from hermes.evaluators.means import mean
-from hermes.harness.judges.base import Detections, Judge
-from hermes.harness.shapes.scene import Split
-from hermes.harness.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Twin
+from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.judge import Detections, Judge
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 QUESTION = "What color is it?"
 
 
+def twin_rows(split: Split, seed: int) -> list[Row]:
+    return [{"id": number, "color": list(COLORS)[number % 3]} for number in range(15)]
+
+
 class TheirDrawing(Evaluator):
-    """A picture of one colour."""
+    """A picture of one colour; notes in the folder THEIRS_LOG what each process asks the judge about."""
 
     name = "theirs-drawing"
     version = "1"
     title = "Their drawing"
     ability = "generation"
-    data = DataSpec(hub="theirs/drawing", split="test", n=15, columns=("id", "color"), shapes_n=15)
+    data = DataSpec(hub="theirs/drawing", split="test", n=15, columns=("id", "color"))
     config = GenerationConfig(num_images=2)
     headline = "accuracy"
     unit = "%"
     chance = 0.0
     best = 100.0
     judge = "theirs-judge"
-
-    def shapes_rows(self, split: Split, seed: int) -> list[Row]:
-        return [{"id": number, "color": list(COLORS)[number % 3]} for number in range(15)]
+    judge_needs = "answer"
+    twin = Twin(twin_rows, n=15)
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -43,6 +45,9 @@ class TheirDrawing(Evaluator):
             )
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
+        if folder := os.environ.get("THEIRS_LOG"):
+            with open(f"{folder}/judge.{os.getpid()}", "a") as file:
+                file.writelines(f"{answer.response.key}\n" for answer in answers)
         images = [answer.image.open() for answer in answers if answer.image]
         return [{"color": color} for color in judge.answer(images, [QUESTION] * len(images))]
 
@@ -56,8 +61,8 @@ class TheirDrawing(Evaluator):
             prediction=color,
         )
 
-    def aggregate(self, samples: Mapping[str, Sample], scores: Sequence[Score], protocol: str) -> dict[str, Metric]:
-        return {"accuracy": mean(scores, "correct")}
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        return {"accuracy": collect(scored, ("correct",)).mean("correct", scale=100)}
 
 
 class TheirJudge:

@@ -8,15 +8,15 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.harness.images import pixel_sha256
-from hermes.harness.types import Ability, ModelInfo, Request
+from hermes.harness.records.images import pixel_sha256
+from hermes.harness.records.types import Ability, ModelInfo, Request
 
 WORDS = ("yes", "no", "1", "2", "3", "4", "Yes.", "perhaps")
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
 class TheirModel:
-    """Guesses; takes THEIRS_SECONDS for each batch."""
+    """Guesses; takes THEIRS_SECONDS for each batch, and notes in the folder THEIRS_LOG what each process is asked."""
 
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
     parameters: ClassVar[str] = "0"
@@ -33,11 +33,11 @@ class TheirModel:
         return cls()
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
-        _take_time()
+        _take_time(requests)
         return [self._random(request).choice(WORDS) for request in requests]
 
     def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
-        _take_time()
+        _take_time(requests)
         return [Image.new("RGB", (8, 8), self._random(request).choice(COLORS)) for request in requests]
 
     def _random(self, request: Request) -> random.Random:
@@ -45,5 +45,8 @@ class TheirModel:
         return random.Random(f"{request.seed} {request.prompt} {pixels}")
 
 
-def _take_time() -> None:
+def _take_time(requests: Sequence[Request]) -> None:
+    if folder := os.environ.get("THEIRS_LOG"):
+        with open(f"{folder}/model.{os.getpid()}", "a") as file:
+            file.writelines(f"{request.key}\n" for request in requests)
     time.sleep(float(os.environ.get("THEIRS_SECONDS", "0")))

@@ -2,7 +2,7 @@
 
 import re
 
-from hermes.evaluators.base import SHORT_ANSWER
+from hermes.harness.contracts.prompts import SHORT_ANSWER
 
 PROMPT_VERSION = "prompt1"
 """Names the wording of `asked` and the reading of `plain_reply`; part of the identity of every judge that uses them."""

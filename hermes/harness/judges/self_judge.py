@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.judges.base import Detections
+from hermes.harness.contracts.judge import Detections
+from hermes.harness.contracts.model import UnifiedModel
 from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
-from hermes.harness.models.base import UnifiedModel
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 
 class SelfJudge:

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.source import parse_source
+from hermes.harness.system.errors import HermesError
 
 SETTINGS = "adapter_config.json"
 
@@ -14,7 +14,7 @@ def merge_adapter(network: Any, adapter: str, who: str) -> Any:
     """The network with the adapter's low-rank updates added to its weights.
 
     ``adapter`` is a folder or a hub id with an optional @REVISION. Raises HermesError, which begins with ``who``, where
-    it is none, is torn, or was trained on another network.
+    it is not one, is torn, or was trained on another network.
     """
     from peft import PeftConfig, PeftModel
     from peft.utils import load_peft_weights

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.harness.types import Ability, ModelInfo, Request
+from hermes.harness.records.types import Ability, ModelInfo, Request
 
 
 class NullModel:

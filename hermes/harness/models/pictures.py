@@ -5,9 +5,9 @@ from typing import Generic, TypeVar
 
 from PIL import Image
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle, pixel_sha256
-from hermes.harness.types import Request
+from hermes.harness.records.images import ImageHandle, pixel_sha256
+from hermes.harness.records.types import Request
+from hermes.harness.system.errors import HermesError
 
 T = TypeVar("T")
 

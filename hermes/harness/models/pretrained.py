@@ -6,10 +6,10 @@ from typing import Any
 
 import transformers
 
-from hermes.harness.errors import HermesError
-from hermes.harness.models.options import LoadOptions
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.source import Source
+from hermes.harness.system.errors import HermesError
 
 SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -49,7 +49,7 @@ def loading(what: str, advice: str = "") -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "custom code" in reason:
-            reason = "it brings its own code, which is never run; take a model that transformers knows"
+            reason = "it brings its own code, which is never run; use a model that transformers knows"
         raise HermesError(f"{what} cannot be loaded ({reason[:300]}){advice}") from None
 
 
@@ -57,7 +57,7 @@ def read_config(name: str, who: str, pinned: Mapping[str, Any], model_type: str 
     """The configuration of a checkpoint. Raises HermesError for one of another ``model_type`` than is wanted."""
     config = transformers.AutoConfig.from_pretrained(name, **pinned)
     if model_type not in (None, config.model_type):
-        raise HermesError(f"{who}: {name} is of the kind {config.model_type!r}; give a {model_type} checkpoint")
+        raise HermesError(f"{who}: {name} is a {config.model_type!r} model; give a checkpoint of {model_type}")
     return config
 
 
@@ -73,4 +73,4 @@ def refuse_missing(info: Mapping[str, Any], what: str) -> None:
     """Raise HermesError, which begins with ``what``, where weights were missing, which transformers makes up."""
     absent = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
     if absent:
-        raise HermesError(f"{what} lack {len(absent)} tensors, as {absent[0]}; get them again")
+        raise HermesError(f"{what} lack {len(absent)} tensors, such as {absent[0]}; download it again")

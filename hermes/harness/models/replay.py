@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
 from hermes.harness.models.replay_files import Stored, read_stored
-from hermes.harness.registry import split_reference
-from hermes.harness.types import Ability, ModelInfo, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Ability, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.registry import split_reference
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,7 +72,7 @@ class ReplayModel:
         own = [answer for answer in fitting if answer.seed == request.seed] or fitting
         wanted = [answer for answer in own if answer.kind == kind]
         if not wanted:
-            raise NotStored(f"what is stored for {where} is no {kind} but {own[0].kind}: {own[0].content}")
+            raise NotStored(f"what is stored for {where} is {own[0].kind}, not {kind}: {own[0].content}")
         if len({answer.content for answer in wanted}) > 1:
             raise HermesError(
                 f"replay: {where} is answered in several ways, as in {wanted[0].where} and {wanted[1].where}; "

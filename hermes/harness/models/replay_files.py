@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hermes.harness.errors import HermesError, ImageError
-from hermes.harness.external.answers import as_id
-from hermes.harness.images import ImageHandle
-from hermes.harness.rows import line_objects
-from hermes.harness.store import ResponseStore
-from hermes.harness.types import Response
+from hermes.harness.data.answers import as_id
+from hermes.harness.data.files import line_objects
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.journal import MARK, unsealed
+from hermes.harness.records.types import Response
+from hermes.harness.system.disk import read_json
+from hermes.harness.system.errors import HermesError, ImageError
 
 LINE = '{"id" or "sample_id", "index", and one of "response" or "text" (text), "image" (a path)}'
 JOURNALS = "responses.*.jsonl"
 FILE = "responses.jsonl"
+RUN = "run.json"
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,46 @@ def read_stored(path: str | None) -> list[Stored]:
     elif (root / FILE).is_file():
         stored = list(_file(root / FILE))
     else:
-        folders = sorted({journal.parent for level in ("", "*/") for journal in root.glob(level + JOURNALS)})
-        stored = [answer for folder in folders for answer in _folder(folder)]
+        stored = [answer for folder in _homes(root) for answer in _folder(folder)]
     if not stored:
         raise HermesError(f"replay: {root} holds no answers; give a run folder, a task's folder or {FILE}")
     return stored
 
 
+def _homes(root: Path) -> list[Path]:
+    """The folders that hold the journals of a run, of a store, or of a run of an older version."""
+    if not (root / RUN).is_file():
+        return sorted({journal.parent for level in ("", "*/") for journal in root.glob(level + JOURNALS)})
+    content = read_json(root / RUN)
+    try:
+        return [root / content["root"] / places["answers"] for places in content["tasks"].values()]
+    except (KeyError, TypeError, AttributeError):
+        raise HermesError(f"replay: {root / RUN} is not what a run has written; give another run folder") from None
+
+
 def _folder(folder: Path) -> Iterator[Stored]:
-    """The answers of one task, as a run stores them."""
-    store = ResponseStore(folder, _media(folder))
-    for response in store.read().values():
-        yield _of_response(response, store, str(folder))
+    """The answers of one task, as a run stores them: the last answer to each request, an error where there is none."""
+    found: dict[tuple[str, str, int], Response] = {}
+    for path in sorted(folder.glob(JOURNALS)):
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+            response = _response(line, f"{path} line {number}")
+            if response is not None:
+                key = (response.key, response.sample_id, response.index)
+                if key not in found or response.error is None:
+                    found[key] = response
+    for response in found.values():
+        yield _of_response(response, _media(folder), str(folder))
+
+
+def _response(line: bytes, where: str) -> Response | None:
+    """The response of a journal's line, None for one that is torn or damaged; older versions wrote no checksums."""
+    body = unsealed(line) if MARK in line else line if line.endswith(b"\n") else None
+    if body is None:
+        return None
+    try:
+        return Response.model_validate_json(body)
+    except ValueError:
+        raise HermesError(f"{where} is not a response of a run; remove the line") from None
 
 
 def _media(folder: Path) -> Path:
@@ -65,8 +95,9 @@ def _media(folder: Path) -> Path:
     return folder / "media" if (folder / "media").is_dir() else folder.parent / "media"
 
 
-def _of_response(response: Response, store: ResponseStore, where: str) -> Stored:
-    image = store.image(response) if response.image else None
+def _of_response(response: Response, media: Path, where: str) -> Stored:
+    path = media / f"{response.image}.png"
+    image = ImageHandle(path, where=str(path)) if response.image else None
     text = response.text if response.text is not None else response.image
     failed = response.status == "error" or text is None
     return Stored(
@@ -83,20 +114,20 @@ def _of_response(response: Response, store: ResponseStore, where: str) -> Stored
 
 def _file(path: Path) -> Iterator[Stored]:
     """One answer a line: records of a run, or lines as `hermes score` takes them."""
-    store = ResponseStore(path.parent, _media(path.parent))
+    media = _media(path.parent)
     for where, entry in line_objects(path, LINE):
         if "prompt_sha256" in entry:
-            yield _of_record(entry, store, where)
+            yield _of_record(entry, media, where)
         else:
             yield _of_line(entry, path.parent, where)
 
 
-def _of_record(entry: Mapping[str, Any], store: ResponseStore, where: str) -> Stored:
+def _of_record(entry: Mapping[str, Any], media: Path, where: str) -> Stored:
     try:
-        response = Response.model_validate(entry)
+        response = Response.model_validate({key: value for key, value in entry.items() if key != "crc32"})
     except ValueError:
-        raise HermesError(f"{where} is no response of a run; expected {LINE}") from None
-    return _of_response(response, store, where)
+        raise HermesError(f"{where} is not a response of a run; expected {LINE}") from None
+    return _of_response(response, media, where)
 
 
 def _of_line(entry: Mapping[str, Any], folder: Path, where: str) -> Stored:

@@ -1,14 +1,14 @@
 """Whether a checkpoint fits: what it would take of disk and memory, asked before anything is loaded."""
 
-import json
 import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from hermes.harness.errors import HermesError
-from hermes.harness.models.options import LoadOptions
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.source import Source
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_value
 
 STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -33,7 +33,7 @@ def check_room(sources: Sequence[Source], device: str, options: LoadOptions, nam
     if needed > free:
         raise HermesError(
             f"model {name!r} needs {needed / GB:.1f} GB for its weights, {where} has {free / GB:.1f} GB free; "
-            "take --dtype bfloat16, --device-map auto or a smaller model"
+            "use --dtype bfloat16, --device-map auto or a smaller model"
         )
     return f"{needed / GB:.1f} GB of weights" if needed >= GB / 10 else f"{needed / 1e6:.1f} MB of weights"
 
@@ -57,13 +57,13 @@ def _loaded(path: Path, width: int) -> int:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, 1 << 27)))
+            header = json_value(file.read(min(length, 1 << 27)))
         sizes = [
             (entry["data_offsets"][1] - entry["data_offsets"][0], entry["dtype"])
             for name, entry in header.items()
             if name != "__metadata__"
         ]
-    except (OSError, ValueError, struct.error, KeyError, TypeError):
+    except (OSError, ValueError, struct.error, AttributeError, LookupError, TypeError):
         return 0
     return sum(size // STORED[kind] * width if kind in STORED else size for size, kind in sizes)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 
 @dataclass(frozen=True)

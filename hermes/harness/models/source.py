@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
@@ -32,7 +32,7 @@ class Source(NamedTuple):
 def source_of(reference: str, name: str, default: str | None = None, settings: str = "config.json") -> Source:
     """The source in "name", "name:WHERE" or "WHERE" itself; plain "name" means ``default``.
 
-    Raises HermesError where it can be none.
+    Raises HermesError where it cannot be one.
     """
     where = default if reference == name else reference.removeprefix(f"{name}:")
     return parse_source(where, f"model {name}", name, settings)
@@ -41,7 +41,7 @@ def source_of(reference: str, name: str, default: str | None = None, settings: s
 def parse_source(argument: str | None, who: str, name: str = "hf", settings: str = "config.json") -> Source:
     """The source that "name:<argument>" names; a folder must hold the file ``settings``.
 
-    Raises HermesError, which begins with ``who``, where it can be none.
+    Raises HermesError, which begins with ``who``, where it cannot be one.
     """
     if not argument:
         raise HermesError(f"{who}: no model is named; give {name}:FOLDER or {name}:HUB_ID[@REVISION]")
@@ -66,7 +66,7 @@ def is_hub_id(text: str) -> bool:
 def fingerprint(folder: Path, below: bool = False) -> str:
     """Twelve hexadecimal digits of a hash over all files of the folder that a model, tokenizer or processor reads.
 
-    ``below``: those in the folders below, too, but for hidden ones.
+    ``below``: those in the folders below, too, except hidden ones.
     """
     digest = hashlib.sha256()
     named = {path.relative_to(folder).as_posix(): path for path in (folder.rglob("*") if below else folder.iterdir())}

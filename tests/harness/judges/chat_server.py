@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from hermes.evaluators.base import SHORT_ANSWER
+from hermes.harness.contracts.prompts import SHORT_ANSWER
 
 
 @dataclass(frozen=True)

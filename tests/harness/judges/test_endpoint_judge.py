@@ -1,5 +1,6 @@
 """The endpoint judge against a small server that answers, refuses, fails and disappears."""
 
+import json
 import socket
 import threading
 import time
@@ -13,9 +14,9 @@ import pytest
 from chat_server import Answer, Asked, ChatServer
 from PIL import Image
 
-from hermes.harness import registry
-from hermes.harness.errors import HermesError, JudgeError, MissingExtra
-from hermes.harness.images import pixel_sha256
+from hermes.harness.records.images import pixel_sha256
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError, JudgeError, MissingExtra
 
 pytest.importorskip("openai")
 
@@ -136,7 +137,7 @@ def test_a_refused_question_is_asked_once(server, make):
 @pytest.mark.parametrize(
     ("status", "says"), [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "the model's name and the address")]
 )
-def test_what_no_retry_mends_stops_at_once(server, make, status, says):
+def test_what_no_retry_helps_stops_at_once(server, make, status, says):
     server.answer = lambda asked, tries: Answer(status=status, body='{"error": {"message": "no"}}')
     with pytest.raises(HermesError, match=f"HTTP {status}.*{says}") as error:
         make(concurrency=2).answer(pictures(50), ["q"] * 50)
@@ -149,7 +150,7 @@ def test_nobody_at_the_address_stops_at_once(server):
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
         begin = time.monotonic()
-        with pytest.raises(HermesError, match=f"nobody answers at {address}") as error:
+        with pytest.raises(HermesError, match=f"no server answers at {address}") as error:
             EndpointJudge(read_settings(f"test@{address}")).answer(pictures(20), ["q"] * 20)
     assert not isinstance(error.value, JudgeError)
     assert time.monotonic() - begin < 3
@@ -166,7 +167,7 @@ def test_a_server_that_goes_away_is_not_taken_for_a_wrong_address(server, make):
 
 def test_eight_failures_in_a_row_stop_the_command(server, make):
     server.answer = lambda asked, tries: Answer(status=500)
-    with pytest.raises(HermesError, match=r"8 questions in a row.*the same command goes on") as error:
+    with pytest.raises(HermesError, match=r"8 questions in a row.*the same command again, which continues") as error:
         make(concurrency=1, retries=0).answer(pictures(50), ["q"] * 50)
     assert not isinstance(error.value, JudgeError)
     assert len(server.asked) == 8
@@ -240,6 +241,24 @@ class TestStored:
         assert len(server.asked) == 4
         make().answer(pictures(3), ["q"] * 3)
         assert len(server.asked) == 4
+
+    def test_a_flipped_byte_costs_one_question(self, server, make, tmp_path):
+        make(concurrency=1).answer(pictures(3), ["q"] * 3)
+        path = tmp_path / "cache" / "judges" / "test.jsonl"
+        first, rest = path.read_bytes().split(b"\n", 1)
+        assert b'"reply": "Yes."' in first
+        path.write_bytes(first.replace(b'"reply": "Yes."', b'"reply": "No.."') + b"\n" + rest)
+        assert make().answer(pictures(3), ["q"] * 3) == ["yes"] * 3
+        assert len(server.asked) == 4
+
+    def test_replies_from_before_there_were_checksums_are_not_paid_for_again(self, server, make, tmp_path):
+        make(concurrency=1).answer(pictures(2), ["q"] * 2)
+        path = tmp_path / "cache" / "judges" / "test.jsonl"
+        old = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [len(line.pop("crc32")) for line in old] == [8, 8]
+        path.write_text("".join(json.dumps(line) + "\n" for line in old))
+        assert make().answer(pictures(2), ["q"] * 2) == ["yes"] * 2
+        assert len(server.asked) == 2
 
     def test_foreign_lines_are_no_replies(self, server, make, tmp_path):
         path = tmp_path / "cache" / "judges" / "test.jsonl"

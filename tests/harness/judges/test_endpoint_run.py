@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from chat_server import Answer, ChatServer
+from stored import scores
 
 import hermes
 from hermes.evaluators.dpg_bench import DPGBench
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError
+from hermes.harness.data.tables import load_data
+from hermes.harness.system.errors import HermesError
 
 pytest.importorskip("openai")
 
@@ -60,7 +61,7 @@ class TestRun:
         assert result.counts == {"scored": 4, "unparsed": 0, "error": 4}
         assert result.metrics["overall"].value == 100.0
         assert set(server.questions) == asked[0] | asked[1]
-        assert "HTTP 500" in (tmp_path / "run" / "dpg_bench" / "scores.jsonl").read_text()
+        assert sum("HTTP 500" in score.reason for score in scores(tmp_path / "run", "dpg_bench")) == 4
         assert "stored replies used: 0;" in capsys.readouterr().err
 
         server.answer = lambda asked, tries: Answer("I see a picture.")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.endpoint.settings import read_settings
+from hermes.harness.system.errors import HermesError
 
 
 def test_the_name_says_model_and_address():
@@ -44,12 +44,12 @@ def test_a_local_address_needs_no_key(address):
         ("m@http://8.8.8.8/v1", {}, "set OPENAI_API_KEY"),
         ("gpt", {"OPENAI_API_KEY": "clé"}, "OPENAI_API_KEY"),
         ("m@localhost:80/v1", {}, "must begin with http"),
-        ("m@http://", {}, "no address"),
-        ("m@http://h:port/v1", {}, "no address"),
-        ("m@http://h:99999/v1", {}, "no address"),
-        ("m@http://h h/v1", {}, "no address"),
-        ("m@http://[::1/v1", {}, "no address"),
-        ("m", {"OPENAI_BASE_URL": "host/v1"}, "no address"),
+        ("m@http://", {}, "not the address"),
+        ("m@http://h:port/v1", {}, "not the address"),
+        ("m@http://h:99999/v1", {}, "not the address"),
+        ("m@http://h h/v1", {}, "not the address"),
+        ("m@http://[::1/v1", {}, "not the address"),
+        ("m", {"OPENAI_BASE_URL": "host/v1"}, "not the address"),
         ("m@http://user:secret@h/v1", {}, "OPENAI_API_KEY"),
         ("m@http://h/v1?key=secret", {}, "OPENAI_API_KEY"),
         ("m@http://h", {"HERMES_JUDGE_CONCURRENCY": "0"}, "HERMES_JUDGE_CONCURRENCY"),

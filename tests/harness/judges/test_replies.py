@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes.evaluators.base import SHORT_ANSWER
+from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.judges.replies import asked, is_plain, plain_reply
 
 AROUND = st.text(st.sampled_from(" \n\t*_\"'“”`.,!:;()[]#>-"), max_size=6)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 from PIL import Image
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.replies import asked
 from hermes.harness.judges.self_judge import SelfJudge
 from hermes.harness.models.null import NullModel
-from hermes.harness.types import Request
+from hermes.harness.records.types import Request
+from hermes.harness.system.errors import HermesError
 
 
 class Talker(NullModel):

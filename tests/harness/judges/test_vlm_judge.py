@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import hermes
-from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.replies import asked, plain_reply
 from hermes.harness.judges.vlm.judge import VLMJudge
 from hermes.harness.models.source import parse_source
+from hermes.harness.system.errors import HermesError, JudgeError
 
 pytest.importorskip("torchvision")
 
@@ -166,7 +166,7 @@ class TestMemory:
 
     def test_where_one_question_does_not_fit_the_command_stops(self, llava, sizes):
         sizes(0)
-        with pytest.raises(HermesError, match="does not fit into the GPU's memory") as error:
+        with pytest.raises(HermesError, match="does not fit into memory") as error:
             VLMJudge.load(str(llava), "cpu").answer(*pairs(1))
         assert not isinstance(error.value, JudgeError)
 
@@ -205,7 +205,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no processor": (remove("processor_config.json"), "cannot be loaded .*image processor"),
     "a language model": (
         lambda folder: rewrite(folder / "config.json", model_type="bert"),
-        "is no image-to-text model",
+        "is not an image-to-text model",
     ),
     "its own code": (
         lambda folder: rewrite(
@@ -291,5 +291,7 @@ def test_a_run_is_judged_by_it(llava, tmp_path):
     assert result.judge == VLMJudge.load(str(llava), "cpu").identity
     assert sum(result.counts.values()) == 4
     assert result.counts["error"] == 0
-    stored: Sequence[str] = (tmp_path / "run" / "dpg_bench" / "judgements.0.jsonl").read_text().splitlines()
+    stored: Sequence[str] = (
+        next((tmp_path / "run").glob("answers/*/dpg_bench-*/judgements/*/judgements.0.jsonl")).read_text().splitlines()
+    )
     assert len(stored) == 4

@@ -14,12 +14,12 @@ import transformers
 from asking import QUESTIONS, noise
 from safetensors.torch import load_file, save_file
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.chameleon import CHECKPOINT, Chameleon
 from hermes.harness.models.vlm.adapter import HFModel
-from hermes.harness.runner import evaluate
-from hermes.harness.settings import EvalSettings
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.run.runner import evaluate
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.system.errors import HermesError
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "torn weights": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be loaded"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "does not know '<image>'"),
     "torn config": (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
-    "another model": (lambda folder: rewrite(folder / "config.json", model_type="bert"), "of the kind 'bert'"),
+    "another model": (lambda folder: rewrite(folder / "config.json", model_type="bert"), "is a 'bert' model"),
     "its own code": (
         lambda folder: rewrite(folder / "config.json", model_type="x", auto_map={"AutoConfig": "configuration_x.X"}),
         "its own code, which is never run",
@@ -161,7 +161,7 @@ def test_a_broken_checkpoint_is_one_line(copied: Path, spoil: Callable[[Path], A
 
 
 def test_another_familys_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HermesError, match="of the kind 'llava'; give a chameleon checkpoint"):
+    with pytest.raises(HermesError, match="is a 'llava' model; give a checkpoint of chameleon"):
         Chameleon.load(f"chameleon:{tiny_vlms.llava(tmp_path / 'llava')}", "cpu")
 
 

@@ -15,16 +15,16 @@ import transformers
 from asking import PROMPTS, drawn, pixels, request
 from PIL import Image
 
-from hermes.harness import runner
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.emu3.adapter import Emu3
 from hermes.harness.models.emu3.likelihood import Prepared
 from hermes.harness.models.emu3.places import CHAT, GEN
-from hermes.harness.models.options import LoadOptions
-from hermes.harness.settings import EvalSettings
-from hermes.harness.types import Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Request
+from hermes.harness.run import runner
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.system.errors import HermesError
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,7 @@ def test_two_weights_are_saved_and_loaded(pair: Emu3, tmp_path: Path) -> None:
         Emu3.load(str(tmp_path / "both"), "cpu")
 
 
-def test_precision_and_adapter_are_heeded(model: Emu3, folder: Path, other: Path, tmp_path: Path) -> None:
+def test_precision_and_adapter_are_applied(model: Emu3, folder: Path, other: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     half = Emu3.load(str(folder), "cpu", LoadOptions(dtype="bfloat16"))
@@ -374,7 +374,7 @@ def test_a_torn_or_foreign_checkpoint_is_one_line(folder: Path, tmp_path: Path) 
     def own_code(config: dict[str, Any]) -> None:
         config |= {"model_type": "emu3_of_mine", "auto_map": {"AutoConfig": "mine.Config"}}
 
-    refused(settings(lambda config: config.update(model_type="llama")), "kind 'llama'")
+    refused(settings(lambda config: config.update(model_type="llama")), "a 'llama' model")
     refused(settings(own_code), "cannot be loaded")
     refused(settings(lambda config: config.pop("vocabulary_map")), "cannot be loaded|vocabulary_map")
     refused(settings(lambda config: config["vocabulary_map"].pop("<|visual token 000003|>")), "vocabulary_map")
@@ -433,9 +433,9 @@ def test_a_whole_run_is_the_same_in_other_batches(model: Emu3, tmp_path: Path) -
 @pytest.mark.parametrize("which", ["one", "two"])
 def test_training_raises_the_winner(folder: Path, other: Path, tmp_path: Path, which: str) -> None:
     """Dropout, which the published settings have, would stop the training at its first step."""
-    from hermes.align.likelihoods import TrainPair
+    from hermes.align.losses.likelihoods import TrainPair
     from hermes.align.settings import TrainSettings
-    from hermes.align.trainer import train
+    from hermes.align.training.trainer import train
 
     reference = str(folder) if which == "one" else f"emu3:{folder}+{other}"
     model, before = Emu3.load(reference, "cpu"), Emu3.load(reference, "cpu")

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import hermes
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.options import LoadOptions
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.vlm.adapter import HFModel
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 pytest.importorskip("torchvision")
 
@@ -273,7 +273,8 @@ def test_what_the_model_fails_on_is_an_error_of_that_request(folders, tmp_path):
         out=tmp_path / "run",
     )
     assert content["results"]["pope"].counts["error"] == 1
-    stored = [json.loads(line) for line in (tmp_path / "run" / "pope" / "responses.0.jsonl").read_text().splitlines()]
+    (journal,) = (tmp_path / "run").glob("answers/*/pope-*/responses.0.jsonl")
+    stored = [json.loads(line) for line in journal.read_text().splitlines()]
     assert [answer["status"] for answer in stored] == ["ok", "error"]
     assert "aspect ratio" in stored[1]["error"]
 
@@ -289,7 +290,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no chat template": (lambda folder: (folder / "chat_template.jinja").unlink(), "has no chat template; add"),
     "another architecture": (
         lambda folder: rewrite(folder / "config.json", model_type="bert"),
-        "'bert' is no image-to-text model",
+        "'bert' is not an image-to-text model",
     ),
     "its own code": (
         lambda folder: rewrite(folder / "config.json", model_type="x", auto_map={"AutoConfig": "configuration_x.X"}),

@@ -12,13 +12,13 @@ import transformers
 from asking import PROMPTS, asked, drawn, noise, pixels, request
 
 import hermes
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.janus.adapter import Janus
 from hermes.harness.models.janus.likelihood import Prepared
 from hermes.harness.models.janus.prompting import generation_inputs
 from hermes.harness.models.seeded_draws import Draw, SeededDraws, pick
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.system.errors import HermesError
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_a_torn_or_foreign_checkpoint_is_one_line(folder: Path, tmp_path: Path) 
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(HermesError, match="kind 'llama'"):
+    with pytest.raises(HermesError, match="a 'llama' model"):
         Janus.load(str(other), "cpu")
     (other / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(HermesError, match="cannot be loaded") as caught:
@@ -235,9 +235,9 @@ def test_a_whole_run_is_the_same_in_other_batches(folder: Path, tmp_path: Path) 
 
 
 def test_training_raises_the_winner(folder: Path, tmp_path: Path) -> None:
-    from hermes.align.likelihoods import TrainPair
+    from hermes.align.losses.likelihoods import TrainPair
     from hermes.align.settings import TrainSettings
-    from hermes.align.trainer import train
+    from hermes.align.training.trainer import train
 
     model = Janus.load(str(folder), "cpu")
     text = [LikelihoodItem("text", "What is this?", noise(1), said) for said in ("a red dog", "no")]

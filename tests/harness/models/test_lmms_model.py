@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import hermes
-from hermes.harness import registry
-from hermes.harness.data import load_data
-from hermes.harness.errors import HermesError
-from hermes.harness.lmms.requests import cut
-from hermes.harness.lmms.tasks import as_lmms_eval
-from hermes.harness.plan import Task, requests_of, resolved_config
+from hermes.evaluators.lmms.requests import cut
+from hermes.evaluators.lmms.tasks import as_lmms_eval
+from hermes.harness.data.tables import load_data
+from hermes.harness.run.plan import Task, requests_of, resolved_config
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
 
 if find_spec("lmms_eval") is None:
     pytest.skip("lmms-eval is not installed", allow_module_level=True)
@@ -51,7 +51,7 @@ def test_the_model_is_asked_what_the_runner_asks(folder: Path, name: str, seed: 
     evaluator, instances = built(folder, name, lm)
     task = Task(name, evaluator, {}, load_data(evaluator, "hub", "test"), None)
     model = hermes.load_model("hermes-tiny", "cpu")
-    requests = requests_of(task, resolved_config(task, model.info, seed))
+    requests = list(requests_of(task, resolved_config(task, model.info, seed)))
     kwargs = evaluator.task.config.generation_kwargs
     assert lm.generate_until(instances) == [cut(text, kwargs) for text in model.understand(requests)]
 

@@ -10,10 +10,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 import hermes
-from hermes.harness import registry
-from hermes.harness.errors import HermesError, MissingExtra
 from hermes.harness.models.lora import merge_adapter, version_with
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError, MissingExtra
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,9 @@ def test_half_precision_is_another_run_and_nearly_the_same_model(folder: Path) -
 
 
 def test_what_a_model_does_not_take_is_refused_before_it_is_loaded() -> None:
-    with pytest.raises(HermesError, match=r"'hermes-tiny' does not take --dtype \(it takes none\); leave it out"):
+    with pytest.raises(HermesError, match=r"'hermes-tiny' does not support --dtype \(it supports none\); leave it out"):
         hermes.load_model("hermes-tiny", "cpu", dtype="bfloat16")
-    with pytest.raises(HermesError, match="'null' does not take --device-map"):
+    with pytest.raises(HermesError, match="'null' does not support --device-map"):
         hermes.load_model("null", "cpu", device_map="auto")
     with pytest.raises(HermesError, match="unknown key 'dtyp'"):
         hermes.load_model("null", "cpu", dtyp="float32")

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from stored import content, place
 
 import hermes
-from hermes.harness import registry
-from hermes.harness.errors import HermesError
-from hermes.harness.images import pixel_sha256
 from hermes.harness.models.replay import NotStored, ReplayModel
-from hermes.harness.runner import draw
-from hermes.harness.store import ResponseStore
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import pixel_sha256
+from hermes.harness.records.keys import digest
+from hermes.harness.records.store import Store
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.run import drawing
+from hermes.harness.run.view import write_places
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
 
 TASKS = ("pope", "mme", "homologous-u", "homologous-g", "geneval")
 
@@ -40,7 +43,23 @@ def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def request(prompt: str = "a?", seed: int = 0, sample: str = "s", index: int = 0) -> Request:
-    return Request(sample_id=sample, index=index, prompt=prompt, config=GenerationConfig(), seed=seed)
+    key = digest(prompt, str(seed), sample, str(index)).hex()
+    return Request(key=key, sample_id=sample, index=index, prompt=prompt, config=GenerationConfig(), seed=seed)
+
+
+def draw(model: Any, asked: Sequence[Request], folder: Path, ability: Any = "understanding") -> list[Any]:
+    """The stored answers to the requests."""
+    store = Store(folder)
+    drawing.draw(model, asked, len(asked), store, ability=ability)
+    return store.responses.index().get([request.key for request in asked])
+
+
+def run_of(folder: Path, *tasks: str) -> Path:
+    """A run folder whose stores lie in folders named after the tasks."""
+    write_places(
+        folder, folder, {name: {"answers": folder / name, "scores": folder / name / "x.jsonl"} for name in tasks}
+    )
+    return folder
 
 
 def lines(path: Path, *entries: object) -> str:
@@ -54,29 +73,45 @@ def load(reference: str) -> ReplayModel:
 
 
 def test_a_run_of_several_tasks_gives_the_same_results_again(run, tmp_path):
-    before = json.loads((run / "results.json").read_text())
+    before = content(run)
     again = evaluated(f"replay:{run}", tmp_path / "again")
-    assert json.loads((tmp_path / "again" / "results.json").read_text())["results"] == before["results"]
+    assert content(tmp_path / "again")["results"] == before["results"]
     assert again["gap"] == hermes.score(run)["gap"]
     assert again["model"].name == "replay"
-    assert {path.name for path in (tmp_path / "again" / "media").iterdir()} == {
-        path.name for path in (run / "media").iterdir()
-    }
+    for task in ("homologous-g", "geneval"):
+        pictures = [
+            {path.name for path in (place(folder, task) / "media").iterdir()} for folder in (run, tmp_path / "again")
+        ]
+        assert pictures[0] == pictures[1] != set()
 
 
 @pytest.mark.parametrize("task", ["pope", "geneval"])
 @pytest.mark.parametrize("inner", [(), ("responses.0.jsonl",)], ids=["folder", "file"])
 def test_the_folder_or_the_file_of_one_task_is_enough(run, tmp_path, task, inner):
-    before = json.loads((run / "results.json").read_text())
-    evaluated(f"replay:{run.joinpath(task, *inner)}", tmp_path / "again", [task])
-    after = json.loads((tmp_path / "again" / "results.json").read_text())
-    assert after["results"][task] == before["results"][task]
+    evaluated(f"replay:{place(run, task).joinpath(*inner)}", tmp_path / "again", [task])
+    assert content(tmp_path / "again")["results"][task] == content(run)["results"][task]
+
+
+def test_answers_that_lie_elsewhere_than_the_run_are_found(plugins, tmp_path):
+    found = hermes.evaluate(
+        "theirs", tasks=("pope",), limit=2, device="cpu", runs=tmp_path / "runs", out=tmp_path / "a"
+    )
+    again = evaluated(f"replay:{tmp_path / 'a'}", tmp_path / "again", ["pope"])
+    assert again["results"] == found["results"]
+
+
+def test_a_damaged_answer_is_an_error_of_its_request(run, tmp_path):
+    copy = tmp_path / "responses.0.jsonl"
+    whole = (place(run, "pope") / copy.name).read_bytes()
+    copy.write_bytes(whole.replace(b'"index":0', b'"index":1', 1))
+    counts = evaluated(f"replay:{tmp_path}", tmp_path / "again", ["pope"])["results"]["pope"].counts
+    assert (counts["error"], sum(counts.values())) == (1, 12)
 
 
 def test_abilities_are_those_of_the_answers(run):
     assert load(f"replay:{run}").info.abilities == ("understanding", "generation")
-    assert load(f"replay:{run / 'pope'}").info.abilities == ("understanding",)
-    assert load(f"replay:{run / 'geneval'}").info.abilities == ("generation",)
+    assert load(f"replay:{place(run, 'pope')}").info.abilities == ("understanding",)
+    assert load(f"replay:{place(run, 'geneval')}").info.abilities == ("generation",)
 
 
 def test_one_sample_id_in_two_tasks_is_told_apart_by_prompt_and_by_seed(model, tmp_path):
@@ -87,20 +122,18 @@ def test_one_sample_id_in_two_tasks_is_told_apart_by_prompt_and_by_seed(model, t
     }
     said = {}
     for name, asked in tasks.items():
-        store = ResponseStore(tmp_path / "run" / name, tmp_path / "run" / "media")
-        said[name] = [answer.text for answer in draw(model, asked, store, ability="understanding")]
+        said[name] = [answer.text for answer in draw(model, asked, tmp_path / "run" / name)]
     assert len({tuple(answers) for answers in said.values()}) == 3
-    replay = load(f"replay:{tmp_path / 'run'}")
+    replay = load(f"replay:{run_of(tmp_path / 'run', *tasks)}")
     assert {name: replay.understand(asked) for name, asked in tasks.items()} == said
 
 
 def test_what_cannot_be_told_apart_stops_the_command(model, tmp_path):
     for name, say in (("one", "yes"), ("two", "no")):
         model.fail({("s", 0)}, lambda say=say: say)
-        store = ResponseStore(tmp_path / "run" / name, tmp_path / "run" / "media")
-        draw(model, [request()], store, ability="understanding")
+        draw(model, [request()], tmp_path / "run" / name)
     with pytest.raises(HermesError, match="answered in several ways"):
-        load(f"replay:{tmp_path / 'run'}").understand([request()])
+        load(f"replay:{run_of(tmp_path / 'run', 'one', 'two')}").understand([request()])
     assert load(f"replay:{tmp_path / 'run' / 'two'}").understand([request()]) == ["no"]
 
 
@@ -129,23 +162,21 @@ def test_lines_of_answers_made_elsewhere_fit_every_prompt(tmp_path):
     ],
 )
 def test_an_answer_that_is_not_there_is_not_made_up(model, tmp_path, asked, says):
-    draw(model, [request()], ResponseStore(tmp_path / "task", tmp_path / "media"), ability="understanding")
+    draw(model, [request()], tmp_path / "task")
     replay = load(f"replay:{tmp_path / 'task'}")
     with pytest.raises(NotStored, match=says):
         replay.understand([request(), asked])
-    with pytest.raises(NotStored, match="is no image but text: "):
+    with pytest.raises(NotStored, match="is text, not image: "):
         replay.generate([request()])
 
 
 def test_missing_failed_and_broken_answers_are_errors_of_their_requests(model, tmp_path):
     asked = [request(seed=2 * number, sample=name) for number, name in enumerate("abcd")]
-    first = ResponseStore(tmp_path / "first", tmp_path / "media")
     model.fail({("b", 0)}, lambda: 1)
-    drawn = draw(model, asked[:3], first, ability="generation")
+    drawn = draw(model, asked[:3], tmp_path / "first", "generation")
     assert drawn[0].image != drawn[2].image
-    (tmp_path / "media" / f"{drawn[2].image}.png").write_bytes(b"torn")
-    again = ResponseStore(tmp_path / "again", tmp_path / "media-again")
-    answers = draw(load(f"replay:{tmp_path / 'first'}"), asked, again, ability="generation")
+    (tmp_path / "first" / "media" / f"{drawn[2].image}.png").write_bytes(b"torn")
+    answers = draw(load(f"replay:{tmp_path / 'first'}"), asked, tmp_path / "again", "generation")
     assert [answer.status for answer in answers] == ["ok", "error", "error", "error"]
     assert answers[0].image == drawn[0].image
     assert "instead of a Image" in str(answers[1].error)
@@ -183,7 +214,7 @@ def test_the_fingerprint_of_images_is_that_of_their_files(tmp_path):
         ({"id": "a", "index": -1, "response": "yes"}, "index must be"),
         ({"id": "a", "index": True, "response": "yes"}, "index must be"),
         ({"id": [], "response": "yes"}, "id must be"),
-        ({"sample_id": "a", "prompt_sha256": "0", "text": "yes"}, "line 2 is no response of a run"),
+        ({"sample_id": "a", "prompt_sha256": "0", "text": "yes"}, "line 2 is not a response of a run"),
     ],
 )
 def test_a_line_that_is_no_answer_is_named(tmp_path, entry, says):

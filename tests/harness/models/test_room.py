@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models import room
-from hermes.harness.models.options import LoadOptions
 from hermes.harness.models.room import check_room, folder_bytes
 from hermes.harness.models.source import Source
+from hermes.harness.system.errors import HermesError
 
 PLAIN = LoadOptions()
 
@@ -53,7 +53,7 @@ def test_too_little_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     source = [Source(str(tmp_path), None, local=True)]
     assert check_room(source, "cpu", PLAIN, "big") == "0.0 MB of weights"
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3000))
-    with pytest.raises(HermesError, match=r"'big' needs .* this machine has .* take --dtype bfloat16"):
+    with pytest.raises(HermesError, match=r"'big' needs .* this machine has .* use --dtype bfloat16"):
         check_room(source, "cpu", PLAIN, "big")
     assert check_room(source, "cpu", LoadOptions(dtype="bfloat16"), "big")
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.models.tiny.drawing import draw_codes, pick, still_masked
 from hermes.harness.models.tiny.likelihood import masks_of
@@ -28,7 +26,9 @@ from hermes.harness.models.tiny.tokenizer_image import CODES, IMAGE_TOKENS, Imag
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer, omni_mask
 from hermes.harness.models.tiny.writing import Ask, write
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 WORDS = [
     "a",
@@ -260,7 +260,7 @@ def test_the_fingerprint_follows_the_weights(model: TinyModel, tmp_path: Path) -
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(HermesError, match="no model of the hermes-tiny kind") as caught:
+    with pytest.raises(HermesError, match="not a hermes-tiny model") as caught:
         TinyModel.load(str(tmp_path), "cpu")
     assert "\n" not in str(caught.value)
     (tmp_path / "config.json").write_text("{}")

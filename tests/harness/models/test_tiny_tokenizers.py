@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hermes.evaluators.base import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.prompts import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.models.tiny.adapter import WEIGHTS
 from hermes.harness.models.tiny.packing import SPECIALS, UNK
 from hermes.harness.models.tiny.tokenizer_image import CODES, FSQ, IMAGE_TOKENS, ImageTokenizer
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
-from hermes.harness.shapes import captions
-from hermes.harness.shapes.lessons import lesson, training_scenes
-from hermes.harness.shapes.questions import homologous
+from hermes.harness.system.errors import HermesError
+from hermes.shapes import captions
+from hermes.shapes.lessons import lesson, training_scenes
+from hermes.shapes.questions import homologous
 
 SHIPPED = TextTokenizer.load(WEIGHTS / "vocabulary.json")
 

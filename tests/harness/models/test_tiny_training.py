@@ -12,11 +12,18 @@ from torch import Tensor, nn
 from hermes.harness.models.tiny import train
 from hermes.harness.models.tiny.adapter import WEIGHTS
 from hermes.harness.models.tiny.fit import Schedule, fit
-from hermes.harness.models.tiny.packing import ANS, END, MASK, NOTHING, generation_row, understanding_row
+from hermes.harness.models.tiny.packing import (
+    ANS,
+    END,
+    MASK,
+    NOTHING,
+    generation_row,
+    understanding_row,
+)
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, ImageTokenizer
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
-from hermes.harness.shapes.scene import COLORS, SHAPES, SIZES, Obj, Scene
+from hermes.shapes.scene import COLORS, SHAPES, SIZES, Obj, Scene
 
 
 def line(seed: int = 0) -> nn.Module:

@@ -1,14 +1,20 @@
 """One question to an OpenAI-compatible chat endpoint: paced, retried, counted, and its failures told apart."""
 
+import errno
 import time
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from threading import Event, Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hermes.harness.errors import HermesError, JudgeError
 from hermes.harness.judges.endpoint.settings import EndpointSettings
 from hermes.harness.judges.replies import asked, plain_reply
-from hermes.harness.processes import current
+from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.harness.system.failures import machine_failure
+from hermes.harness.system.processes import current
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 MAX_TOKENS = 16
 LONGEST_BACKOFF = 8.0
@@ -50,23 +56,32 @@ class ChatClient:
         """The reply to one user message, never an empty one; gives up early once ``stopped`` is set.
 
         ``content`` is text, or the parts of a message as the API has them. Raises AskError where no try brought one,
-        HermesError where no question will ever be answered: a wrong key, an unknown model, nobody at the address.
+        HermesError where no question will ever be answered: a wrong key, an unknown model, no server at the address.
         """
+        from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_attempt, stop_when_event_set
+
         settings = self.settings
-        for tries in range(1, settings.retries + 2):
-            self._pace.wait(stopped)
-            if stopped.is_set():
-                raise AskError("not asked, since the command stops", again=False)
-            try:
-                return self._request(content, max_tokens)
-            except AskError as error:
-                failure = error
-            if not failure.again:
-                break
-            if tries <= settings.retries:
-                stopped.wait(max(min(settings.backoff * 2 ** (tries - 1), LONGEST_BACKOFF), failure.wait))
-        times = f" after {tries} tries" if tries > 1 else ""
-        raise AskError(f"openai:{settings.model} at {settings.host}: {failure}{times}", refused=failure.refused)
+        tries = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, AskError) and error.again),
+            stop=stop_after_attempt(settings.retries + 1) | stop_when_event_set(stopped),
+            wait=_wait(settings.backoff),
+            sleep=sleep_using_event(stopped),
+            reraise=True,
+        )
+        try:
+            return tries(self._paced, content, max_tokens, stopped)
+        except AskError as error:
+            count = int(tries.statistics["attempt_number"])
+            times = f" after {count} tries" if count > 1 else ""
+            raise AskError(
+                f"openai:{settings.model} at {settings.host}: {error}{times}", refused=error.refused
+            ) from None
+
+    def _paced(self, content: Any, max_tokens: int, stopped: Event) -> str:
+        self._pace.wait(stopped)
+        if stopped.is_set():
+            raise AskError("not asked, since the command stops", again=False)
+        return self._request(content, max_tokens)
 
     def _request(self, content: Any, max_tokens: int) -> str:
         import openai
@@ -82,10 +97,12 @@ class ChatClient:
             self._reached = True
             raise self._status_error(error) from None
         except openai.APIConnectionError as error:
-            if not self._reached and _nobody_there(error):
+            if out_of_files := next((cause for cause in _causes(error) if _is_out_of_files(cause)), None):
+                raise HermesError(str(machine_failure(out_of_files))) from None
+            if not self._reached and _no_server(error):
                 raise HermesError(
-                    f"openai:{self.settings.model}: nobody answers at {self.settings.address}; "
-                    "start the server or mend the address"
+                    f"openai:{self.settings.model}: no server answers at {self.settings.address}; "
+                    "start the server or correct the address"
                 ) from None
             raise AskError(error.message.rstrip(".").lower()) from None
         except (openai.OpenAIError, ValueError) as error:
@@ -105,7 +122,7 @@ class ChatClient:
         if status == 404:
             return HermesError(
                 f"openai:{settings.model} at {settings.address}: {reason}; "
-                "check the model's name and the address, which mostly ends in /v1"
+                "check the model's name and the address, which usually ends in /v1"
             )
         again = status in (408, 409, 429) or status >= 500
         return AskError(reason, refused=not again, again=again, wait=_retry_after(error.response.headers))
@@ -116,8 +133,21 @@ class ChatClient:
             self.tokens_out += _whole(getattr(usage, "completion_tokens", 0))
 
 
+def _wait(backoff: float) -> "Callable[[RetryCallState], float]":
+    """The waits between tries: doubling from ``backoff`` seconds on, and as long as the server asks for."""
+    from tenacity import wait_exponential
+
+    doubling = wait_exponential(multiplier=backoff, max=LONGEST_BACKOFF)
+
+    def wait(state: "RetryCallState") -> float:
+        failure = state.outcome.exception() if state.outcome else None
+        return max(doubling(state), failure.wait if isinstance(failure, AskError) else 0.0)
+
+    return wait
+
+
 class Pace:
-    """Lets so many requests a minute through, evenly spaced; each of several processes gets its share."""
+    """Lets this many requests a minute through, evenly spaced; each of several processes gets its share."""
 
     def __init__(self, requests_a_minute: float | None) -> None:
         self._gap = 60.0 * current().world / requests_a_minute if requests_a_minute else 0.0
@@ -148,16 +178,22 @@ def _content(completion: Any) -> str:
     return content
 
 
-def _nobody_there(error: BaseException) -> bool:
+def _no_server(error: BaseException) -> bool:
     """Whether the connection was refused or the host is unknown, as the standard library says it at the bottom."""
     from socket import gaierror
 
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ConnectionRefusedError | gaierror):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(isinstance(cause, ConnectionRefusedError | gaierror) for cause in _causes(error))
+
+
+def _is_out_of_files(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _retry_after(headers: Any) -> float:

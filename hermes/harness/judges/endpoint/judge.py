@@ -3,7 +3,6 @@
 import atexit
 import base64
 import hashlib
-import sys
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from threading import Event, Lock
@@ -11,23 +10,24 @@ from typing import ClassVar
 
 from PIL import Image
 
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.images import pixel_sha256, png_bytes
-from hermes.harness.judges.base import Detections
+from hermes.harness.contracts.judge import Detections
 from hermes.harness.judges.endpoint.client import AskError, ChatClient
 from hermes.harness.judges.endpoint.settings import EndpointSettings, read_settings
 from hermes.harness.judges.endpoint.store import ReplyStore
 from hermes.harness.judges.replies import PROMPT_VERSION, is_plain, plain_reply
+from hermes.harness.records.images import pixel_sha256, png_bytes
+from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.harness.system.text import say
 
 FAILURES_IN_A_ROW = 8
 
 
 class EndpointJudge:
-    """Greedy short answers of the model behind ``settings``; see `endpoint_settings` for the name and the variables."""
+    """Greedy short answers of the model behind ``settings``; see `settings` for the name and the variables."""
 
     description: ClassVar[str] = "any OpenAI-compatible endpoint: openai:MODEL or openai:MODEL@http://HOST:PORT/v1"
     extra: ClassVar[str | None] = "api"
-    packages: ClassVar[tuple[str, ...]] = ("openai",)
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
     abilities: ClassVar[tuple[str, ...]] = ("answer",)
     needs_model: ClassVar[bool] = False
 
@@ -57,7 +57,7 @@ class EndpointJudge:
         """One answer for each (image, question), from the store where it holds the reply.
 
         Raises JudgeError where a question got no reply; the others are asked nevertheless, and stored. Raises
-        HermesError, and asks no further, where the endpoint cannot answer at all: see `ChatClient.ask`, or eight
+        HermesError, and asks no more, where the endpoint cannot answer at all: see `ChatClient.ask`, or eight
         failures in a row, counted over questions where the endpoint fails and over images where it refuses.
         """
         distinct = {id(image): image for image in images}
@@ -92,7 +92,7 @@ class EndpointJudge:
     def print_usage(self) -> None:
         """Write `usage` to stderr if anything was asked."""
         if self._used or self._client.requests:
-            sys.stderr.write(self.usage() + "\n")
+            say(self.usage())
 
     def _key(self, image_sha256: str, question: str) -> str:
         parts = (self.settings.model, self.settings.address, PROMPT_VERSION, image_sha256, question)
@@ -124,7 +124,7 @@ class EndpointJudge:
         return first
 
     def _ask(self, key: str, sha256: str, url: "Future[str]", question: str, stopped: Event) -> None:
-        """Ask one question and store the reply; what no further question can mend sets ``stopped`` first."""
+        """Ask one question and store the reply; what would fail every question sets ``stopped`` first."""
         try:
             reply = self._client.ask(url.result(), question, stopped)
             self._store.put(key, reply, model=self.settings.model, image=sha256, question=question)
@@ -132,8 +132,8 @@ class EndpointJudge:
             if not stopped.is_set() and self._is_down(error, key, sha256):
                 stopped.set()
                 raise HermesError(
-                    f"{error}; so ended {FAILURES_IN_A_ROW} questions in a row: mend the endpoint, and the same "
-                    "command goes on with what is stored"
+                    f"{error}; {FAILURES_IN_A_ROW} questions in a row failed: fix the endpoint and give the same "
+                    "command again, which continues from what is stored"
                 ) from None
             raise
         except HermesError:

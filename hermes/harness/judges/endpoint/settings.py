@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
-from hermes.harness.cache import cache_folder
-from hermes.harness.errors import HermesError
+from hermes.harness.system.cache import cache_folder
+from hermes.harness.system.errors import HermesError
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -19,7 +19,7 @@ OPENAI = "https://api.openai.com/v1"
 class EndpointSettings:
     """One model behind one address.
 
-    ``requests_a_minute`` and ``price`` (dollars per million tokens in and out) are None where nobody gave them.
+    ``requests_a_minute`` and ``price`` (dollars per million tokens in and out) are None where they were not given.
     A question is tried 1 + ``retries`` times; the waits between double from ``backoff`` seconds on, up to eight.
     ``timeout`` is that of one try, in seconds.
     """
@@ -45,7 +45,7 @@ def read_settings(argument: str | None, environment: Mapping[str, str] = os.envi
     """The settings of "openai:<argument>", that is MODEL or MODEL@http://HOST:PORT/v1.
 
     From the environment: OPENAI_BASE_URL, OPENAI_API_KEY, HERMES_CACHE, HERMES_JUDGE_CONCURRENCY, HERMES_JUDGE_RPM,
-    HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; asks nobody.
+    HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; sends no request.
     """
     found = re.fullmatch(r"(?P<model>.+?)(?:@(?P<address>https?:.*))?", argument or "", re.DOTALL)
     if found is None or not found["model"].strip():
@@ -59,7 +59,7 @@ def read_settings(argument: str | None, environment: Mapping[str, str] = os.envi
     if not key and not _is_local(url.hostname or ""):
         raise HermesError(f"the judge openai:{model} at {url.netloc} needs a key; set OPENAI_API_KEY")
     if not (key.isascii() and key.isprintable()):
-        raise HermesError("OPENAI_API_KEY holds characters that no key has; set it again")
+        raise HermesError("OPENAI_API_KEY contains characters that no key has; set it again")
     return EndpointSettings(
         model=model,
         address=address,
@@ -72,21 +72,21 @@ def read_settings(argument: str | None, environment: Mapping[str, str] = os.envi
 
 
 def _url(address: str) -> SplitResult:
-    """The parts of the address. Raises HermesError where it is none, or holds a password, which logs would show."""
+    """The parts of the address. Raises HermesError where it is not one, or has a password, which logs show."""
     try:
         url = urlsplit(address)
         port_is_right = url.port is None or url.port > 0
     except ValueError:
         port_is_right = False
     if not port_is_right or url.scheme not in ("http", "https") or not url.hostname or re.search(r"\s", address):
-        raise HermesError(f"{address!r} is no address of an endpoint; give one such as http://127.0.0.1:8000/v1")
+        raise HermesError(f"{address!r} is not the address of an endpoint; give one such as http://127.0.0.1:8000/v1")
     if "@" in url.netloc or url.query or url.fragment:
         raise HermesError(f"the address of {url.hostname} must end in its path; give a key through OPENAI_API_KEY")
     return url
 
 
 def _is_local(host: str) -> bool:
-    """Whether the host is this machine or one of a private network, where servers mostly ask for no key."""
+    """Whether the host is this machine or one of a private network, where most servers need no key."""
     try:
         return ipaddress.ip_address(host).is_private
     except ValueError:
@@ -103,7 +103,7 @@ def _number(environment: Mapping[str, str], name: str, kind: type[Any]) -> Any:
     except ValueError:
         number = 0
     if not 0 < number < float("inf"):
-        raise HermesError(f"{name}={text!r} is no positive {'whole ' if kind is int else ''}number; mend or unset it")
+        raise HermesError(f"{name}={text!r} is not a positive {'whole ' if kind is int else ''}number; fix or unset it")
     return number
 
 
@@ -116,5 +116,5 @@ def _price(environment: Mapping[str, str]) -> tuple[float, float] | None:
     except ValueError:
         tokens_in = tokens_out = -1.0
     if not (0 <= tokens_in < float("inf") and 0 <= tokens_out < float("inf")):
-        raise HermesError(f"HERMES_JUDGE_PRICE={text!r} is not 'IN,OUT', dollars per million tokens; mend or unset it")
+        raise HermesError(f"HERMES_JUDGE_PRICE={text!r} is not 'IN,OUT', dollars per million tokens; fix or unset it")
     return tokens_in, tokens_out

@@ -1,7 +1,6 @@
 """Where the detector's weights come from: a file, the cache, or OpenMMLab's model zoo; converted once, then cached."""
 
 import json
-import os
 import pickle
 import re
 import tempfile
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hermes.harness.cache import cache_folder, file_sha256
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mask2former.convert import config_of, convert, state_dict
+from hermes.harness.system.cache import cache_folder, file_sha256
+from hermes.harness.system.disk import make_folder, put_in_place
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 def checked_path(argument: str) -> Path:
-    """The file, or the folder of converted weights, that a judge's argument names. Raises HermesError if it is none."""
+    """The file, or the folder of converted weights, that a judge's argument names. HermesError if it is not one."""
     path = Path(argument).expanduser()
     if argument and path.is_file():
         return path
@@ -56,8 +56,11 @@ def released_file() -> Path:
     import torch
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256_PREFIX)
+        make_folder(path.parent)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / FILE
+            torch.hub.download_url_to_file(URL, str(part), hash_prefix=SHA256_PREFIX)
+            put_in_place(part, path)
     except Exception as error:
         raise HermesError(
             f"GenEval's detector cannot be downloaded ({_reason(error)}); "
@@ -110,7 +113,7 @@ def _read(path: Path) -> Any:
         if refused is None:
             raise _broken(path, error) from None
         raise HermesError(
-            f"{path}: holds a {refused[1]}, which is no weight and is not loaded; save its state_dict alone"
+            f"{path}: contains a {refused[1]}, which is not a weight and is not loaded; save its state_dict alone"
         ) from None
     except Exception as error:
         raise _broken(path, error) from None
@@ -131,7 +134,7 @@ def _numpy_globals() -> list[Any]:
 
 
 def _converted(path: Path) -> Checkpoint | None:
-    """The checkpoint that ``_keep`` wrote; None where the file is none of ours."""
+    """The checkpoint that ``_keep`` wrote; None where the file is not one of ours."""
     if path.suffix != ".safetensors":
         return None
     from safetensors import safe_open
@@ -159,10 +162,11 @@ def _keep(checkpoint: Checkpoint, path: Path) -> None:
         "config": json.dumps(checkpoint.config.to_dict()),
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            save_file(dict(checkpoint.weights), Path(folder) / path.name, metadata=metadata)
-            os.replace(Path(folder) / path.name, path)
+            part = Path(folder) / path.name
+            save_file(dict(checkpoint.weights), part, metadata=metadata)
+            put_in_place(part, path)
     except OSError:
         return
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from hermes.harness.errors import HermesError
-from hermes.harness.precision import full_float32
+from hermes.harness.contracts.published import GENEVAL_COLORS
+from hermes.harness.models.full_float32 import full_float32
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white")
 TEMPLATES = ("a photo of a {color} {name}", "a photo of a {color}-colored {name}", "a photo of a {color} object")
 BACKGROUND = "#999"
 BATCH = 64
@@ -41,7 +41,7 @@ class ColorClassifier(Protocol):
     identity: str
 
     def classify(self, crops: Sequence[Crop]) -> list[str]:
-        """One of COLORS for each crop."""
+        """One of GENEVAL_COLORS for each crop."""
         ...
 
 
@@ -81,7 +81,7 @@ class ClipColors:
         return cls(model, transform, tokenizer, device)
 
     def classify(self, crops: Sequence[Crop]) -> list[str]:
-        """One of COLORS for each crop, in batches over all of them."""
+        """One of GENEVAL_COLORS for each crop, in batches over all of them."""
         import torch
         from torch.nn.functional import normalize
 
@@ -93,7 +93,7 @@ class ClipColors:
                 features = normalize(self._model.encode_image(pixels.to(self._device)), dim=-1)
                 classifiers = torch.stack([self._classifier(crop.name) for crop in batch])
                 best = torch.einsum("nd,ncd->nc", features, classifiers).argmax(dim=1)
-                colors += [COLORS[number] for number in best.tolist()]
+                colors += [GENEVAL_COLORS[number] for number in best.tolist()]
         return colors
 
     def _classifier(self, name: str) -> "Tensor":
@@ -101,10 +101,12 @@ class ClipColors:
         from torch.nn.functional import normalize
 
         if name not in self._classifiers:
-            texts = [template.format(color=color, name=name) for color in COLORS for template in TEMPLATES]
+            texts = [template.format(color=color, name=name) for color in GENEVAL_COLORS for template in TEMPLATES]
             tokens = self._tokenizer(texts).to(self._device)
             embedded = normalize(self._model.encode_text(tokens), dim=-1)
-            self._classifiers[name] = normalize(embedded.reshape(len(COLORS), len(TEMPLATES), -1).mean(1), dim=-1)
+            self._classifiers[name] = normalize(
+                embedded.reshape(len(GENEVAL_COLORS), len(TEMPLATES), -1).mean(1), dim=-1
+            )
         return self._classifiers[name]
 
 

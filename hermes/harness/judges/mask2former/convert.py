@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mask2former.names import UNUSED, in_version_3, is_version_2, targets
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,7 +131,7 @@ def build(config: "Mask2FormerConfig", converted: "Weights", where: str = "check
     import torch
     from transformers import Mask2FormerForUniversalSegmentation
 
-    # Building a model draws its first weights, and must not move anybody's random numbers.
+    # Building a model draws its first weights, and must not change the caller's random numbers.
     with torch.random.fork_rng(devices=[]):
         try:
             model: Any = Mask2FormerForUniversalSegmentation(config)

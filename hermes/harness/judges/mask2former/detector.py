@@ -7,7 +7,7 @@ from PIL import Image
 
 from hermes.harness.judges.mask2former.postprocess import Instances, instances
 from hermes.harness.judges.mask2former.preprocess import SCALE, Prepared, normalised, prepare
-from hermes.harness.precision import full_float32
+from hermes.harness.models.full_float32 import full_float32
 
 if TYPE_CHECKING:
     from torch import Tensor

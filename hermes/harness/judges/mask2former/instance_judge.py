@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.judges.base import Detections
+from hermes.harness.contracts.judge import Detections
 from hermes.harness.judges.mask2former.classes import CLASSES
 from hermes.harness.judges.mask2former.colors import ColorClassifier, Crop, cut_out
 from hermes.harness.judges.mask2former.postprocess import Instances
+from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.harness.system.failures import is_out_of_memory
 
 STORED_ABOVE = 0.05
 COLORED_ABOVE = 0.3
@@ -42,14 +43,16 @@ class InstanceJudge(ABC):
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         """For each image ``{class: [{"box": [x0, y0, x1, y1], "score", "color"}]}``, best first, boxes in pixels.
 
-        Raises ImageError for an image that cannot be detected in, JudgeError where the images do not fit into memory.
+        Raises ImageError for an image that cannot be detected in, JudgeError where the images do not fit into memory,
+        HermesError where one alone does not.
         """
-        import torch
-
         try:
             return self._detect(images, colored)
-        except torch.cuda.OutOfMemoryError:
-            raise JudgeError(f"the judge {self.identity!r} ran out of GPU memory; try --device cpu") from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            kind = JudgeError if len(images) > 1 else HermesError
+            raise kind(f"the judge {self.identity!r} ran out of memory; try --device cpu") from None
 
     def _detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         detections: list[Detections] = [{} for _ in images]

@@ -6,8 +6,6 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError, MissingExtra
 from hermes.harness.judges.mask2former.checkpoint import checked_path, load_checkpoint, released_file
 from hermes.harness.judges.mask2former.classes import CLASSES
 from hermes.harness.judges.mask2former.colors import ClipColors, ColorClassifier
@@ -16,6 +14,8 @@ from hermes.harness.judges.mask2former.detector import Detector
 from hermes.harness.judges.mask2former.instance_judge import InstanceJudge
 from hermes.harness.judges.mask2former.postprocess import Instances
 from hermes.harness.judges.mask2former.pretrained import check_reference, load_pretrained, local_folder, weight_file
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError, MissingExtra
 
 COCO_HUB = "facebook/mask2former-swin-small-coco-instance"
 

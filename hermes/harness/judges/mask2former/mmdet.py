@@ -1,4 +1,4 @@
-"""mmdet itself as the detector, for whoever has it installed: 2.x' lists of arrays and 3.x' data samples."""
+"""mmdet itself as the detector, for those who have it installed: 2.x' lists of arrays and 3.x' data samples."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError, MissingExtra
 from hermes.harness.judges.mask2former.checkpoint import released_file
 from hermes.harness.judges.mask2former.classes import CLASSES
 from hermes.harness.judges.mask2former.colors import ClipColors, ColorClassifier
 from hermes.harness.judges.mask2former.instance_judge import InstanceJudge
 from hermes.harness.judges.mask2former.judge import check_packages
 from hermes.harness.judges.mask2former.postprocess import Instances
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError, MissingExtra
 
 if TYPE_CHECKING:
     from torch import Tensor

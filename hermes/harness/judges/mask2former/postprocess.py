@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 INSTANCES = 100
-# Masks are resized so many at a time, so that a large image does not need all of them in float32 at once.
+# Masks are resized this many at a time, so that a large image does not need all of them in float32 at once.
 BLOCK = 25
 
 

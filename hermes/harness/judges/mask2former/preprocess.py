@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hermes.harness.errors import ImageError
+from hermes.harness.system.errors import ImageError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mask2former.names import UNUSED
+from hermes.harness.system.errors import HermesError
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -27,7 +27,7 @@ def weight_file(folder: Path) -> Path:
 
 
 def local_folder(name: str) -> Path:
-    """The checkpoint's folder; a hub id is downloaded first. Raises HermesError where it cannot be had."""
+    """The checkpoint's folder; a hub id is downloaded first. Raises HermesError where it is not available."""
     check_reference(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -38,7 +38,7 @@ def local_folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=["config.json", FILES[0]]))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HermesError(f"{name} cannot be had from the hub ({reason}); give a folder that holds it") from None
+        raise HermesError(f"{name} is not available from the hub ({reason}); give a folder that has it") from None
 
 
 def load_pretrained(folder: Path) -> Any:
@@ -58,7 +58,7 @@ def load_pretrained(folder: Path) -> Any:
             )
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HermesError(f"{folder}: no Mask2Former checkpoint of transformers ({reason}); give another") from None
+        raise HermesError(f"{folder}: not a Mask2Former checkpoint of transformers ({reason}); give another") from None
     missing = sorted(set(account["missing_keys"]) - UNUSED)
     if missing:
         raise HermesError(f"{folder}: lacks {len(missing)} weights, for instance {missing[0]}; give a whole checkpoint")

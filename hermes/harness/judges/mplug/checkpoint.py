@@ -4,8 +4,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from hermes.harness.cache import cache_folder
-from hermes.harness.errors import HermesError
+from hermes.harness.system.cache import cache_folder
+from hermes.harness.system.errors import HermesError
 
 MODEL_ID = "damo/mplug_visual-question-answering_coco_large_en"
 VOCABULARY_FILE = "vocab.txt"
@@ -20,7 +20,7 @@ def find_checkpoint(argument: str | None) -> Path | None:
     if argument is not None:
         if not Path(argument).is_dir():
             raise HermesError(
-                f"judge mplug: {argument!r} is no folder; give the directory of {MODEL_ID} as mplug:FOLDER"
+                f"judge mplug: {argument!r} is not a folder; give the directory of {MODEL_ID} as mplug:FOLDER"
             )
         return Path(argument)
     folder = cache_folder() / MODEL_ID.split("/")[1]

@@ -1,14 +1,15 @@
 """What config.yaml and config_bert.json of a published mPLUG directory say, checked."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import Record
+from hermes.harness.records.types import Record
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+from hermes.harness.system.parsing import json_value
 
 CONFIG_FILE = "config.yaml"
 HEAD_WIDTH = 64
@@ -81,19 +82,19 @@ def read_config(folder: Path) -> MPlugConfig:
     settings = _read(folder / CONFIG_FILE, yaml.safe_load)
     bert = folder / str(settings.get("bert_config", "config_bert.json"))
     try:
-        return MPlugConfig.model_validate(settings | _read(bert, json.loads))
+        return MPlugConfig.model_validate(settings | _read(bert, json_value))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "settings"
-        raise HermesError(f"{folder}: {field} in {CONFIG_FILE} or {bert.name}: {first['msg']}; mend the file") from None
+        raise HermesError(f"{folder}: {field} in {CONFIG_FILE} or {bert.name}: {first['msg']}; fix the file") from None
 
 
 def _read(path: Path, parse: Any) -> dict[str, Any]:
     try:
         content = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HermesError(f"{path} cannot be read ({error.strerror}); give a complete mPLUG folder") from None
-    except (ValueError, yaml.YAMLError) as error:
+        raise file_error(path, error, "give a complete mPLUG folder") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise HermesError(f"{path} does not parse ({reason}); download the file again") from None
     if not isinstance(content, dict):

@@ -5,17 +5,12 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from PIL import Image
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError
-from hermes.harness.judges.base import Detections
-from hermes.harness.judges.mplug.checkpoint import (
-    VOCABULARY_FILE,
-    download_checkpoint,
-    find_checkpoint,
-    weights_file,
-)
+from hermes.harness.contracts.judge import Detections
+from hermes.harness.judges.mplug.checkpoint import VOCABULARY_FILE, download_checkpoint, find_checkpoint, weights_file
 from hermes.harness.judges.mplug.config import MPlugConfig, read_config
 from hermes.harness.judges.mplug.tokenizer import QuestionTokenizer
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mplug.config import CONFIG_FILE, MPlugConfig
 from hermes.harness.judges.mplug.model import MPlug
+from hermes.harness.system.errors import HermesError
 
 HEAD = "text_decoder.cls.predictions."
 TIED = (

@@ -4,8 +4,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mplug.config import QUESTION_TOKENS
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
 
 PAD, UNKNOWN, CLASS, SEPARATOR, _ = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST_WORD = 100
@@ -66,7 +67,7 @@ class QuestionTokenizer:
         try:
             lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except OSError as error:
-            raise HermesError(f"{path} cannot be read ({error.strerror}); give a complete mPLUG folder") from None
+            raise file_error(path, error, "give a complete mPLUG folder") from None
         except UnicodeDecodeError:
             raise HermesError(f"{path} is not UTF-8 text; download the file again") from None
         if missing := [token for token in SPECIAL if token not in lines]:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.errors import HermesError, JudgeError
-from hermes.harness.judges.base import Detections
+from hermes.harness.contracts.judge import Detections
 from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
 from hermes.harness.models.source import parse_source
 from hermes.harness.models.vlm.ask import Ask, Unanswered
+from hermes.harness.system.errors import HermesError, JudgeError
 
 if TYPE_CHECKING:
     from PIL import Image

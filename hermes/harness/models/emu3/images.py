@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def tokens_of(network: Any, processor: Any, source: str) -> Tokens:
     if None in ends or len(codes) != vq.codebook_size or max(*mapping.image_tokens, *ends) >= size:
         raise HermesError(
             f"emu3: the vocabulary_map of {source} does not fit its weights ({len(codes)} image tokens for "
-            f"{vq.codebook_size} codes); get its config.json and tokenizer again"
+            f"{vq.codebook_size} codes); download its config.json and tokenizer again"
         )
     if network.model.vqmodel.vision_spatial_factor != processor.downsample_ratio:
         raise HermesError(

@@ -83,14 +83,14 @@ class Likelihood(nn.Module):
         self.eval()
         part: Any
         for part in self.networks.modules():
-            # Policy and reference must be one function; the attention's dropout is no module that one could switch off.
+            # Policy and reference must be one function; the attention's dropout cannot be switched off as a module.
             if isinstance(part, nn.Dropout):
                 part.p = 0.0
             if hasattr(part, "attention_dropout"):
                 part.attention_dropout = 0.0
 
     def train(self, mode: bool = True) -> "Likelihood":
-        """Training mode but for the VQ models, whose batch statistics are not to change."""
+        """Training mode except for the VQ models, whose batch statistics are not to change."""
         super().train(mode)
         for network in self.networks:
             network.model.vqmodel.eval()

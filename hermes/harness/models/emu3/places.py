@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.source import Source, source_of
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 NAME = "emu3"
 CHAT, GEN = "BAAI/Emu3-Chat-hf", "BAAI/Emu3-Gen-hf"
@@ -16,7 +17,7 @@ def find(reference: str) -> tuple[str, list[Source]]:
     """The model's name, and one source or two, of which the first understands and the second generates.
 
     ``emu3`` alone means both published checkpoints, CHAT+GEN any two, and a folder written by ``write_pair`` its own.
-    Raises HermesError for what can be none.
+    Raises HermesError for what cannot be one.
     """
     where = f"{CHAT}+{GEN}" if reference == NAME else reference.removeprefix(f"{NAME}:")
     folder = Path(where).expanduser()
@@ -37,7 +38,7 @@ def write_pair(folder: Path) -> None:
 
 def _is_pair(folder: Path) -> bool:
     try:
-        settings: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings: Any = json_file(folder / "config.json")
     except (OSError, ValueError):
         return False
     return isinstance(settings, dict) and settings.get(KEY) == PARTS

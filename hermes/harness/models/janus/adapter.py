@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import pixel_sha256
-from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.models.options import PLAIN, LoadOptions
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source, source_of
-from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.images import pixel_sha256
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     import torch

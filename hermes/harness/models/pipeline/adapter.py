@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.lora import version_with
-from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
-from hermes.harness.types import Ability, ModelInfo, Request
+from hermes.harness.records.types import Ability, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,7 +93,9 @@ class DiffusersModel:
                 part = members[begin : begin + self.chunk]
                 try:
                     drawn = draw(self._pipe, prompt, [requests[number].seed for number in part], drawing, WHO)
-                except torch.OutOfMemoryError:
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
                     self._halve(len(part))
                     torch.cuda.empty_cache()
                     continue
@@ -101,9 +104,9 @@ class DiffusersModel:
         return [pictures[number] for number in range(len(requests))]
 
     def _halve(self, size: int) -> None:
-        """Fewer pictures a call from now on, where ``size`` do not fit into the GPU's memory."""
+        """Fewer pictures a call from now on, where ``size`` do not fit into memory."""
         if size == 1:
             raise HermesError(
-                f"{WHO}: one image alone does not fit into the GPU's memory; take --dtype float16 or a smaller pipeline"
+                f"{WHO}: one image alone does not fit into memory; use --dtype float16 or a smaller pipeline"
             )
         self.chunk = size // 2

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hermes.harness.errors import HermesError
-from hermes.harness.types import GenerationConfig
+from hermes.harness.records.types import GenerationConfig
+from hermes.harness.system.errors import HermesError
 
 NAMES = {"guidance_scale": "guidance_scale", "steps": "num_inference_steps", "image_size": "height"}
 
@@ -40,7 +40,7 @@ def own_defaults(pipe: Any) -> GenerationConfig:
 
 
 def own_side(pipe: Any) -> int:
-    """The pixels of a side that the pipeline draws where it is not told, 0 where that is not to be seen."""
+    """The pixels of a side that the pipeline draws where it is not told, 0 where that is unknown."""
     network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
     latents = getattr(pipe, "default_sample_size", None)
     if latents is None:
@@ -98,13 +98,13 @@ def _states(cards: Sequence[int]) -> list[torch.Tensor]:
 def _images(out: Any, count: int, who: str) -> Sequence[Any]:
     images = getattr(out, "images", None)
     if not isinstance(images, list) or len(images) != count:
-        raise HermesError(f"{who}: the pipeline answers {type(out).__name__}, no images; take a text-to-image pipeline")
+        raise HermesError(f"{who}: the pipeline answers {type(out).__name__}, not images; use a text-to-image pipeline")
     return images
 
 
 def _checked(image: Any, side: int | None, who: str) -> Image.Image:
     if not isinstance(image, Image.Image):
-        raise HermesError(f"{who}: the pipeline gives {type(image).__name__}, no pictures; take another one")
+        raise HermesError(f"{who}: the pipeline gives {type(image).__name__}, not pictures; use another one")
     if side is not None and image.size != (side, side):
         raise HermesError(f"{who}: image_size: it draws {image.width} x {image.height} px when asked for {side}")
     return image.convert("RGB")

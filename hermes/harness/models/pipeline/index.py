@@ -1,7 +1,6 @@
 """What a pipeline's model_index.json names: its class and its parts, checked before any weights are read."""
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +8,19 @@ import diffusers
 import transformers
 from diffusers.pipelines import auto_pipeline
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 INDEX = "model_index.json"
-OWN_CODE = "it brings its own code, which is never run; take a pipeline that diffusers knows"
+OWN_CODE = "it brings its own code, which is never run; use a pipeline that diffusers knows"
 
 
 def read_index(path: Path, who: str) -> dict[str, Any]:
     """The file's content. Raises HermesError where it is torn or no index."""
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json_file(path)
     except (OSError, ValueError) as error:
-        raise HermesError(f"{who}: {path} cannot be read ({error}); get it again") from None
+        raise HermesError(f"{who}: {path} cannot be read ({error}); download it again") from None
     if not isinstance(index, dict) or "_class_name" not in index:
         raise HermesError(f"{who}: {path} names no pipeline class; give the folder of a diffusers pipeline")
     return index
@@ -37,15 +37,15 @@ def pipeline_class(index: dict[str, Any], where: str) -> Any:
     if not isinstance(name, str) or any(library not in _libraries() for library, _ in parts(index).values()):
         raise HermesError(f"{where} cannot be loaded: {OWN_CODE}")
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
-        raise HermesError(f"{where}: {name!r} is no pipeline of diffusers {diffusers.__version__}; take one that is")
+        raise HermesError(f"{where}: {name!r} is not a pipeline of diffusers {diffusers.__version__}; use one that is")
     takes = inspect.signature(kind.__call__).parameters
     missing = {"prompt", "generator"} - set(takes)
     needed = {key for key, one in takes.items() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD}
     wanted = needed - {"self", "prompt"}
     if missing or wanted or "Control" in name or _for_another_task(kind):
-        raise HermesError(f"{where}: {name} does not make images from a prompt alone; take a text-to-image pipeline")
+        raise HermesError(f"{where}: {name} does not make images from a prompt alone; use a text-to-image pipeline")
     if kind._load_connected_pipes:
-        raise HermesError(f"{where}: {name} is made of several checkpoints; take a pipeline that is one")
+        raise HermesError(f"{where}: {name} is made of several checkpoints; use a pipeline that is one")
     return kind
 
 

@@ -10,13 +10,20 @@ import torch
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 
-from hermes.harness.errors import HermesError
-from hermes.harness.models.options import LoadOptions
-from hermes.harness.models.pipeline.index import INDEX, OWN_CODE, network_class, parts, pipeline_class, read_index
+from hermes.harness.contracts.options import LoadOptions
+from hermes.harness.models.pipeline.index import (
+    INDEX,
+    OWN_CODE,
+    network_class,
+    parts,
+    pipeline_class,
+    read_index,
+)
 from hermes.harness.models.pipeline.lora import fuse_adapter
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import refuse_missing
 from hermes.harness.models.source import Source, fingerprint
+from hermes.harness.system.errors import HermesError
 
 # A blacked-out or watermarked image is not the model's. The watermark also depends on what else is installed.
 OFF = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False, "watermarker": None}
@@ -111,4 +118,4 @@ def _refuse_empty_tokenizers(pipe: Any, folder: Path, where: str) -> None:
             continue
         missing = sorted(file for file in files if not (home / file).is_file())
         if missing:
-            raise HermesError(f"{where}: {name} lacks {missing[0]}; get its files again")
+            raise HermesError(f"{where}: {name} lacks {missing[0]}; download it again")

@@ -5,8 +5,8 @@ from typing import Any
 
 from safetensors import safe_open
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.source import parse_source
+from hermes.harness.system.errors import HermesError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 DOWN = (".lora_A.weight", ".lora.down.weight", ".lora_down.weight")
@@ -15,8 +15,8 @@ DOWN = (".lora_A.weight", ".lora.down.weight", ".lora_down.weight")
 def fuse_adapter(pipe: Any, adapter: str, who: str) -> None:
     """Add the adapter's low-rank updates, at their full scale, to the weights of the pipeline's networks.
 
-    ``adapter`` is a folder or hub id with WEIGHTS. Raises HermesError, which begins with ``who``, where it is none, is
-    torn, or was trained on another pipeline, and where the pipeline takes none.
+    ``adapter`` is a folder or hub id with WEIGHTS. Raises HermesError, which begins with ``who``, where it is not one,
+    is torn, or was trained on another pipeline, and where the pipeline takes none.
     """
     if not hasattr(pipe, "load_lora_weights"):
         raise HermesError(f"{who}: {type(pipe).__name__} takes no adapter; leave --adapter out")

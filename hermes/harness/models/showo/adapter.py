@@ -11,12 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.lora import merge_adapter
-from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
 from hermes.harness.models.showo.clip import ClipVision, read_clip, take_projector
@@ -37,7 +35,9 @@ from hermes.harness.models.showo.prompting import CONVERSATION, QUESTION, SYSTEM
 from hermes.harness.models.showo.text import Ask, see_codes, see_features, write_behind
 from hermes.harness.models.showo.tokenizer import TextTokenizer
 from hermes.harness.models.source import Source, source_of
-from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
 
 NAME = "showo"
 PUBLISHED = "showlab/show-o-512x512"
@@ -117,7 +117,7 @@ class ShowO:
         transformer = read_network(folder, config.llm_model_path, state)
         if transformer.shape.vocab != config.as_json()["vocab_size"]:
             raise HermesError(
-                f"{folder}: the weights have {transformer.shape.vocab} tokens, config.json another number"
+                f"{folder}: the weights have {transformer.shape.vocab} tokens, config.json says another number"
             )
         if options.adapter:
             transformer = merge_adapter(transformer, options.adapter, "model showo")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 PROJECTOR = "mm_projector."
 LAYER = -2
@@ -119,14 +119,14 @@ def projector_state(projector: nn.Module) -> dict[str, Tensor]:
 def read_clip(folder: Path, projector: nn.Sequential, device: str) -> ClipVision:
     """The tower of a CLIP folder in transformers' layout, frozen.
 
-    Raises HermesError where it is none, is torn or does not fit the projector.
+    Raises HermesError where it is not one, is torn or does not fit the projector.
     """
     import transformers
 
     try:
         kind = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type
         if kind not in KINDS:
-            raise HermesError(f"{folder} is of the kind {kind!r}, not CLIP; give openai/clip-vit-large-patch14-336")
+            raise HermesError(f"{folder} is a {kind!r} model, not CLIP; give openai/clip-vit-large-patch14-336")
         loader: Any = transformers.CLIPVisionModel
         with _quiet():
             tower, told = loader.from_pretrained(
@@ -146,7 +146,7 @@ def read_clip(folder: Path, projector: nn.Sequential, device: str) -> ClipVision
     if width != takes:
         raise HermesError(f"{folder}: CLIP's features have {width} numbers, the projector takes {takes}; give its CLIP")
     if clip.pixels(Image.new("RGB", (8, 8))).shape != (3, size, size):
-        raise HermesError(f"{folder}: preprocessor_config.json does not cut images to {size} x {size} px; repair it")
+        raise HermesError(f"{folder}: preprocessor_config.json does not cut images to {size} x {size} px; fix it")
     return clip
 
 

@@ -1,12 +1,12 @@
 """What a Show-o checkpoint's config.json says: token ids, image size, and the transformer's sizes."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 NEW_TOKENS = ("pad", "soi", "eoi", "sov", "eov", "t2i", "mmu", "t2v", "v2v", "lvg")
 PIXELS_PER_TOKEN = 16
@@ -99,7 +99,7 @@ class ShowoConfig:
 def read_config(path: Path) -> ShowoConfig:
     """Raises HermesError where the file is not a Show-o config, or contradicts itself."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_file(path)
         config = ShowoConfig(
             llm_vocab_size=int(values["llm_vocab_size"]),
             codebook_size=int(values["codebook_size"]),
@@ -109,16 +109,16 @@ def read_config(path: Path) -> ShowoConfig:
             clip=bool(values.get("w_clip_vit", False)),
         )
         sizes = (int(values["vocab_size"]), int(values["mask_token_id"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise HermesError(
-            f"{path}: no config of a Show-o checkpoint ({reason}); give the checkpoint's folder"
+            f"{path}: not the config of a Show-o checkpoint ({reason}); give the checkpoint's folder"
         ) from None
     mask = config.llm_vocab_size + len(NEW_TOKENS) + config.codebook_size
     if sizes != (mask + 1, mask):
         raise HermesError(
-            f"{path}: vocab_size and mask_token_id are {sizes}, not {(mask + 1, mask)} as the others say; repair it"
+            f"{path}: vocab_size and mask_token_id are {sizes}, not {(mask + 1, mask)} as the others say; fix it"
         )
     if math.isqrt(config.num_vq_tokens) ** 2 != config.num_vq_tokens or config.num_vq_tokens < 1:
-        raise HermesError(f"{path}: num_vq_tokens {config.num_vq_tokens} is no square; repair the file")
+        raise HermesError(f"{path}: num_vq_tokens {config.num_vq_tokens} is not a square number; fix the file")
     return config

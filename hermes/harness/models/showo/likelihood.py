@@ -14,7 +14,7 @@ from hermes.harness.models.showo.attention import features_mask, generation_mask
 from hermes.harness.models.showo.clip import ClipVision
 from hermes.harness.models.showo.phi import Phi
 from hermes.harness.models.showo.prompting import Layout
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 NOTHING = -100
 JOINED = 4
@@ -141,7 +141,7 @@ def collate_joined(layout: Layout, rows: Sequence[Row], groups: Sequence[Sequenc
 
 
 def collate_rows(layout: Layout, rows: Sequence[Row]) -> LikelihoodBatch:
-    """Rows padded on the right; nobody sees those pads."""
+    """Rows padded on the right; the pads are seen by no token."""
     length = max(len(row.ids) for row in rows)
     pad = layout.vocabulary.pad
     ids = torch.tensor([row.ids + [pad] * (length - len(row.ids)) for row in rows])

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.showo.clip import projector_state
 from hermes.harness.models.showo.magvit_checkpoint import FILES, read_tensors
 from hermes.harness.models.showo.phi import Phi, Shape
 from hermes.harness.models.source import Source, is_hub_id
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 PREFIX = "showo."
 WEIGHTS = "pytorch_model.safetensors"
@@ -31,7 +32,7 @@ def checkpoint_folder(source: Source) -> Path:
         return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         reason = " ".join(str(error).split())[:300]
-        raise HermesError(f"{name}: cannot be had from the hub ({reason}); download it and give its folder") from None
+        raise HermesError(f"{name}: not available from the hub ({reason}); download it and give its folder") from None
 
 
 def image_folder(folder: Path) -> Path:
@@ -134,7 +135,9 @@ def _phi_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return settings
+        settings = json_file(path)
     except ValueError as error:
-        raise HermesError(f"{path} is no JSON ({error}); repair the file") from None
+        raise HermesError(f"{path} is not valid JSON ({error}); fix the file") from None
+    if not isinstance(settings, dict):
+        raise HermesError(f"{path} does not hold an object; fix the file")
+    return settings

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hermes.harness.errors import HermesError
+from hermes.harness.models.full_float32 import full_float32
 from hermes.harness.models.showo.magvit_checkpoint import read_tensors
 from hermes.harness.models.showo.magvit_config import MagvitConfig, infer_config
 from hermes.harness.models.showo.magvit_decoder import Decoder
 from hermes.harness.models.showo.magvit_encoder import Encoder
 from hermes.harness.models.showo.quantiser import Quantiser
-from hermes.harness.precision import full_float32
+from hermes.harness.system.errors import HermesError
 
 
 class Magvit(nn.Module):

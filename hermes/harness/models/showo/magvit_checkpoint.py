@@ -1,6 +1,5 @@
 """The tensors of a MAGVITv2 checkpoint: one file or shards, safetensors or pickle."""
 
-import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -10,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 FILES = (
     "pytorch_model.safetensors",
@@ -40,7 +40,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
-        shard_of: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        shard_of: dict[str, str] = dict(json_file(index)["weight_map"])
         shards = [index.parent / name for name in sorted(set(shard_of.values()))]
     except (OSError, ValueError, KeyError, TypeError):
         raise HermesError(f"{index} names no shards by a weight_map; download the checkpoint again") from None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
 
 GROUPS = 32
 MOST_BITS = 18

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hermes.harness.errors import HermesError
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,9 +34,9 @@ class TextTokenizer:
         path, settings = folder / "tokenizer.json", folder / "tokenizer_config.json"
         try:
             tokenizer = Tokenizer.from_file(str(path))
-            joins = not settings.exists() or json.loads(settings.read_text()).get("clean_up_tokenization_spaces", True)
+            joins = not settings.exists() or json_file(settings).get("clean_up_tokenization_spaces", True)
         except Exception as error:  # tokenizers raises nothing narrower
-            raise HermesError(f"{path}: no tokenizer ({error}); give the folder of microsoft/phi-1_5") from None
+            raise HermesError(f"{path}: not a tokenizer ({error}); give the folder of microsoft/phi-1_5") from None
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return cls(tokenizer, bool(joins))
@@ -55,7 +56,7 @@ class TextTokenizer:
         return ids
 
     def decode(self, ids: list[int]) -> str:
-        """Text without special tokens; ids that are no text tokens are left out."""
+        """Text without special tokens; ids that are not text tokens are left out."""
         text: str = self.tokenizer.decode([token for token in ids if token < len(self)], skip_special_tokens=True)
         if self.joins:
             for joined in JOINED:

@@ -14,9 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.pictures import only_image
 from hermes.harness.models.tiny.drawing import draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
@@ -24,7 +22,10 @@ from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, t
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
 from hermes.harness.models.tiny.writing import Ask, write
-from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
 
 NAME = "hermes-tiny"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -63,15 +64,15 @@ class TinyModel:
         """The shipped weights (``hermes-tiny``) or a folder written by ``save``."""
         folder = WEIGHTS if reference == NAME else Path(reference)
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            config = json_file(folder / "config.json")
             transformer, images = Transformer(Shape(**config["shape"])), ImageTokenizer()
             transformer.load_state_dict(_weights(folder / "transformer.safetensors"))
             images.load_state_dict(_weights(folder / "tokenizer.safetensors"))
             masks = int(config["image_masks"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise HermesError(
-                f"{folder}: no model of the hermes-tiny kind ({reason}); give '{NAME}' or a folder that align saved"
+                f"{folder}: not a hermes-tiny model ({reason}); give '{NAME}' or a folder that align saved"
             ) from None
         text = TextTokenizer.load(folder / "vocabulary.json")
         return cls(NAME, text, images.to(device), transformer.to(device), masks)

@@ -1,6 +1,7 @@
 """The training loop that the image tokeniser and the transformer share: AdamW, warm-up, decay, log, exact resume."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from hermes.harness.progress import Progress, Silent
+from hermes.harness.system.disk import write_atomic
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_value
+from hermes.harness.system.progress import Progress, Silent
 
 
 @dataclass(frozen=True)
@@ -53,20 +58,21 @@ def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value).clone()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"step": str(step)})
-    part.replace(path)
+    write_atomic(path, save(tensors, metadata={"step": str(step)}))
 
 
 def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """The inverse of save_state. Returns the number of steps done."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        step = int(file.metadata()["step"])
-    tensors = load_file(path)
-    module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
+    """The inverse of save_state. Returns the number of steps done; raises HermesError for a file of something else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = int((file.metadata() or {})["step"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        module.load_state_dict({k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")})
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise HermesError(
+            f"{path} holds no state of this training ({reason}); remove it to train from the start"
+        ) from None
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
@@ -80,9 +86,12 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) 
 
 def _shorten(log: Path, step: int) -> None:
     """Drop what was logged after ``step``: it is done again."""
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    log.write_text("".join(kept), encoding="utf-8")
+    lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+    try:
+        kept = [line for line in lines if line.endswith(b"\n") and json_value(line)["step"] <= step]
+    except (ValueError, LookupError, TypeError):
+        raise HermesError(f"{log} holds a line that this training did not write; remove the file") from None
+    write_atomic(log, b"".join(kept))
 
 
 def fit(
@@ -134,7 +143,9 @@ def fit(
                     line |= watch(done)
                     module.train()
                 line["seconds"] = round(time.monotonic() - started, 1)
-                print(json.dumps(line), file=log, flush=True)
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
             if done % schedule.save_every == 0 or done == schedule.steps:
                 save_state(state, module, optimizer, done)
     module.eval()

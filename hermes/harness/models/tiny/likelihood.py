@@ -19,7 +19,7 @@ from hermes.harness.models.tiny.packing import (
 )
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS
 from hermes.harness.models.tiny.transformer import Transformer
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 
 @dataclass(frozen=True)

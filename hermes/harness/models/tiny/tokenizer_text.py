@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hermes.evaluators.base import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.prompts import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.models.tiny.packing import SPECIALS, UNK
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes import captions
-from hermes.harness.shapes.lessons import lesson, training_scenes
-from hermes.harness.shapes.scene import SHAPES
-from hermes.harness.shapes.words import FRENCH, PLACE_PHRASES, PLACES
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.parsing import json_file
+from hermes.shapes import captions
+from hermes.shapes.lessons import lesson, training_scenes
+from hermes.shapes.scene import SHAPES
+from hermes.shapes.words import FRENCH, PLACE_PHRASES, PLACES
 
 PHRASES = (
     SHORT_ANSWER,
@@ -71,7 +72,7 @@ class TextTokenizer:
     def load(cls, path: Path) -> "TextTokenizer":
         """Raises HermesError where the file is missing or no list of pieces."""
         try:
-            pieces = json.loads(path.read_text(encoding="utf-8"))
+            pieces = json_file(path)
         except (OSError, ValueError) as error:
             raise HermesError(f"{path}: the vocabulary cannot be read ({error}); save the model again") from None
         if not isinstance(pieces, list) or tuple(pieces[: len(SPECIALS)]) != SPECIALS:

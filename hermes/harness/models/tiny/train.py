@@ -28,12 +28,13 @@ from hermes.harness.models.tiny.tokenizer_text import TextTokenizer, build_vocab
 from hermes.harness.models.tiny.train_tokenizer import train_tokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
 from hermes.harness.models.tiny.watch import generation, held_out, understanding
-from hermes.harness.progress import Progress
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.draw import draw_batch
-from hermes.harness.shapes.lessons import lesson, short_answer, training_scenes
-from hermes.harness.shapes.questions import ask
-from hermes.harness.shapes.scene import COLORS, GRID, SHAPES, SIZES, Scene
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.disk import sync_tree
+from hermes.harness.system.progress import Progress
+from hermes.shapes.draw import draw_batch
+from hermes.shapes.lessons import lesson, short_answer, training_scenes
+from hermes.shapes.questions import ask
+from hermes.shapes.scene import COLORS, GRID, SHAPES, SIZES, Scene
 
 STEPS = 2_600
 LEARNING_RATE = 2e-3
@@ -225,4 +226,5 @@ def train_tiny(
     pupil, data = Pupil(transformer).to(device), lessons(text, images, seed, device, steps)
     fit(pupil, data, lesson_loss, schedule, folder, device, watch, WATCH_EVERY, progress, "transformer")
     model.save(out, torch.float16)
+    sync_tree(out)
     return model

@@ -11,10 +11,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from hermes.harness.models.tiny.fit import Schedule, fit
 from hermes.harness.models.tiny.tokenizer_image import ImageTokenizer, to_tensor
-from hermes.harness.progress import Progress
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes.draw import BACKGROUND, draw_batch
-from hermes.harness.shapes.scene import scenes
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.progress import Progress
+from hermes.shapes.draw import BACKGROUND, draw_batch
+from hermes.shapes.scene import scenes
 
 BATCH = 64
 POOL = 24_000

@@ -30,7 +30,7 @@ class Shape:
 def omni_mask(segment: Tensor, image: Tensor) -> Tensor:
     """Who sees whom: (B, L) segments and image flags to (B, L, L), True where row i may attend to column j.
 
-    Segment 0 is the common prefix, -1 is padding (seen by nobody but itself). Text is causal, the image tokens of one
+    Segment 0 is the common prefix, -1 is padding (seen only by itself). Text is causal, the image tokens of one
     segment see each other both ways, and no segment sees another one but the prefix.
     """
     same = segment[:, :, None] == segment[:, None, :]

@@ -5,16 +5,16 @@ import random
 from collections.abc import Sequence
 from statistics import fmean
 
-from hermes.harness.images import ImageHandle
 from hermes.harness.models.tiny.adapter import TinyModel
-from hermes.harness.seeds import derive_seed
-from hermes.harness.shapes import captions
-from hermes.harness.shapes.draw import draw
-from hermes.harness.shapes.lessons import short_answer
-from hermes.harness.shapes.parse import parse_many
-from hermes.harness.shapes.questions import QA, answer, homologous
-from hermes.harness.shapes.scene import Scene, Split, scenes
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.types import GenerationConfig, Request, Split
+from hermes.shapes import captions
+from hermes.shapes.draw import draw
+from hermes.shapes.lessons import short_answer
+from hermes.shapes.parse import parse_many
+from hermes.shapes.questions import QA, answer, homologous
+from hermes.shapes.scene import Scene, scenes
 
 
 def held_out(split: Split, count: int) -> list[tuple[Scene, str, list[QA]]]:

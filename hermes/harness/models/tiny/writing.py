@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from hermes.harness.models.tiny.drawing import pick
-from hermes.harness.models.tiny.packing import ANS, END, PAD, SPECIALS, TEXT_PLACE, collate, understanding_row
+from hermes.harness.models.tiny.packing import (
+    ANS,
+    END,
+    PAD,
+    SPECIALS,
+    TEXT_PLACE,
+    collate,
+    understanding_row,
+)
 from hermes.harness.models.tiny.transformer import Cache, Transformer
 
 

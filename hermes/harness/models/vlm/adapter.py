@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.lora import version_with
-from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.vlm.ask import Ask
-from hermes.harness.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
     from PIL import Image

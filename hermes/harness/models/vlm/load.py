@@ -7,12 +7,12 @@ import transformers
 from huggingface_hub import hf_hub_download
 from transformers.models.auto import modeling_auto
 
-from hermes.harness.errors import HermesError
+from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.lora import merge_adapter
-from hermes.harness.models.options import PLAIN, LoadOptions
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt
+from hermes.harness.system.errors import HermesError
 
 
 def load_vlm(
@@ -66,8 +66,8 @@ def _auto_class(config: Any, who: str) -> tuple[Any, bool]:
         return transformers.AutoModelForVisualQuestionAnswering, True
     if config.model_type not in talking:
         raise HermesError(
-            f"{who}: {config.model_type!r} is no image-to-text model of transformers {transformers.__version__}; "
-            "take one that is"
+            f"{who}: {config.model_type!r} is not an image-to-text model of transformers {transformers.__version__}; "
+            "use one that is"
         )
     return transformers.AutoModelForImageTextToText, False
 
@@ -78,7 +78,7 @@ def _refuse_incomplete_processor(processor: Any, name: str, who: str) -> None:
     # Where a tokenizer's files are missing, transformers makes some classes with an empty vocabulary.
     token, words = getattr(processor, "image_token", None), processor.tokenizer
     if token and words.convert_tokens_to_ids(token) in (None, words.unk_token_id):
-        raise HermesError(f"{who}: the tokenizer of {name} does not know {token!r}; get its files again")
+        raise HermesError(f"{who}: the tokenizer of {name} does not know {token!r}; download its files again")
 
 
 def _prompt(processor: Any, answers_only: bool, plain: bool, where: str) -> Prompt:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.vlm.ask import Ask, Unanswered
 from hermes.harness.models.vlm.sampling import SeededRows
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import is_out_of_memory, machine_failure
 
 BATCH = 16
 
@@ -34,7 +35,7 @@ class VLM:
     def replies(self, asks: Sequence[Ask]) -> list[str]:
         """The text that the model answers to each, in order.
 
-        A batch that does not fit into the GPU's memory is halved, for good. Raises HermesError where one prompt alone
+        A batch that does not fit into memory is halved, for good. Raises HermesError where one prompt alone
         does not fit, Unanswered where the model or its processor fails otherwise.
         """
         texts: dict[int, str] = {}
@@ -44,10 +45,12 @@ class VLM:
                 batch = group[begin : begin + self.batch_size]
                 try:
                     said = self._reply([asks[i] for i in batch])
-                except torch.OutOfMemoryError:
-                    self._halve(len(batch))
-                    continue
                 except Exception as error:
+                    if is_out_of_memory(error):
+                        self._halve(len(batch))
+                        continue
+                    if machine_failure(error):
+                        raise
                     reason = " ".join(f"{type(error).__name__}: {error}".split())
                     prompt = asks[batch[0]].prompt
                     raise Unanswered(f"{prompt!r} cannot be answered ({reason[:200]})") from None
@@ -70,9 +73,7 @@ class VLM:
 
     def _halve(self, size: int) -> None:
         if size == 1:
-            raise HermesError(
-                f"{self._who}: one question alone does not fit into the GPU's memory; take a smaller model"
-            )
+            raise HermesError(f"{self._who}: one question alone does not fit into memory; use a smaller model")
         self.batch_size = size // 2
         torch.cuda.empty_cache()
 

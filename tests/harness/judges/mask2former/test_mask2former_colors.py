@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from hermes.harness.errors import HermesError
-from hermes.harness.judges.mask2former.colors import BATCH, COLORS, ClipColors, Crop, cut_out
-from hermes.harness.seeds import derive_seed
+from hermes.harness.contracts.published import GENEVAL_COLORS as COLORS
+from hermes.harness.judges.mask2former.colors import BATCH, ClipColors, Crop, cut_out
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.errors import HermesError
 
 GREY = (0x99, 0x99, 0x99)
 PAINT = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "black": (0, 0, 0), "white": (255, 255, 255)}

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from tiny_detector import NOWHERE, PARITY, in_version_3, mmdet_weights, tiny_config, tiny_model
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mask2former.checkpoint import checked_path, load_checkpoint, released_file
 from hermes.harness.judges.mask2former.convert import build, check_account, config_of, convert, state_dict
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError
 
 needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason="no golden data here")
 
@@ -229,7 +229,7 @@ def test_a_faulty_checkpoint_is_one_line(tiny, tmp_path, change, says):
         ({"state_dict": {}}, "holds no state dict"),
         ({"state_dict": {"weight": 3}}, "more than named tensors"),
         ({"state_dict": {"conv1.weight": torch.zeros(2)}}, "knows no weight conv1.weight"),
-        ({"state_dict": {}, "meta": Foreign()}, r"holds a \S*Foreign, which is no weight"),
+        ({"state_dict": {}, "meta": Foreign()}, r"contains a \S*Foreign, which is not a weight"),
     ],
 )
 def test_a_file_of_something_else_is_one_line(tmp_path, content, says):

@@ -13,7 +13,7 @@ from hermes.harness.judges.mask2former.checkpoint import load_checkpoint
 from hermes.harness.judges.mask2former.convert import build
 from hermes.harness.judges.mask2former.detector import Detector
 from hermes.harness.judges.mask2former.preprocess import prepare
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 GOLDEN = sorted(PARITY.glob("expected_img*.json"))
 

@@ -10,8 +10,6 @@ from PIL import Image
 from tiny_detector import SCALE, mmdet_weights, tiny_config, tiny_model
 from told_colors import ToldColors
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError, ImageError, JudgeError, MissingExtra
 from hermes.harness.judges.mask2former import judge as judge_module
 from hermes.harness.judges.mask2former.checkpoint import load_checkpoint
 from hermes.harness.judges.mask2former.classes import CLASSES
@@ -20,9 +18,11 @@ from hermes.harness.judges.mask2former.detector import Detector
 from hermes.harness.judges.mask2former.instance_judge import InstanceJudge
 from hermes.harness.judges.mask2former.judge import CocoMask2FormerJudge, Mask2FormerJudge
 from hermes.harness.judges.mask2former.postprocess import Instances
-from hermes.harness.plan import check_judge
-from hermes.harness.registry import load_class, split_reference
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.run.plan import check_judge
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError, ImageError, JudgeError, MissingExtra
+from hermes.harness.system.registry import load_class, split_reference
 
 SIZE = (20, 30)
 
@@ -108,11 +108,14 @@ def test_it_answers_no_questions():
         ToldJudge([]).answer([blank()], ["Is there a cup?"])
 
 
-def test_memory_that_runs_out_fails_the_images_alone():
+def test_memory_that_runs_out_fails_a_batch_and_ends_the_command_where_one_image_does_not_fit():
     judge = ToldJudge([])
     judge.find = lambda images: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(JudgeError, match="ran out of GPU memory"):
+    with pytest.raises(JudgeError, match="ran out of memory"):
+        judge.detect([blank(), blank()], [(), ()])
+    with pytest.raises(HermesError, match="ran out of memory") as error:
         judge.detect([blank()], [()])
+    assert not isinstance(error.value, JudgeError)
 
 
 def test_an_image_that_is_too_narrow_fails_as_an_image(tiny):
@@ -207,7 +210,7 @@ def test_a_faulty_transformers_folder_is_one_line(tiny, tmp_path):
     for folder, says in (
         (empty, r"holds no model\.safetensors"),
         (other, "its model_type is 'bert'"),
-        (torn, "no Mask2Former checkpoint of transformers"),
+        (torn, "not a Mask2Former checkpoint of transformers"),
         (part, r"lacks \d+ weights"),
     ):
         with pytest.raises(HermesError, match=says) as error:

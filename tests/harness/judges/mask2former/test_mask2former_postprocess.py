@@ -9,7 +9,7 @@ from tiny_detector import PARITY, assert_golden
 from torch.nn.functional import interpolate
 
 from hermes.harness.judges.mask2former.postprocess import Instances, instances
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 GOLDEN = sorted(PARITY.glob("postprocess_case*.json"))
 SIZE = (12, 16)

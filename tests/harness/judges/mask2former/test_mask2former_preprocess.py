@@ -8,9 +8,9 @@ from PIL import Image
 from safetensors.numpy import load_file
 from tiny_detector import PARITY
 
-from hermes.harness.errors import ImageError
 from hermes.harness.judges.mask2former.preprocess import normalised, prepare
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.errors import ImageError
 
 GOLDEN = sorted(PARITY.glob("expected_img*.json"))
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from told_colors import ToldColors
 
-from hermes.harness.cache import file_sha256
-from hermes.harness.errors import HermesError, MissingExtra
 from hermes.harness.judges.mask2former.classes import CLASSES
 from hermes.harness.judges.mask2former.colors import ClipColors
 from hermes.harness.judges.mask2former.mmdet import CONFIGS, MMDetJudge, read_result
-from hermes.harness.plan import check_judge
+from hermes.harness.run.plan import check_judge
+from hermes.harness.system.cache import file_sha256
+from hermes.harness.system.errors import HermesError, MissingExtra
 
 SIZE = (20, 30)
 FOUND = (

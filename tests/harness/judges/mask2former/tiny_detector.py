@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
 from hermes.harness.judges.mask2former.postprocess import Instances
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 PARITY = Path(__file__).parents[5] / "shared" / "parity" / "mask2former"
 SCALE = (96, 64)

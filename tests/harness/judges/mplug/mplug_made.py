@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 WORDS = "yes no is there a red ball dog left of the table ? ! . , ' - it can t s ##s ##ed n't cafe [ ] sep"
 VOCABULARY = ["[PAD]", *(f"[unused{i}]" for i in range(99)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from mplug_made import QUESTIONS, VOCABULARY, picture, write_checkpoint
 
-from hermes.harness import registry
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mplug import judge as judge_module
 from hermes.harness.judges.mplug.judge import MPlugJudge
 from hermes.harness.judges.mplug.model import MPlug
 from hermes.harness.judges.mplug.search import END, START, Hypothesis
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
 
 
 @pytest.fixture(scope="module", params=[2, 100])
@@ -87,7 +87,9 @@ def test_a_run_is_judged_and_names_the_judge(command: Callable[..., Any], tmp_pa
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     identity = MPlugJudge.load(str(folder), "cpu").identity
     assert identity in json.dumps(results)
-    lines = (tmp_path / "run" / "dpg_bench" / "judgements.0.jsonl").read_text().splitlines()
+    lines = (
+        next((tmp_path / "run").glob("answers/*/dpg_bench-*/judgements/*/judgements.0.jsonl")).read_text().splitlines()
+    )
     assert all(json.loads(line)["data"]["answers"] for line in lines)
     assert len(lines) >= 2
 

@@ -12,11 +12,11 @@ import torch
 from mplug_made import published_weights, write_checkpoint
 from torch import Tensor
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mplug.config import MPlugConfig, read_config
 from hermes.harness.judges.mplug.judge import MPlugJudge
 from hermes.harness.judges.mplug.load import load_model
 from hermes.harness.judges.mplug.model import MPlug
+from hermes.harness.system.errors import HermesError
 
 EMBEDDING = "text_decoder.bert.embeddings.word_embeddings.weight"
 MATRIX = "text_decoder.cls.predictions.decoder.weight"
@@ -223,7 +223,7 @@ def test_without_an_argument_the_cache_is_looked_up(tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HermesError, match="nowhere' is no folder"):
+    with pytest.raises(HermesError, match="nowhere' is not a folder"):
         MPlugJudge.check(str(tmp_path / "nowhere"))
 
 

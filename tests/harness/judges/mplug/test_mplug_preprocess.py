@@ -11,9 +11,9 @@ from mplug_made import VOCABULARY, picture
 from PIL import Image
 from tokenizers import BertWordPieceTokenizer
 
-from hermes.harness.errors import HermesError
 from hermes.harness.judges.mplug.preprocess import pixels, tokens
 from hermes.harness.judges.mplug.tokenizer import QuestionTokenizer
+from hermes.harness.system.errors import HermesError
 
 CLASS, SEPARATOR = 101, 102
 LETTERS = "abé1"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hermes.harness.judges.mplug.search import END, START, Hypothesis, beam_search
-from hermes.harness.seeds import derive_seed
+from hermes.harness.records.seeds import derive_seed
 
 A, B, C = 1, 2, 3
 VOCABULARY = 104

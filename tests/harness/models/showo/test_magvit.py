@@ -11,11 +11,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hermes.harness.errors import HermesError
 from hermes.harness.models.showo.image_preprocess import centre_square, pictures_of, pixels_of
 from hermes.harness.models.showo.magvit import Magvit, load_magvit
 from hermes.harness.models.showo.magvit_config import MagvitConfig
 from hermes.harness.models.showo.quantiser import Quantiser
+from hermes.harness.system.errors import HermesError
 
 GOLDEN = Path(__file__).parents[5] / "shared/parity/showo"
 TINY = MagvitConfig(

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import CLIPConfig, CLIPModel, PhiConfig, PhiForCausalLM
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
-from hermes.harness.models.options import LoadOptions
+from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.showo.adapter import ShowO
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 SIDE, FEATURES, WIDTH, CLIP_WIDTH = 28, 4, 32, 16
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -351,12 +351,12 @@ def small_crops(folder: Path) -> None:
         (unsaid, "holds mm_projector.0.bias, but config.json says w_clip_vit false"),
         (
             no_clip,
-            "openai/clip-vit-large-patch14-336: cannot be had .* download it and give its folder the name .*/clip",
+            "openai/clip-vit-large-patch14-336: not available .* download it and give its folder the name .*/clip",
         ),
         (other_clip, "CLIP's features have 32 numbers, the projector takes 16"),
         (torn_clip, "clip: CLIP cannot be read"),
         (holey_clip, "lacks 1 of CLIP's vision weights, such as .*class_embedding"),
-        (foreign_clip, "of the kind 'phi', not CLIP"),
+        (foreign_clip, "is a 'phi' model, not CLIP"),
         (small_crops, "does not cut images to 28 x 28 px"),
     ],
 )

@@ -10,11 +10,11 @@ from PIL import Image
 from tiny_showo import make_checkpoint
 
 import hermes
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.phi import Phi
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 PICTURE = ImageHandle(Image.linear_gradient("L").convert("RGB"))
 
@@ -80,5 +80,5 @@ def test_compiled_it_draws_the_same(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_fits_one_device(folder: Path) -> None:
-    with pytest.raises(HermesError, match="does not take --device-map"):
+    with pytest.raises(HermesError, match="does not support --device-map"):
         hermes.load_model(str(folder), "cpu", device_map="auto")

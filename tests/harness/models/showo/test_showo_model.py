@@ -11,15 +11,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
-from hermes.harness.errors import HermesError
-from hermes.harness.images import ImageHandle
-from hermes.harness.models.base import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.images import left_masked
 from hermes.harness.models.showo.likelihood import Prepared, masks_of
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
-from hermes.harness.types import GenerationConfig, Request
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.system.errors import HermesError
 
 PICTURES = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB").resize((50, 40))]
 

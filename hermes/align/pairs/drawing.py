@@ -1,0 +1,130 @@
+"""The candidates of a round: drawn, judged and rated, each step taken from the stores where it is there."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hermes.align.pairs import candidates
+from hermes.align.pairs.confidence import rate_images
+from hermes.align.pairs.items import Item
+from hermes.align.pairs.preferences import Candidate
+from hermes.align.settings import AlignSettings
+from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.model import Alignable
+from hermes.harness.judges.similarity import similarity
+from hermes.harness.records.keys import digest, judgement_key
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.store import Store
+from hermes.harness.records.types import Ability, Request, Response
+from hermes.harness.run.drawing import draw
+from hermes.harness.run.judging import judge_responses
+from hermes.harness.run.loading import load_judges
+from hermes.harness.run.stores import code_version, open_store
+from hermes.harness.system.disk import locked
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.processes import current
+from hermes.harness.system.progress import Progress
+
+CAPTIONS, IMAGES = "candidate-captions", "candidate-images"
+VERSION = "1"
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The scored candidates of a round, the store that holds their pictures, and how many requests failed."""
+
+    found: list[Candidate]
+    images: Store
+    failed: int
+
+
+def draw_candidates(
+    model: Alignable,
+    items: Sequence[Item],
+    settings: AlignSettings,
+    root: Path,
+    drawer: Evaluator,
+    number: int,
+    progress: Progress,
+) -> Drawn:
+    """Captions and images of every item from the model, scored; ``number`` is the round.
+
+    The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
+    each candidate once. All processes draw, judge and rate; each returns all that was found.
+    """
+    defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
+    critic = load_judges([settings.critic], model, settings.device)[settings.critic]
+    captions, images = (
+        open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": seed})
+        for name in (CAPTIONS, IMAGES)
+    )
+    samples = {item.id: (item.generation, _whole(item)) for item in items}
+    asked = candidates.caption_requests(
+        items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
+    )
+    wanted = candidates.image_requests(items, settings.n_images or settings.n, defaults, settings.guidance, seed)
+    with ExitStack() as stack:
+        if current().main:
+            for store in (captions, images):
+                busy = f"another command is drawing the same candidates ({store.folder}); waiting for it"
+                stack.enter_context(locked(store.folder, wait=partial(progress.say, busy)))
+                store.tidy()
+        current().wait()
+        batch = settings.batch_draw
+        texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}")
+        for _ in range(ATTEMPTS):
+            pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}")
+            distinct = candidates.distinct_images(pictures)
+            judged = [(*samples[one.sample_id], one) for one in distinct]
+            label = f"critic, round {number}"
+            if _whole_pictures(distinct, images) and not judge_responses(
+                drawer, judged, len(judged), images, critic, progress, label
+            ):
+                break
+        else:
+            raise HermesError(f"{images.media}: pictures are damaged as soon as they are stored; check the disk")
+        keys = {one.key: judgement_key(one.key, one.image, samples[one.sample_id][1]) for one in distinct}
+        said = images.judgements(critic.identity).index().get(list(keys.values()))
+        judgements = {one.key: judgement for one, judgement in zip(distinct, said, strict=True) if judgement}
+        sure: dict[str, float] = {}
+        if settings.confidence:
+            good = [one for one in distinct if one.key in judgements and judgements[one.key].error is None]
+            sure = rate_images(model, items, good, keys, images, batch, progress)
+        current().wait()
+    progress.start(f"similarity ({settings.similarity})", len(texts))
+    found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
+    progress.advance(len(texts))
+    found += candidates.image_candidates(items, pictures, judgements, drawer, number, sure)
+    return Drawn(found, images, sum(answer.status == "error" for answer in (*texts, *pictures)))
+
+
+def _answers(
+    model: Alignable,
+    requests: Sequence[Request],
+    store: Store,
+    ability: Ability,
+    batch: int,
+    progress: Progress,
+    label: str,
+) -> list[Response]:
+    """The answers to all requests, in their order."""
+    draw(model, requests, len(requests), store, batch, progress, label, ability)
+    found = store.responses.index().get([request.key for request in requests])
+    return [response for response in found if response is not None]
+
+
+def _whole_pictures(responses: Sequence[Response], store: Store) -> bool:
+    """Whether all stored pictures are what was drawn; those that are not are removed, to be drawn again.
+
+    Those that were judged for another self-play are not read again by the critic, so they are looked at here.
+    """
+    mine = responses[current().rank :: current().world]
+    return not current().total(sum(not store.verified(response) for response in mine))
+
+
+def _whole(item: Item) -> bytes:
+    """What stands for an item with all its questions."""
+    return digest(item.generation.model_dump_json(exclude={"images"}))

@@ -1,0 +1,115 @@
+"""Homologous items of self-play: one real image x, its caption y, and the questions that follow from y."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hermes.align.settings import AlignSettings
+from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.data.doubles import Doubles
+from hermes.harness.data.fingerprint import fingerprint
+from hermes.harness.data.pins import Pins
+from hermes.harness.data.tables import Samples, open_table
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.types import Sample
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.twins import twin_of
+
+
+@dataclass(frozen=True)
+class Item:
+    """One homologous item: the real image x, and the sample that asks for an image of its caption y."""
+
+    id: str
+    image: ImageHandle
+    generation: Sample
+
+    @property
+    def caption(self) -> str:
+        return self.generation.prompt
+
+
+def shapes_items(understanding: Evaluator, generation: Evaluator, count: int, seed: int) -> list[Item]:
+    """``count`` items of the built-in world's train split; another seed gives other items with other ids."""
+    items: list[Item] = []
+    twin = twin_of(generation)
+    if twin is None:
+        raise HermesError(f"task {generation.name!r} has no twin in the shapes world; give --data")
+    block = 0
+    while len(items) < count:
+        draw = derive_seed(seed, block, "selfplay")
+        rows = twin.rows("train", draw)
+        asked, drawn = understanding.samples(rows), generation.samples(rows)
+        items += _join(asked, drawn, prefix=f"{draw:016x}/")
+        block += 1
+    return items[:count]
+
+
+def data_items(
+    understanding: Evaluator, generation: Evaluator, source: str, count: int, pins: Pins | None = None
+) -> list[Item]:
+    """The first ``count`` items of a data folder or of the hub, of which no more is read.
+
+    Raises HermesError where there are fewer, and where two have one id.
+    """
+    asked, drawn = (Samples(side, open_table(side, source, "train", pins=pins)) for side in (understanding, generation))
+    items, ids = [], Doubles()
+    for item in _join(_of_groups(asked, count), _of_groups(drawn, count)):
+        items.append(item)
+        ids.add(item.id)
+    if len(items) < count:
+        raise HermesError(
+            f"{source} holds {len(items)} homologous items, but {count} were asked for; give --items {len(items)}"
+        )
+    ids.refuse(lambda: (item.id for item in items), source)
+    return items
+
+
+def _of_groups(samples: Iterable[Sample], count: int) -> Iterator[Sample]:
+    """The samples before the group after the first ``count``."""
+    groups: set[str] = set()
+    for sample in samples:
+        groups.add(sample.group_id)
+        if len(groups) > count:
+            return
+        yield sample
+
+
+def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") -> Iterator[Item]:
+    """Both sides joined by group_id; an item that has one side alone is an error."""
+    images: dict[str, ImageHandle] = {}
+    for sample in asked:
+        images.setdefault(sample.group_id, sample.images[0])
+    for sample in drawn:
+        if sample.group_id not in images:
+            raise HermesError(f"item {sample.group_id!r} has a caption but no questions; give both or neither")
+        name = prefix + sample.group_id
+        yield Item(name, images[sample.group_id], sample.model_copy(update={"id": name, "group_id": name}))
+
+
+class ItemSource:
+    """The items of every round, and which world they are of.
+
+    ``asker`` and ``drawer`` are both sides of the homologous benchmark; ``model`` is an adapter or its class; ``pins``
+    says which commit of a hub data set is read.
+    """
+
+    def __init__(
+        self, asker: Evaluator, drawer: Evaluator, settings: AlignSettings, model: Any, pins: Pins | None = None
+    ) -> None:
+        self.asker, self.drawer, self.settings, self.pins = asker, drawer, settings, pins
+        self.source = settings.data or ("shapes" if getattr(model, "world", "real") == "shapes" else "hub")
+        self.world: Literal["shapes", "real"] = "shapes" if self.source == "shapes" else "real"
+
+    def of_round(self, number: int) -> list[Item]:
+        """The same items in every round, or others in each, as ``settings.changes_items`` says."""
+        settings = self.settings
+        if self.world == "real":
+            return data_items(self.asker, self.drawer, self.source, settings.items, self.pins)
+        seed = derive_seed(settings.seed, number if settings.changes_items else 0, "items")
+        return shapes_items(self.asker, self.drawer, settings.items, seed)
+
+    def fingerprint(self) -> str:
+        """A hash of the first round's items, images included."""
+        return fingerprint([item.generation.model_copy(update={"images": (item.image,)}) for item in self.of_round(1)])

@@ -1,0 +1,172 @@
+"""From scored candidates to preference pairs: best against worst, the raise-the-bar rules, and filters that count."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from hermes.align.losses.objectives import OBJECTIVES
+from hermes.harness.records.types import Record
+from hermes.harness.system.errors import HermesError
+
+Side = Literal["und", "gen"]
+SIDES: tuple[Side, ...] = ("und", "gen")
+R = TypeVar("R", bound=Record)
+
+
+class Candidate(Record):
+    """One caption (``text``) or one generated image (sha256 of its PNG) of an item, with its score in 0..1.
+
+    ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
+    """
+
+    item_id: str
+    side: Side
+    round: int
+    index: int
+    seed: int
+    score: float
+    confidence: float | None = None
+    text: str | None = None
+    image: str | None = None
+
+
+class Duel(Record):
+    """The winner and the loser of one side of an item."""
+
+    winner: Candidate
+    loser: Candidate
+
+    @property
+    def margin(self) -> float:
+        return self.winner.score - self.loser.score
+
+
+class Preference(Record):
+    """One homologous item (x, y) with (y_w, y_l) and (x_w, x_l); a side without a valid pair is None.
+
+    ``image`` is the sha256 of the stored real image x, ``caption`` is y, ``prompt`` asked for the captions.
+    """
+
+    item_id: str
+    round: int
+    image: str
+    caption: str
+    prompt: str
+    und: Duel | None
+    gen: Duel | None
+
+
+Bar = tuple[Candidate, Candidate]
+BarRule = Callable[[Bar, Candidate, Candidate], Bar]
+
+
+def fresh(old: Bar, best: Candidate, worst: Candidate) -> Bar:
+    """This round's best against this round's worst."""
+    return best, worst
+
+
+def paper(old: Bar, best: Candidate, worst: Candidate) -> Bar:
+    """The paper's rule: a new best above the old winner dethrones it, the old winner becomes the loser; otherwise the
+    new best takes the loser's place."""
+    winner, _ = old
+    return (best, winner) if best.score > winner.score else (winner, best)
+
+
+def released(old: Bar, best: Candidate, worst: Candidate) -> Bar:
+    """The released script's rule: as the paper's where the new best is better; otherwise the new best wins against
+    the old loser, even where it scores lower (such a pair is dropped here as "inverted")."""
+    winner, loser = old
+    return (best, winner) if best.score > winner.score else (best, loser)
+
+
+RULES: dict[str, BarRule] = {"fresh": fresh, "paper": paper, "released": released}
+
+
+def best_and_worst(candidates: Sequence[Candidate]) -> Bar:
+    """The first with the highest and the first with the lowest score; of equal ones, by the model's confidence."""
+
+    def rank(candidate: Candidate) -> tuple[float, float]:
+        return candidate.score, candidate.confidence or 0.0
+
+    return max(candidates, key=rank), min(candidates, key=rank)
+
+
+def raise_bars(rounds: Sequence[Iterable[Candidate]], rule: str) -> dict[tuple[str, Side], Bar]:
+    """The (winner, loser) of every item and side after these rounds' candidates, oldest first; joined by item id.
+
+    The result holds the sides that have candidates in the last round; no filter is applied yet.
+    """
+    bars: dict[tuple[str, Side], Bar] = {}
+    latest: set[tuple[str, Side]] = set()
+    for candidates in rounds:
+        groups: dict[tuple[str, Side], list[Candidate]] = {}
+        for candidate in candidates:
+            groups.setdefault((candidate.item_id, candidate.side), []).append(candidate)
+        for key, group in groups.items():
+            best, worst = best_and_worst(group)
+            bars[key] = RULES[rule](bars[key], best, worst) if key in bars else (best, worst)
+        latest = set(groups)
+    return {key: bar for key, bar in bars.items() if key in latest}
+
+
+def verdict(bar: Bar, threshold: float | None) -> str | None:
+    """Why a (winner, loser) gives no pair: "tie", "inverted", "threshold" (the winner is not above it), or None."""
+    winner, loser = bar
+    if winner.score == loser.score:
+        return "tie"
+    if winner.score < loser.score:
+        return "inverted"
+    if threshold is not None and winner.score <= threshold:
+        return "threshold"
+    return None
+
+
+def build(
+    items: Mapping[str, tuple[str, str]],
+    bars: Mapping[tuple[str, Side], Bar],
+    *,
+    number: int,
+    prompt: str,
+    threshold: float,
+    pairing: str,
+    objective: str,
+) -> tuple[list[Preference], dict[str, int]]:
+    """The preferences of round ``number`` in item order, and how many were dropped for which reason.
+
+    ``items`` maps an id to (real image's sha256, caption). ``threshold`` holds for images alone, as in the paper.
+    Reasons are "<side>: <why>" for a side, and "unpaired" for an item that is left out because ``pairing`` is "both"
+    and a side is missing, or because the objective cannot use the side it has.
+    """
+    drops: Counter[str] = Counter()
+    kept: list[Preference] = []
+    for item_id, (image, caption) in items.items():
+        duels: dict[Side, Duel | None] = {}
+        for side in SIDES:
+            bar = bars.get((item_id, side))
+            reason = verdict(bar, threshold if side == "gen" else None) if bar else "no candidates"
+            duels[side] = Duel(winner=bar[0], loser=bar[1]) if bar and reason is None else None
+            drops.update([f"{side}: {reason}"] if reason else [])
+        und, gen = duels["und"], duels["gen"]
+        whole = und is not None and gen is not None
+        if OBJECTIVES[objective].usable(und is not None, gen is not None) and (whole or pairing == "either"):
+            kept.append(
+                Preference(item_id=item_id, round=number, image=image, caption=caption, prompt=prompt, und=und, gen=gen)
+            )
+        elif und or gen:
+            drops["unpaired"] += 1
+    return kept, dict(sorted(drops.items()))
+
+
+def read_records(path: Path, record: type[R]) -> list[R]:
+    """All records of a JSONL file. Raises HermesError that names the line that is not one."""
+    records: list[R] = []
+    # By bytes: str.splitlines would also split at a line separator (U+2028) inside a caption.
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            records.append(record.model_validate_json(line))
+        except ValidationError:
+            raise HermesError(f"{path}: line {number} is not a {record.__name__}; remove the round's folder") from None
+    return records

@@ -1,0 +1,1 @@
+"""How self-play goes: rounds, history, ablations."""

@@ -1,0 +1,150 @@
+"""An ablation: arms x seeds of self-plays, side by side, resumable, with one report over all of them."""
+
+import multiprocessing
+import os
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from hermes.align.play.recipes import read_recipe
+from hermes.align.settings import AlignSettings
+from hermes.harness.records.types import Record
+from hermes.harness.run.stores import ANSWERS
+from hermes.harness.system.disk import make_folder
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.settings import build
+
+
+class Ablation(Record):
+    """What an ablation file says: settings of `hermes align` for all (``common``) and for each arm, and the seeds.
+
+    ``base`` is the arm that the others are compared with; the first one where it is not given.
+    """
+
+    seeds: tuple[int, ...] = (0,)
+    common: dict[str, Any] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Any]]
+    base: str | None = None
+
+
+class Job(Record):
+    """One self-play of an ablation."""
+
+    arm: str
+    settings: AlignSettings
+
+
+def read_ablation(path: Path) -> Ablation:
+    """The ablation of a TOML file or a shipped recipe. Raises HermesError for an unknown key or an invalid arm."""
+    ablation = build(Ablation, overrides=read_recipe(path))
+    if not ablation.arms:
+        raise HermesError(f"{path} has no arms; add a table [arms.NAME] for each")
+    if ablation.base and ablation.base not in ablation.arms:
+        raise HermesError(f"{path}: base {ablation.base!r} is not an arm; choose from {', '.join(ablation.arms)}")
+    return ablation
+
+
+def jobs(ablation: Ablation, out: Path) -> list[Job]:
+    """Every self-play, seed by seed; all settings are checked here. Self-plays share their answers."""
+    names = {ANSWERS: "the answers that all share"}
+    for arm in ablation.arms:
+        if (taken := names.setdefault(_folder_name(arm), f"arm {arm!r}")) != f"arm {arm!r}":
+            raise HermesError(f"arm {arm!r}: its folder would be that of {taken}; give it another name")
+    found = []
+    for seed in ablation.seeds:
+        for arm, own in ablation.arms.items():
+            place = {"seed": seed, "label": arm, "out": out / _folder_name(arm) / f"seed-{seed}", "runs": out}
+            try:
+                found.append(Job(arm=arm, settings=build(AlignSettings, overrides={**ablation.common, **own, **place})))
+            except HermesError as error:
+                raise HermesError(f"arm {arm!r}: {error}") from None
+    return found
+
+
+def ablate(ablation: Ablation, out: Path, workers: int = 1, progress: Progress | None = None) -> dict[str, Any]:
+    """Play all self-plays that are not finished, ``workers`` at a time, and write report.md and curves.png.
+
+    Each is resumed where it was. One that fails does not stop the others and stands in the report, too. Returns
+    ``{"folder", "failed": {name: why}}``.
+    """
+    progress = progress or Silent()
+    wanted = jobs(ablation, out)
+    make_folder(out)
+    progress.start("self-plays", len(wanted))
+    failed: dict[str, str] = {}
+    for job, why in _played(wanted, workers):
+        if why:
+            failed[f"{job.arm}, seed {job.settings.seed}"] = why
+        progress.advance(note=f"{job.arm}, seed {job.settings.seed}")
+    from hermes.leaderboards.arms import write_report
+
+    folders = {arm: out / _folder_name(arm) for arm in ablation.arms}
+    write_report(out, folders, ablation.base or next(iter(ablation.arms)), failed)
+    return {"folder": out, "failed": failed}
+
+
+def _played(wanted: list[Job], workers: int) -> Iterator[tuple[Job, str | None]]:
+    if workers == 1:
+        for job in wanted:
+            yield job, _play(job)
+        return
+    context = multiprocessing.get_context("spawn")
+    gpus: Queue[str] = context.Queue()
+    for number in range(workers):
+        gpus.put(_gpu(number))
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(workers, gpus)) as pool:
+        running = {pool.submit(_play, job): job for job in wanted}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _gpu(number: int) -> str:
+    """The GPU that a worker sees, "" for as many as there are."""
+    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if not seen:
+        import torch
+
+        seen = [str(card) for card in range(torch.cuda.device_count())]
+    return seen[number % len(seen)] if seen else ""
+
+
+def _begin_worker(workers: int, gpus: "Queue[str]") -> None:
+    """Workers share the cores evenly, each has one GPU where there are some, and none outlives the command."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if card := gpus.get():
+        os.environ["CUDA_VISIBLE_DEVICES"] = card
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _play(job: Job) -> str | None:
+    """Play one self-play to its end; the reason where it cannot be."""
+    from hermes.align.play.selfplay import align
+
+    try:
+        align(job.settings)
+    except HermesError as error:
+        return str(error)
+    return None
+
+
+def _folder_name(arm: str) -> str:
+    return re.sub(r"[^\w.]+", "-", arm).strip("-")

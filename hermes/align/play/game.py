@@ -1,0 +1,73 @@
+"""What all phases of a self-play share: its settings and folders, and the model after any of its rounds."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from hermes.align.pairs.items import ItemSource
+from hermes.align.play.history import round_folder
+from hermes.align.settings import AlignSettings
+from hermes.harness.contracts.model import Alignable
+from hermes.harness.contracts.options import options_of
+from hermes.harness.run.loading import load_model
+from hermes.harness.run.stores import root_of
+from hermes.harness.system.disk import read_json, sync_folder, write_json
+from hermes.harness.system.processes import current
+from hermes.harness.system.progress import Progress
+
+
+class Game:
+    """One self-play in one folder. ``media`` holds its real images and the pictures of its pairs."""
+
+    def __init__(
+        self, settings: AlignSettings, folder: Path, source: ItemSource, base: Alignable, progress: Progress
+    ) -> None:
+        self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
+        self.root, self.media = root_of(settings), folder / "media"
+        self.name = base.info.name
+        self._loaded: tuple[int, Alignable] | None = (0, base)
+
+    def home(self, number: int) -> Path:
+        """The folder of a round."""
+        return round_folder(self.folder, number)
+
+    def reference(self, number: int) -> str:
+        """The model after round ``number`` as other commands name it."""
+        return str(self.home(number) / "checkpoint") if number else self.settings.model
+
+    def model(self, number: int) -> Alignable:
+        """The model after round ``number``, as its checkpoint holds it."""
+        if self._loaded is None or self._loaded[0] != number:
+            self._loaded = None
+            options = options_of(self.settings)
+            if number:  # The adapter is in the checkpoint's weights already.
+                options = options.model_copy(update={"adapter": None})
+            loaded = load_model(self.reference(number), self.settings.device, options)
+            self._loaded = (number, cast(Alignable, loaded))
+        return self._loaded[1]
+
+    def model_to_change(self, number: int) -> Alignable:
+        """The model after round ``number``, which is read anew the next time."""
+        model, self._loaded = self.model(number), None
+        return model
+
+    def phase(self, home: Path, name: str, output: Path, work: Callable[[], None]) -> None:
+        """Do ``work`` unless its last ``output`` is there, and note in the round's folder how long it took."""
+        done = output.exists()
+        if done and current().main:
+            sync_folder(output.parent)  # a killed process may have left the name unsynced
+        current().wait()
+        if done:
+            return
+        begin = time.perf_counter()
+        work()
+        current().wait()
+        if current().main:
+            write_json(home / "seconds.json", seconds_of(home) | {name: round(time.perf_counter() - begin, 2)})
+
+
+def seconds_of(home: Path) -> dict[str, float]:
+    """How long each phase of a round took."""
+    path = home / "seconds.json"
+    return read_json(path) if path.exists() else {}

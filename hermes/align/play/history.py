@@ -1,0 +1,63 @@
+"""history.json: U, G and the gap of every round, with what the round was trained on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hermes.align.settings import AlignSettings
+from hermes.align.training.steplog import TrainingReport
+from hermes.harness.records.types import SCHEMA_VERSION
+from hermes.harness.system.disk import read_json, write_json
+from hermes.harness.system.errors import HermesError
+
+
+def round_entry(
+    number: int,
+    evaluation: Mapping[str, Any],
+    guided: str | None,
+    report: TrainingReport | None,
+    drops: Mapping[str, int],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """One round: ``evaluation`` is its results.json, ``guided`` the name of the task drawn under guidance."""
+    gap = evaluation["gap"]["homologous"]
+    if gap is None:
+        raise HermesError(f"round {number}: the evaluation holds no homologous gap; remove its folder and start again")
+    results = evaluation["results"]
+    return {
+        "round": number,
+        "u": gap["u"],
+        "g": gap["g"],
+        "gap": gap["gap"],
+        "g_guided": results[guided]["metrics"]["accuracy"] if guided else None,
+        "pairs": report.pairs if report else 0,
+        "drops": dict(drops),
+        "margin_und": report.margin_und if report else None,
+        "margin_gen": report.margin_gen if report else None,
+        "loss": report.loss if report else None,
+        "training": report.model_dump() if report else None,
+        "seconds": dict(seconds),
+        "results": {name: result["metrics"].get(result["headline"]) for name, result in results.items()},
+    }
+
+
+def write_history(folder: Path, align_id: str, model: Mapping[str, Any], settings: AlignSettings) -> dict[str, Any]:
+    """Collect the finished rounds of an align folder, from round 0 on, into history.json."""
+    rounds: list[dict[str, Any]] = []
+    while (path := round_folder(folder, len(rounds)) / "round.json").exists():
+        rounds.append(read_json(path))
+    content = {
+        "schema": SCHEMA_VERSION,
+        "align_id": align_id,
+        "model": dict(model),
+        "objective": settings.objective,
+        "arm": settings.label or settings.objective,
+        "seed": settings.seed,
+        "rounds": rounds,
+    }
+    write_json(folder / "history.json", content)
+    return content
+
+
+def round_folder(folder: Path, number: int) -> Path:
+    return folder / f"round-{number}"

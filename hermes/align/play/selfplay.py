@@ -1,0 +1,152 @@
+"""Pair-DPO self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
+
+import hashlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, cast
+
+from hermes.align.pairs.items import ItemSource
+from hermes.align.play.game import Game, seconds_of
+from hermes.align.play.history import round_entry, write_history
+from hermes.align.play.learning import learn
+from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
+from hermes.align.play.preferring import DROPS, PREFERENCES, prefer
+from hermes.align.settings import AlignSettings
+from hermes.align.training.preparing import check_trackers
+from hermes.align.training.steplog import TrainingReport
+from hermes.align.training.trainer import native_bf16
+from hermes.harness.contracts.model import Alignable
+from hermes.harness.contracts.options import options_of
+from hermes.harness.contracts.plugins import load_plugins
+from hermes.harness.data.pins import Pins
+from hermes.harness.judges.similarity import resolve
+from hermes.harness.models.detect import model_class
+from hermes.harness.models.device import pick_device
+from hermes.harness.records.keys import slug
+from hermes.harness.records.types import SCHEMA_VERSION
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.run.loading import load_model
+from hermes.harness.run.plan import check_judge, run_id
+from hermes.harness.run.stores import code_version, model_identity, root_of
+from hermes.harness.run.view import RESULTS, open_run
+from hermes.harness.system import registry
+from hermes.harness.system.disk import locked, read_json, remove_parts, sync_folder, write_atomic, write_json
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+from hermes.harness.system.processes import current
+from hermes.harness.system.progress import Progress, Silent
+from hermes.leaderboards.gallery import gallery_html
+from hermes.leaderboards.report import write_reports
+
+
+def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str, Any]:
+    """Play ``settings.rounds`` rounds, continuing from what the folder holds; returns what history.json holds.
+
+    Round 0 evaluates the base model. Round r draws candidates from the model of round r - 1, which is also the
+    reference, trains on the preferences among them, and evaluates. With ``settings.patience`` it ends early, after that
+    many rounds whose gap on validation items is not below the best. The folder is under the key "folder"; answers that
+    other commands under the same root share stay when ``settings.fresh`` empties it. Raises HermesError for settings
+    that do not fit the model, and for a folder of another self-play.
+    """
+    load_plugins(settings.plugin)
+    cls = model_class(settings.model)
+    if not cls.alignable:
+        raise HermesError(
+            f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
+        )
+    asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
+    pins = Pins.of_root(root_of(settings), update=False)
+    source = ItemSource(asker, drawer, settings, cls, pins)
+    settings = resolved(settings, source.world, cls)
+    judge = registry.load_class("judges", settings.critic)
+    check_judge(settings.critic)
+    check_trackers(settings.trackers)
+    model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
+    spec = {
+        "schema": SCHEMA_VERSION,
+        "model": model_identity(model.info, code_version(model)),
+        "items": source.fingerprint(),
+        "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
+        "critic": getattr(judge, "identity", settings.critic),
+        "settings": settings.identity(),
+    }
+    if settings.pairs:
+        spec["pairs"] = _file_hash(settings.pairs)
+    info = model.info.model_dump(mode="json")
+    folder = settings.out or settings.runs / slug(model.info.name) / f"align-{run_id(spec)}"
+    with ExitStack() as stack:
+        if current().main:
+            stack.enter_context(locked(folder))
+            open_run(folder, spec, settings.fresh)
+            _tidy(folder)
+            pins.keep()
+        current().wait()
+        game = Game(settings, folder, source, model, progress or Silent())
+        for number in range(settings.rounds + 1):
+            _play(game, number)
+            if current().main:
+                write_history(folder, run_id(spec), info, settings)
+            current().wait()
+            if exhausted(game, number):
+                break
+        if current().main:
+            _write_reports(game)
+        current().wait()
+    content: dict[str, Any] = read_json(folder / "history.json")
+    return content | {"folder": folder}
+
+
+def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
+    """The settings with what "auto" and None mean here, so that the align id holds it."""
+    bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
+    guidance = settings.eval_guidance
+    return settings.model_copy(
+        update={
+            "similarity": resolve(settings.similarity, world),
+            "bf16": bf16,
+            "fresh_items": settings.changes_items,
+            "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
+        }
+    )
+
+
+def _play(game: Game, number: int) -> None:
+    """One round, from whatever of it is done, to its round.json. Each phase is skipped where its output is there."""
+    home = game.home(number)
+    if (home / "round.json").exists():
+        return
+    if number:
+        prefer(game, number)
+        game.phase(home, "training", home / "checkpoint", lambda: learn(game, number))
+    measure(game, number)
+    if current().main:
+        if (state := home / "training" / "state.safetensors").exists():
+            state.unlink()
+            sync_folder(state.parent)
+        report = TrainingReport.model_validate(read_json(home / "training.json")) if number else None
+        drops = read_json(home / DROPS) if number else {}
+        results = read_json(home / EVALUATION / RESULTS)
+        write_json(
+            home / "round.json", round_entry(number, results, guided_task(game), report, drops, seconds_of(home))
+        )
+    current().wait()
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what killed processes have left half written."""
+    for place in (folder / "media", *folder.glob("round-*"), *folder.glob("round-*/training")):
+        remove_parts(place)
+
+
+def _write_reports(game: Game) -> None:
+    for home in game.folder.glob("round-*"):
+        if (home / PREFERENCES).exists():
+            write_atomic(home / "pairs.html", gallery_html(home, game.media))
+    write_reports(game.folder)
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise file_error(path, error, "give a pair_dpo_data.json") from None

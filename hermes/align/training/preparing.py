@@ -1,0 +1,90 @@
+"""What a training begins with: accelerate, the model's settings for it, and the name of its stored state."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.settings import TrainSettings
+from hermes.harness.contracts.model import Alignable, LikelihoodItem
+from hermes.harness.system.errors import HermesError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+BESIDE = {"checkpoint_every", "micro_batch", "checkpointing", "trackers"}
+"""Settings that do not change what comes out."""
+
+
+def new_accelerator(module: nn.Module, settings: TrainSettings, folder: Path) -> "Accelerator":
+    """Accelerate, with the precision left to the settings: a launcher's must not come on top."""
+    from accelerate import Accelerator
+
+    cpu = next(module.parameters()).device.type == "cpu"
+    return Accelerator(cpu=cpu, mixed_precision="no", log_with=list(settings.trackers) or None, project_dir=folder)
+
+
+def check_trackers(trackers: Sequence[str]) -> None:
+    """Raise HermesError for a tracker that accelerate does not know or that is not installed.
+
+    accelerate itself only warns, and nothing would be tracked.
+    """
+    if not trackers:
+        return
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    here = {str(one) for one in get_available_trackers()}
+    for name in trackers:
+        if name not in map(str, LOGGER_TYPE_TO_CLASS):
+            raise HermesError(f"trackers: accelerate knows no {name!r}; choose from {', '.join(LOGGER_TYPE_TO_CLASS)}")
+        if name not in here:
+            raise HermesError(f"trackers: {name!r} is not installed; pip install {name}")
+
+
+@contextmanager
+def likelihood_settings(model: Alignable, settings: TrainSettings) -> Iterator[None]:
+    """The model's number of masks, and whether it keeps activations, for as long as the training lasts.
+
+    Raises HermesError for what the model does not offer.
+    """
+    if settings.masks and not hasattr(model, "masks"):
+        raise HermesError("masks: the likelihood of this model's images has no masks; leave it out")
+    recompute = getattr(model, "recompute_activations", None)
+    if settings.checkpointing and recompute is None:
+        raise HermesError("checkpointing: this model does not offer it; leave it out")
+    before = getattr(model, "masks", None)
+    if settings.masks:
+        model.masks = settings.masks  # type: ignore[attr-defined]
+    if settings.checkpointing and recompute is not None:
+        recompute(True)
+    try:
+        yield
+    finally:
+        if settings.masks:
+            model.masks = before  # type: ignore[attr-defined]
+        if settings.checkpointing and recompute is not None:
+            recompute(False)
+
+
+def without_dropout(module: nn.Module) -> None:
+    """Training mode with every dropout off: policy and reference must see the same network."""
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+
+
+def identity_of(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings) -> str:
+    """Which training a stored state belongs to."""
+    digest = hashlib.sha256(settings.model_dump_json(exclude=BESIDE).encode())
+    for pair in pairs:
+        digest.update(pair.id.encode())
+        for item in (*(pair.und or ()), *(pair.gen or ())):
+            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1f".encode())
+            digest.update(item.image.sha256().encode())
+    digest.update(str(len(replay)).encode())
+    return digest.hexdigest()[:16]

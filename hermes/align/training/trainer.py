@@ -1,0 +1,314 @@
+"""One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
+from hermes.align.losses.objectives import at_zero, pair_loss
+from hermes.align.settings import TrainSettings
+from hermes.align.training.checkpoint import load_state, save_state
+from hermes.align.training.ema import MovingAverage
+from hermes.align.training.lora import Lora
+from hermes.align.training.preparing import (
+    check_trackers,
+    identity_of,
+    likelihood_settings,
+    new_accelerator,
+    without_dropout,
+)
+from hermes.align.training.schedule import Step, epochs, learning_rate, plan
+from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
+from hermes.align.training.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
+from hermes.harness.contracts.model import Alignable, LikelihoodItem
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.disk import write_folder
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.launch import check_launch
+from hermes.harness.system.processes import current
+from hermes.harness.system.progress import Progress, Silent
+
+
+def native_bf16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.startswith("cpu") and check is not None and bool(check())
+
+
+def train(
+    model: Alignable,
+    pairs: Sequence[TrainPair],
+    replay: Sequence[LikelihoodItem],
+    settings: TrainSettings,
+    folder: Path,
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train ``model.module`` in place; the model as it comes is also the reference.
+
+    The loss of a step is the mean over its pairs, plus ``settings.replay`` times the mean over its replay items of
+    their negative log-likelihood per token, plus ``settings.hold`` times the mean over the same items of
+    `departure`, which is 0 for images (under the "replay" objective the pairs only set the number of steps).
+    Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
+    ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
+    Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.
+    """
+    check_launch()
+    check_trackers(settings.trackers)
+    if not pairs:
+        raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
+    if settings.objective == "replay" and not (replay and settings.replay):
+        raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
+    with likelihood_settings(model, settings):
+        training = _Training(model, pairs, replay if settings.replays else (), settings, folder)
+        return training.run(folder, progress or Silent())
+
+
+class _Training:
+    """The pieces of one training, on this process."""
+
+    def __init__(
+        self,
+        model: Alignable,
+        pairs: Sequence[TrainPair],
+        replay: Sequence[LikelihoodItem],
+        settings: TrainSettings,
+        folder: Path,
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
+        self.batches = PairBatches(model, pairs, settings.seed)
+        self.epochs = epochs(len(pairs), settings)
+        self.replay = model.prepare(list(replay))
+        self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
+        self.steps = plan(len(pairs), len(replay), settings)
+        self.identity = identity_of(pairs, replay, settings)
+        self.inner = model.module
+        self.accelerator = new_accelerator(self.inner, settings, folder)
+        self.sharded = bool(self.accelerator.is_fsdp2)
+        self.device: torch.device = self.accelerator.device
+        self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
+        # Sharded weights are gathered by all processes or by none, so all must look at either side in every batch.
+        self.together = _first_with(self.batches) if self.sharded else {}
+
+    def _prepare(self) -> None:
+        """What is trained, its optimizer, and what is kept of its start."""
+        settings = self.settings
+        self.trained = same_weights(self.inner) if self.sharded else self.inner
+        if self.sharded:
+            shard(self.trained, self.accelerator.state.fsdp_plugin.reshard_after_forward)
+            release(self.inner)
+        weights = list(trainable(self.trained).values())
+        adamw = torch.optim.AdamW(weights, lr=settings.lr, weight_decay=settings.weight_decay)
+        self.module = self.trained if self.sharded else self.accelerator.prepare_model(self.trained)
+        self.optimizer = self.accelerator.prepare_optimizer(adamw)
+        if hasattr(self.module, "broadcast_buffers"):
+            # DDP; buffers are constants, and processes that send them in every pass would need equally many passes.
+            self.module.broadcast_buffers = False
+        kept = trainable(self.trained) if settings.average else {}
+        self.start = {name: value.detach().clone() for name, value in kept.items()}
+        self.average = MovingAverage(self.trained, settings.ema) if settings.ema else None
+
+    def run(self, folder: Path, progress: Progress) -> TrainingReport:
+        """All steps that are not yet done, from the stored state if there is one."""
+        was_training = self.inner.training
+        without_dropout(self.inner)
+        self.reference, self.held = self._reference(), self._held()
+        self._prepare()
+        self._track_start()
+        state, total = folder / "state.safetensors", len(self.steps)
+        done = load_state(state, self.trained, self.optimizer.optimizer, self.identity, self.average)
+        log = StepLog(folder / "train.jsonl", done)
+        progress.start(f"train ({self.settings.objective})", total, done)
+        for number in range(done, total):
+            rate = learning_rate(number, total, self.settings)
+            figures = self._step(self.steps[number], rate, check=number == 0)
+            log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
+            self._track({"lr": rate, **figures}, number)
+            last = number + 1 == total
+            if last or (number + 1) % self.settings.checkpoint_every == 0:
+                if current().main:
+                    log.flush()
+                save_state(state, self.trained, self.optimizer.optimizer, number + 1, self.identity, self.average)
+            progress.advance(note=f"loss {figures['loss']:.3f}")
+        self.accelerator.wait_for_everyone()
+        self._finish(folder)
+        self.inner.train(was_training)
+        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), self._mask_noise())
+
+    def _reference(self) -> Tensor:
+        """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work."""
+        if self.settings.objective == "replay":
+            return torch.zeros(self.epochs, 4, len(self.batches))
+        rows = range(current().rank, len(self.batches), current().world)
+        with self._autocast():
+            table = self.batches.reference(self.inner, rows, self.epochs, self.settings.micro_batch, self.device)
+        shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
+        return shared
+
+    def _held(self) -> Tensor:
+        """The reference's log-probabilities of the held texts, (replay items,); the processes share the work."""
+        table = torch.zeros(len(self.replay), device=self.device)
+        mine = self.holds.nonzero().flatten().tolist()[current().rank :: current().world]
+        with torch.no_grad(), self._autocast():
+            for begin in range(0, len(mine), self.settings.micro_batch):
+                rows = mine[begin : begin + self.settings.micro_batch]
+                batch = self.model.collate([self.replay[row] for row in rows])
+                table[rows] = self.inner(to_device(batch, self.device))[0].float()
+        shared: Tensor = self.accelerator.reduce(table, "sum")
+        return shared
+
+    def _step(self, step: Step, rate: float, check: bool) -> dict[str, Any]:
+        """One optimizer step; returns its figures, the same in all processes."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        pairs = () if self.settings.objective == "replay" else step.pairs
+        work = [("pairs", rows, real) for rows, real in _chunks(pairs, self.settings.micro_batch)]
+        work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.settings.micro_batch)]
+        sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))
+        for number, (kind, rows, real) in enumerate(work):
+            with self._accumulating(number + 1 < len(work)):
+                found = self._pairs(rows, real, step, check) if kind == "pairs" else self._replayed(rows, real, step)
+                self.accelerator.backward(found["loss"] * current().world)
+            for name, value in found.items():
+                sums[name] = sums[name] + value.detach().double()
+        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update()
+        total = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
+        return means(dict(zip(SUMS, total, strict=True))) | {"grad_norm": float(whole(norm))}
+
+    def _pairs(self, rows: Sequence[int], real: Sequence[bool], step: Step, check: bool) -> dict[str, Tensor]:
+        settings = self.settings
+        with self._autocast():
+            policy, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device)
+            nothing = self._other_sides(rows, step)
+        reference = self.reference[step.epoch][:, list(rows)]
+        pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
+        result = pair_loss(pairs, settings)
+        if check and not settings.reference_free:
+            self._check_start(result.preference, at_zero(settings, result.margins))
+        mask = torch.tensor(real, device=self.device)
+        loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs) + nothing
+        return {"loss": loss, **pair_sums(pairs, result, mask)}
+
+    def _other_sides(self, rows: Sequence[int], step: Step) -> Tensor:
+        """0, from a pass for each side that no pair here has but a pair of another process may have."""
+        nothing = torch.zeros((), device=self.device)
+        for side, row in self.together.items():
+            if not any(self.batches.has(mine, side) for mine in rows):
+                slot = SLOTS.index(f"{side}_winner")
+                batch = self.model.collate([self.batches.seeded(row, slot, step.epoch)])
+                nothing = nothing + 0.0 * self.module(to_device(batch, self.device))[0].sum()
+        return nothing
+
+    def _check_start(self, found: Tensor, expected: Tensor) -> None:
+        gap = float((found - expected).detach().mean().abs())
+        if not gap <= (5e-2 if self.bf16 else 1e-3):
+            raise HermesError(
+                f"the first loss is {gap:.3g} off its value at policy = reference; the model's log-probabilities "
+                "differ between two calls on the same items (dropout, unseeded masks, or mixed precision)"
+            )
+
+    def _replayed(self, rows: Sequence[int], real: Sequence[bool], step: Step) -> dict[str, Tensor]:
+        items = [self.replay[row] for row in rows]
+        with self._autocast():
+            log_probs, counts = self.module(to_device(self.model.collate(items), self.device))
+        mask = torch.tensor(real, device=self.device)
+        nll = torch.where(mask, -log_probs / counts.clamp(min=1), 0.0).sum()
+        texts = mask & self.holds[list(rows)].to(self.device)
+        held = torch.where(texts, departure(log_probs - self.held[list(rows)]), 0.0).sum()
+        return {
+            "loss": (self.settings.replay * nll + self.settings.hold * held) / len(step.replay),
+            "replay": nll,
+            "held": held,
+            "items": mask.double().sum(),
+            "texts": texts.double().sum(),
+        }
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _accumulating(self, more: bool) -> AbstractContextManager[Any]:
+        """Gradients of all processes meet once a step, in its last backward pass; of shards in each, so that no process
+        keeps the whole gradient."""
+        wait = more and not self.sharded
+        context: AbstractContextManager[Any] = self.accelerator.no_sync(self.module) if wait else nullcontext()
+        return context
+
+    def _finish(self, folder: Path) -> None:
+        """The moving average takes the weights' place; theta <- (1 - average) theta + average theta_start, which keeps
+        later rounds from falling; the adapter is stored and merged."""
+        if self.average:
+            self.average.apply()
+        weight = self.settings.average
+        if weight:
+            with torch.no_grad():
+                for name, value in trainable(self.trained).items():
+                    value.lerp_(self.start[name], weight)
+        if self.sharded:
+            restore(self.inner, self.trained)
+        if self.lora:
+            if current().main:
+                write_folder(folder / "adapter", self.lora.save)
+            self.lora.merge()
+        if self.settings.trackers:
+            self.accelerator.end_training()
+
+    def _mask_noise(self) -> float | None:
+        """How much the masks alone move an image pair's difference: its standard deviation over the epochs' masks
+        under the reference, in nats, mean over pairs. None for one epoch, or without images."""
+        rows = [row for row in range(len(self.batches)) if self.batches.has(row, "gen")]
+        if self.epochs < 2 or not rows or self.settings.objective == "replay":
+            return None
+        winner, loser = SLOTS.index("gen_winner"), SLOTS.index("gen_loser")
+        difference = self.reference[:, winner, rows] - self.reference[:, loser, rows]
+        return float(difference.std(0).mean())
+
+    def _track_start(self) -> None:
+        if self.settings.trackers:
+            config = {
+                name: value if isinstance(value, int | float | str | bool) else str(value)
+                for name, value in self.settings.model_dump().items()
+            }
+            self.accelerator.init_trackers("hermes-align", config)
+
+    def _track(self, figures: dict[str, Any], step: int) -> None:
+        if self.settings.trackers:
+            known = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+            self.accelerator.log(known, step=step)
+
+
+def departure(log_ratios: Tensor) -> Tensor:
+    """How far a text's log-ratio to the reference is from 0, (B,) in nats: half its square up to 1, linear beyond.
+
+    0 with gradient 0 at the start, so that it adds no noise of its own. Where the texts are the reference's own
+    answers, the mean of half the square estimates KL(reference, policy) (Schulman 2020, the estimator "k2").
+    """
+    return torch.nn.functional.huber_loss(log_ratios, torch.zeros_like(log_ratios), reduction="none")
+
+
+def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list[bool]]]:
+    """This process's share in micro-batches, as (indices, real); shares are padded to one length, pads are not real."""
+    if not indices:
+        return
+    processes = current()
+    length = -(-len(indices) // processes.world)
+    mine = list(indices[processes.rank :: processes.world])
+    padded = mine + [indices[0]] * (length - len(mine))
+    real = [True] * len(mine) + [False] * (length - len(mine))
+    for begin in range(0, length, size):
+        yield padded[begin : begin + size], real[begin : begin + size]
+
+
+def _first_with(batches: PairBatches) -> dict[str, int]:
+    """The first pair that has a side, for each side that some pair has."""
+    rows = {side: [row for row in range(len(batches)) if batches.has(row, side)] for side in ("und", "gen")}
+    return {side: found[0] for side, found in rows.items() if found}

@@ -1,0 +1,47 @@
+"""What each command does, below the command line and the Python functions: the work, then the reports of its folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.system.processes import current
+
+if TYPE_CHECKING:
+    from hermes.harness.run.outside.score import Scored, ScoreSettings
+    from hermes.harness.system.progress import Progress
+
+
+def evaluate(settings: EvalSettings, progress: "Progress | None" = None) -> dict[str, Any]:
+    """Run benchmarks; see `hermes.harness.run.runner.evaluate`."""
+    from hermes.harness.run.runner import evaluate as run
+
+    content = run(settings, progress)
+    _report(content["folder"])
+    return content
+
+
+def rescore(folder: Path, protocol: str, progress: "Progress | None" = None) -> dict[str, Any]:
+    """Score a run's stored answers under a protocol; see `hermes.harness.run.rescoring.rescore`."""
+    from hermes.harness.run.rescoring import rescore as run
+
+    content = run(folder, protocol, progress)
+    for each in dict.fromkeys((content["folder"], folder)):  # each shows what the other was scored under
+        _report(each)
+    return content
+
+
+def score_files(settings: "ScoreSettings", progress: "Progress | None" = None) -> "Scored":
+    """Score answers that were made anywhere; see `hermes.harness.run.outside.score.score_files`."""
+    from hermes.harness.run.outside.score import score_files as run
+
+    scored = run(settings, progress)
+    if scored.content["folder"] is not None:
+        _report(scored.content["folder"])
+    return scored
+
+
+def _report(folder: Path) -> None:
+    if current().main:
+        from hermes.leaderboards.report import write_reports
+
+        write_reports(folder)

@@ -1,0 +1,181 @@
+"""What a benchmark is: one subclass in one file, from rows to samples to scores to metrics. Knows no model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import (
+    Ability,
+    GenerationConfig,
+    Metric,
+    Response,
+    Sample,
+    Score,
+    Split,
+)
+from hermes.harness.system.errors import HermesError, JudgeError
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Join:
+    """A second table of the data set: its ``column`` is joined to the rows whose ``key`` is its ``id``."""
+
+    config: str
+    key: str
+    id: str
+    column: str
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The real data set: hub id, config, split, and ``n``, the number of its samples (0 where any number is right).
+
+    ``columns`` must be in every row, of the real data set and of its twin. ``scored`` are those without which stored
+    answers cannot be scored; all where it is empty. ``released`` is the name of the one file that the authors publish,
+    where they do. ``ungrouped``: each row is a sample and a group of its own, so that with a limit no row beyond it is
+    read.
+    """
+
+    hub: str
+    split: str
+    n: int
+    columns: tuple[str, ...]
+    config: str | None = None
+    join: Join | None = None
+    scored: tuple[str, ...] = ()
+    released: str = ""
+    ungrouped: bool = False
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The twin of a benchmark in the drawn world: ``rows(split, seed)`` in the columns of the real data set.
+
+    ``n`` counts its samples. ``judge`` is used there unless another is asked for, ``best`` replaces the
+    benchmark's own; None: as with real data.
+    """
+
+    rows: Callable[[Split, int], Sequence[Row]]
+    n: int
+    judge: str | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sample with what a model answered: ``image`` where that is one, ``judgement`` once a judge has answered."""
+
+    sample: Sample
+    response: Response
+    image: ImageHandle | None = None
+    judgement: Mapping[str, Any] | None = None
+
+
+Scored = tuple[Sample, Score]
+
+
+class Evaluator(ABC):
+    """One benchmark.
+
+    ``version`` changes whenever an answer would be asked or scored differently. ``chance`` and ``best`` bound the
+    headline metric, in its own unit, and bring it to 0..1 for the gap. ``judge_needs`` is what a judge of its images
+    must be able to do, "answer" or "detect", None where nothing is judged; ``judge`` names the one that is used unless
+    another is asked for, None where the user must name one. ``standard`` evaluators run when no task is named.
+    ``twin`` is its twin in the drawn world, for benchmarks that do not come with Hermes: `hermes.shapes.twins` knows
+    those that do.
+
+    Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
+    of the whole corpus.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[str]
+    ability: ClassVar[Ability]
+    data: ClassVar[DataSpec]
+    config: ClassVar[GenerationConfig]
+    headline: ClassVar[str]
+    unit: ClassVar[str]
+    chance: ClassVar[float]
+    best: ClassVar[float]
+    protocols: ClassVar[tuple[str, ...]] = ("official",)
+    judge: ClassVar[str | None] = None
+    judge_needs: ClassVar[str | None] = None
+    standard: ClassVar[bool] = True
+    twin: ClassVar[Twin | None] = None
+    extra: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def make(cls, argument: str | None) -> "Evaluator":
+        """The evaluator of the task "name" or "name:argument"; most take no argument."""
+        if argument is not None:
+            raise HermesError(f"task {cls.name!r} takes no argument, so not ':{argument}'; give {cls.name!r}")
+        return cls()
+
+    def own_rows(self) -> Iterable[Row] | None:
+        """The rows where the evaluator brings its own data set, whatever --data says; None where it does not."""
+        return None
+
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        """The rows of a file or folder in forms of the evaluator's own; None where it reads its columns alone."""
+        return None
+
+    @abstractmethod
+    def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
+        """Rows to samples, in order, one after the other. One that expects k images has ``config.num_images`` = k."""
+
+    def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
+        """For generation: what the judge says of each image of a batch, as JSON-ready data; one batched call."""
+        raise NotImplementedError(f"{self.name} needs no judge")
+
+    def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What another judge said of one image, in the form that ``ask_judge`` gives.
+
+        Raises HermesError, without saying where, for another form. Override to check the form.
+        """
+        return dict(data)
+
+    @abstractmethod
+    def score(self, answer: Answer, protocol: str) -> Score:
+        """One answer (never one with an error) to its score, from the stored text or judgement alone.
+
+        Raises JudgeError where the judgement lacks what the protocol looks at; the image is then counted as an error.
+        """
+
+    def scores(self, answers: Iterable[Answer], protocol: str) -> Iterator[Score]:
+        """One score for each answer, in their order, which is that of the samples.
+
+        Override only where the protocol's own parser depends on the order or on the whole corpus.
+        """
+        for answer in answers:
+            try:
+                score = self.score(answer, protocol)
+            except JudgeError as error:
+                score = failed(answer.sample, answer.response.index, str(error))
+            yield score
+
+    def submission(self, scored: Iterable[Scored]) -> Any | None:
+        """What an evaluation server wants as JSON, where it alone has the answers; written to submission.json.
+
+        ``scored`` are all samples in order, those without a usable answer with a score of status "error".
+        """
+        return None
+
+    @abstractmethod
+    def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
+        """Samples with their scores (errors left out), in sample order, to metrics with intervals.
+
+        ``scored`` can be gone through once. `columns.collect` keeps what metrics need of it in little memory.
+        """
+
+
+def failed(sample: Sample, index: int, reason: str) -> Score:
+    """The score of an answer that is missing or cannot be used: counted, and left out of all means."""
+    return Score(sample_id=sample.id, index=index, group_id=sample.group_id, reason=reason, status="error")

@@ -1,0 +1,123 @@
+"""What a model adapter offers. A model never sees an evaluator, only requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Ability, ModelInfo, Request
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import torch
+    from PIL import Image
+
+
+@runtime_checkable
+class UnifiedModel(Protocol):
+    """Understands, generates, or both (``info.abilities``).
+
+    The class is the plug-in: ``abilities``, ``parameters``, ``description``, ``extra`` and ``alignable`` are shown by
+    ``hermes list models`` without loading anything; ``load(reference, device)`` returns the model. One with an extra
+    may name in ``packages`` the modules without which it is refused. ``version``, "1" where there is none, changes when
+    the same weights would answer differently.
+    A request's answer depends on the request alone, never on its companions in the batch.
+    """
+
+    abilities: ClassVar[tuple[Ability, ...]]
+    parameters: ClassVar[str]
+    description: ClassVar[str]
+    extra: ClassVar[str | None]
+    alignable: ClassVar[bool]
+    info: ModelInfo
+
+    @classmethod
+    def load(cls, reference: str, device: str) -> "UnifiedModel": ...
+
+    def understand(self, requests: Sequence[Request]) -> list[str]: ...
+
+    def generate(self, requests: Sequence[Request]) -> "list[Image.Image]": ...
+
+
+class Model:
+    """A model of one's own in a few lines: write ``understand``, ``generate`` or both; all else has a default.
+
+    ``name``: the class's name in lower case. ``abilities``: those whose methods are there. ``description``: the first
+    line of the docstring. A model that reads weights overrides ``load``, and ``info`` with a fingerprint of them.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    abilities: ClassVar[tuple[Ability, ...]] = ()
+    parameters: ClassVar[str] = "-"
+    description: ClassVar[str] = ""
+    extra: ClassVar[str | None] = None
+    alignable: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        methods: dict[Ability, str] = {"understanding": "understand", "generation": "generate"}
+        defaults = {
+            "name": cls.__name__.lower(),
+            "abilities": tuple(ability for ability, method in methods.items() if hasattr(cls, method)),
+            "description": (cls.__doc__ or "").strip().partition("\n")[0],
+        }
+        for attribute, value in defaults.items():
+            if attribute not in vars(cls):
+                setattr(cls, attribute, value)
+
+    @classmethod
+    def load(cls, reference: str, device: str) -> "Self":
+        """The model; ``reference`` is its name, or "name:argument"."""
+        return cls()
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        return ModelInfo(name=self.name, fingerprint=f"{self.name}-{self.version}", abilities=self.abilities)
+
+
+@dataclass(frozen=True)
+class LikelihoodItem:
+    """One thing whose log-probability is wanted.
+
+    kind ``text``: log p(text | image, prompt). kind ``image``: log p(image | prompt); for a masked-diffusion model the
+    masks are drawn from ``seed`` alone, so items with one seed are masked alike.
+    """
+
+    kind: Literal["text", "image"]
+    prompt: str
+    image: ImageHandle
+    text: str = ""
+    seed: int = 0
+
+
+class Alignable(UnifiedModel, Protocol):
+    """A model that can be trained by preferences.
+
+    ``module`` is the trainable ``nn.Module``; ``module(batch)`` returns ``(log_probs, counts)``, two float tensors of
+    shape (B,): the summed log-probability of each item's tokens in nats, and how many tokens were summed.
+
+    Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
+    many masks an image's likelihood is averaged over; ``recompute_activations(on)``, gradient checkpointing.
+    """
+
+    module: "torch.nn.Module"
+
+    def prepare(self, items: Sequence[LikelihoodItem]) -> list[Any]:
+        """Tokenise once, batched; the results can be kept for all epochs and are picklable."""
+        ...
+
+    def with_seed(self, prepared: Any, seed: int) -> Any:
+        """The same prepared item with the masks of another seed (text items come back as they are)."""
+        ...
+
+    def collate(self, prepared: Sequence[Any]) -> Any:
+        """A batch for ``module``; text and image items may be mixed. Row i belongs to item i."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors) and config so that ``load(str(folder), device)`` gives the model back."""
+        ...

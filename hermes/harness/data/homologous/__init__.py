@@ -1,0 +1,1 @@
+"""Homologous items from the files of others."""

@@ -1,0 +1,1 @@
+"""Questions that follow from captions: by rules, by checkpoints, by endpoints."""

@@ -1,0 +1,170 @@
+"""The records. What Hermes writes to disk is exactly these; nothing here needs torch."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from hermes.harness.records.images import ImageHandle
+
+Split = Literal["train", "validation", "test"]
+Ability = Literal["understanding", "generation"]
+SCHEMA_VERSION = 2
+
+
+class Record(BaseModel):
+    """A frozen record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class GenerationConfig(Record):
+    """How a response is drawn. None means: what the model's adapter has as its default."""
+
+    max_new_tokens: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    num_images: int = Field(1, ge=1)
+    guidance_scale: float | None = None
+    steps: int | None = None
+    image_size: int | None = None
+    seed: int = 0
+
+
+class Sample(Record):
+    """One question or one prompt, ready to be asked. ``prompt`` is final: an adapter adds only its chat template."""
+
+    id: str
+    group_id: str
+    ability: Ability
+    prompt: str
+    images: tuple[ImageHandle, ...] = ()
+    target: Any = None
+    choices: tuple[str, ...] = ()
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Request(Record):
+    """What a model is asked: one sample, one index (the k-th image of a prompt), one seed.
+
+    ``key`` stands for all that can change the answer of a given model, the sample's id included: stored answers are
+    found by it.
+    """
+
+    key: str = ""
+    sample_id: str
+    index: int
+    prompt: str
+    images: tuple[ImageHandle, ...] = ()
+    config: GenerationConfig
+    seed: int
+
+
+class Response(Record):
+    """What a model answered: ``text``, or ``image`` (sha256 of the stored PNG's bytes).
+
+    ``key`` is the request's. ``content`` is the key that the same request has where its images are named by their
+    content, given where the key names them by their place in a data set.
+    """
+
+    key: str = ""
+    content: str = ""
+    sample_id: str
+    index: int
+    seed: int
+    prompt_sha256: str
+    text: str | None = None
+    image: str | None = None
+    status: Literal["ok", "error"] = "ok"
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Judgement(Record):
+    """What a detector or a judge said about one generated image, stored so that scoring needs neither again.
+
+    ``error`` says why there is no ``data``; the image is then asked about again when the run goes on. ``key`` stands
+    for the image and for all that the judge could be asked about it.
+    """
+
+    key: str = ""
+    sample_id: str
+    index: int
+    judge: str
+    data: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+
+
+class Score(Record):
+    """One response, read and scored. ``values`` hold what the protocol counts; an ``error`` has none.
+
+    ``unparsed`` responses keep the values that their protocol gives them (mostly 0) and are counted apart.
+    """
+
+    sample_id: str
+    index: int
+    group_id: str
+    values: dict[str, float] = Field(default_factory=dict)
+    prediction: Any = None
+    reason: str = ""
+    status: Literal["scored", "unparsed", "error"] = "scored"
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class Metric(Record):
+    """A number with its 95 % interval (None where none can be given) over ``n`` values in ``groups`` clusters."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    groups: int = 0
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _null_is_nan(cls, value: Any) -> Any:
+        """JSON has no NaN: a value that could not be computed is null there."""
+        return float("nan") if value is None else value
+
+
+class DataInfo(Record):
+    """Where the rows of a run came from."""
+
+    source: str
+    revision: str | None = None
+    fingerprint: str
+    n: int
+    n_expected: int
+    world: Literal["shapes", "real"]
+
+
+class Result(Record):
+    """The scores of one evaluator in one run."""
+
+    evaluator: str
+    version: str
+    ability: Ability
+    protocol: str
+    judge: str | None
+    data: DataInfo
+    headline: str
+    unit: str
+    chance: float
+    best: float
+    metrics: dict[str, Metric]
+    n: int
+    n_expected: int
+    partial: bool
+    counts: dict[str, int]
+
+
+class ModelInfo(Record):
+    """Which model answered. ``fingerprint`` is a hash of the weights, ``dtype`` the precision that they compute in."""
+
+    name: str
+    revision: str | None = None
+    fingerprint: str
+    abilities: tuple[Ability, ...]
+    parameters: int = 0
+    resolution: int = 0
+    dtype: str = "float32"
+    defaults: GenerationConfig = GenerationConfig()

@@ -1,0 +1,111 @@
+"""The gap between understanding and generation, from scores alone.
+
+Homologous (arXiv 2502.12148): U is the mean accuracy of the model's answers about the real images, G the mean accuracy
+of the judge's answers to the same questions about the images that it drew from the captions, both over the same items.
+Benchmarks: the mean of the understanding headlines minus that of the generation ones, each brought to 0..1 by its
+chance and best.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.types import Metric, Result, Score
+
+UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
+
+
+def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) -> dict[str, Any] | None:
+    """U, G and U - G over the items that have both sides; the interval is paired and clustered by item.
+
+    An item with an error on either side is left out of all three numbers and counted in ``dropped``.
+    """
+    u, g = _by_item(understanding, "correct"), _by_item(generation, "accuracy")
+    items = sorted(item for item in {*u} & {*g} if u[item] is not None and g[item] is not None)
+    if not items:
+        return None
+    left = [u[item] or 0.0 for item in items]
+    right = [g[item] or 0.0 for item in items]
+    return {
+        "u": mean_metric(left, items),
+        "g": mean_metric(right, items),
+        "gap": mean_metric([a - b for a, b in zip(left, right, strict=True)], items),
+        "items": len(items),
+        "dropped": len({*u} | {*g}) - len(items),
+    }
+
+
+def _by_item(scores: Iterable[Score], key: str) -> dict[str, float | None]:
+    """The mean of a value over each item's scores; None where one of them is an error."""
+    sums: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    failed: set[str] = set()
+    for score in scores:
+        item = score.group_id
+        sums.setdefault(item, 0.0)
+        if score.status == "error":
+            failed.add(item)
+        else:
+            sums[item] += score.values[key]
+            counts[item] = counts.get(item, 0) + 1
+    return {item: None if item in failed else total / counts[item] for item, total in sums.items()}
+
+
+def benchmark_gap(results: Mapping[str, Result]) -> dict[str, Any] | None:
+    """The gap over benchmark headlines.
+
+    The homologous task itself, tasks with overrides, and tasks whose chance and best nobody knows (both the same) are
+    left out.
+    """
+    sides: dict[str, dict[str, Metric]] = {"understanding": {}, "generation": {}}
+    for name, result in results.items():
+        metric = result.metrics.get(result.headline)
+        unbounded = result.chance == result.best
+        if (
+            name in (UNDERSTANDING, GENERATION)
+            or "@" in name
+            or unbounded
+            or metric is None
+            or metric.value != metric.value
+        ):
+            continue
+        sides[result.ability][name] = normalised(metric, result.chance, result.best)
+    if not sides["understanding"] or not sides["generation"]:
+        return None
+    u, g = (sum_metric(list(side.values())) for side in sides.values())
+    return {
+        "u": u,
+        "g": g,
+        "gap": sum_metric([u, g], [1.0, -1.0]),
+        "understanding": sorted(sides["understanding"]),
+        "generation": sorted(sides["generation"]),
+    }
+
+
+def normalised(metric: Metric, chance: float, best: float) -> Metric:
+    """(value - chance) / (best - chance), interval included, held within 0..1.
+
+    Without the bounds one benchmark whose best is no hard limit (CIDEr: how people agree) could carry the whole mean.
+    """
+
+    def bring(value: float | None) -> float | None:
+        return None if value is None else min(1.0, max(0.0, (value - chance) / (best - chance)))
+
+    return metric.model_copy(
+        update={"value": bring(metric.value), "low": bring(metric.low), "high": bring(metric.high)}
+    )
+
+
+def gaps(results: Mapping[str, Result], scores: Callable[[str], Iterable[Score]]) -> dict[str, Any]:
+    """Both gaps, and under ``variants`` the homologous gap with every other way of drawing that the run holds.
+
+    ``scores`` gives all scores of a task, errors included.
+    """
+    both: dict[str, Any] = {"homologous": None, "benchmarks": benchmark_gap(results), "variants": {}}
+    if UNDERSTANDING in results:
+        for name in sorted(results):
+            if name == GENERATION:
+                both["homologous"] = homologous_gap(scores(UNDERSTANDING), scores(name))
+            elif name.startswith(f"{GENERATION}@"):
+                both["variants"][name] = homologous_gap(scores(UNDERSTANDING), scores(name))
+    return both

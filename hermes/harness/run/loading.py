@@ -1,0 +1,52 @@
+"""Models and judges by name: what they lack is said before weights are read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.model import UnifiedModel
+from hermes.harness.contracts.options import PLAIN, LoadOptions, refuse_unsupported
+from hermes.harness.models.detect import model_class
+from hermes.harness.models.device import pick_device
+from hermes.harness.models.room import check_room
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Progress
+
+
+def load_model(
+    reference: str, device: str = "auto", options: LoadOptions = PLAIN, progress: Progress | None = None
+) -> UnifiedModel:
+    """The model behind a registered name, a checkpoint folder or OWNER/NAME[@REVISION] of the hub.
+
+    Says what was found. Raises HermesError, before any weights are read, for options that the model does not take and
+    for a checkpoint that has no room here.
+    """
+    cls = model_class(reference)
+    refuse_unsupported(cls, options, reference)
+    device = device_of(cls, device)
+    sources = cls.sources(reference) if hasattr(cls, "sources") else []
+    size = check_room(sources, device, options, reference)
+    if sources and progress is not None:
+        where = ", ".join(source.name + (f"@{source.revision}" if source.revision else "") for source in sources)
+        progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size and f', {size}'}, {device}")
+    accepted = getattr(cls, "options", ())
+    model: UnifiedModel = cls.load(reference, device, options) if accepted else cls.load(reference, device)
+    return model
+
+
+def device_of(cls: Any, wanted: str) -> str:
+    """The device that a model or judge is loaded to; for one that computes nothing torch is not even imported."""
+    return pick_device(wanted if getattr(cls, "uses_torch", True) else "cpu")
+
+
+def load_judges(names: Iterable[str | None], model: UnifiedModel | None, device: str) -> dict[str, Judge]:
+    """Each judge once; ``model`` is None where answers come from elsewhere."""
+    judges: dict[str, Judge] = {}
+    for name in sorted({name for name in names if name}):
+        cls = registry.load_class("judges", name)
+        argument = registry.split_reference(name)[1]
+        if model is None and getattr(cls, "needs_model", False):
+            raise HermesError(f"judge {name!r} is the evaluated model, and none is loaded here; give another --judge")
+        judges[name] = cls(model) if getattr(cls, "needs_model", False) else cls.load(argument, device_of(cls, device))
+    return judges

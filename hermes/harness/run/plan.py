@@ -1,0 +1,311 @@
+"""The plan of a run: which tasks over which data with which judge. All of it is checked before weights are loaded."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.data.fingerprint import DIGEST
+from hermes.harness.data.pins import Pins
+from hermes.harness.data.tables import Data, load_data
+from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
+from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.run.stores import model_identity
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import machine_failure
+from hermes.harness.system.progress import Progress, Silent
+from hermes.shapes.twins import twin_of
+
+REVISION = "revision"
+NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluator in one run; ``name`` carries its overrides, as in "homologous-g@guidance_scale=1.5"."""
+
+    name: str
+    evaluator: Evaluator
+    overrides: dict[str, Any]
+    data: Data
+    judge: str | None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its images are known by their place in one commit of a hub data set."""
+        return self.data.info.source.startswith("hub:")
+
+
+def plan_tasks(
+    settings: EvalSettings,
+    model: Any,
+    pins: Pins | None = None,
+    progress: Progress | None = None,
+    to_judge: bool = True,
+) -> list[Task]:
+    """Every task with its samples; ``model`` is the adapter class, or anything with its ``abilities`` and ``world``.
+
+    ``pins`` says which commits of hub data sets are read, and notes those that are new. Raises HermesError for whatever
+    would fail later: names, abilities, data, and, unless all is judged already (``to_judge`` False), what the judges
+    lack.
+    """
+    progress = progress or Silent()
+    wanted = settings.tasks or tuple(_standard(model, progress))
+    sources = Sources.of(settings.data, "shapes" if getattr(model, "world", "real") == "shapes" else "hub")
+    judges = named_judges(settings.judge)
+    parsed = [parse_task(text) for text in dict.fromkeys(wanted)]
+    evaluators: dict[str, Evaluator] = {one.reference: registry.evaluator(one.reference) for one in parsed}
+    _check_protocol(settings.protocol, evaluators.values())
+    sources.refuse_strangers({*evaluators, *(one.name for one in evaluators.values())})
+    loaded: dict[tuple[str, str | None], Data] = {}
+    tasks: dict[str, Task] = {}
+    for one in parsed:
+        evaluator = evaluators[one.reference]
+        if evaluator.ability not in model.abilities:
+            raise HermesError(
+                f"task {one.reference!r} needs {evaluator.ability}, which model {settings.model!r} does not support; "
+                "leave the task out"
+            )
+        if one.name in tasks:
+            raise HermesError(f"task {one.name!r} is asked for with two revisions; leave one out")
+        key = (one.reference, one.revision)
+        if key not in loaded:
+            source = sources.for_task(one.reference)
+            try:
+                loaded[key] = load_data(evaluator, source, settings.split, settings.limit, one.revision, pins)
+            except HermesError:
+                raise
+            except Exception as error:  # a benchmark of somebody else's may raise anything
+                reason = registry.reason(error)
+                if settings.tasks or machine_failure(error):
+                    raise HermesError(f"task {one.name!r} cannot read its rows: {reason}") from error
+                progress.say(f"skipped {one.name}: it cannot read its rows: {reason}")
+                continue
+        judge = judge_name(evaluator, judges, loaded[key].info.world)
+        tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge)
+    for name in sorted({task.judge for task in tasks.values() if task.judge and to_judge}):
+        check_judge(name)
+    return list(tasks.values())
+
+
+def _standard(model: Any, progress: Progress) -> Iterator[str]:
+    """The tasks of a run that names none: the standard ones that the model can do; broken plugins are passed over."""
+    classes, broken = registry.load_all("evaluators")
+    for name, reason in broken.items():
+        progress.say(f"skipped {name}: {reason}")
+    yield from (name for name, cls in classes.items() if cls.standard and cls.ability in model.abilities)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the rows of each task come from: what --data says."""
+
+    each: dict[str, str]
+    others: str
+
+    @classmethod
+    def of(cls, text: str | None, default: str) -> "Sources":
+        """ "hub" for all; "pope=hub,geneval=folder/" for each; "hub,geneval=folder/" for one and for all others.
+
+        A part whose name is no task's belongs to the path before it: paths may hold commas and signs of equality.
+        """
+        if text is None or Path(text).exists():
+            return cls({}, text or default)
+        each: dict[str, str] = {}
+        others: str | None = None
+        for part in text.split(","):
+            name, equals, source = part.partition("=")
+            if equals and registry.split_reference(name.strip())[0] in registry.names("evaluators"):
+                each[name.strip()] = source.strip()
+            elif each or others is not None:
+                if each:
+                    last = next(reversed(each))
+                    each[last] += f",{part}"
+                else:
+                    others = f"{others},{part}"
+            elif equals and source and not Path(part.strip()).exists() and NAME.fullmatch(name.strip()):
+                raise HermesError(
+                    f"--data names {name.strip()!r}, which is no task; `hermes list evaluators` shows all"
+                )
+            else:
+                others = part.strip()
+        return cls(each, default if others is None else others)
+
+    def for_task(self, reference: str) -> str:
+        """The source of one task."""
+        return self.each.get(reference, self.others)
+
+    def refuse_strangers(self, known: Collection[str]) -> None:
+        """Raise HermesError for data that is given for a task that is not run."""
+        for name in self.each:
+            if name not in known:
+                raise HermesError(f"--data names {name!r}, which is none of the tasks {', '.join(sorted(known))}")
+
+
+def _check_protocol(protocol: str, evaluators: Iterable[Evaluator]) -> None:
+    known = sorted({"official", *(name for evaluator in evaluators for name in evaluator.protocols)})
+    if protocol not in known:
+        raise HermesError(f"no task has a protocol {protocol!r}; choose from {', '.join(known)}")
+
+
+def named_judges(text: str | None) -> list[str]:
+    """ "a,b:ARGUMENT" as a list. Raises HermesError for one that is unknown."""
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        registry.load_class("judges", name, to_use=False)
+    return names
+
+
+def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str | None:
+    """The first judge asked for that can do what the evaluator needs, else the evaluator's own for the world.
+
+    Raises HermesError where neither is there.
+    """
+    if evaluator.judge_needs is None:
+        return None
+    for name in wanted:
+        if evaluator.judge_needs in getattr(
+            registry.load_class("judges", name, to_use=False), "abilities", ("answer",)
+        ):
+            return name
+    twin = twin_of(evaluator) if world == "shapes" else None
+    own = (twin.judge if twin else None) or evaluator.judge
+    if own is None:
+        raise HermesError(
+            f"task {evaluator.name!r} needs a judge that can {evaluator.judge_needs}; "
+            "give one with --judge (`hermes list judges` shows them)"
+        )
+    return own
+
+
+def check_judge(reference: str) -> None:
+    """Raise HermesError for what the judge lacks, before anything is loaded."""
+    check = getattr(registry.load_class("judges", reference), "check", None)
+    if check is not None:
+        check(registry.split_reference(reference)[1])
+
+
+@dataclass(frozen=True)
+class ParsedTask:
+    """A task as it was asked for: the evaluator's reference, the run's name for it, and what the name overrides."""
+
+    reference: str
+    name: str
+    overrides: dict[str, Any]
+    revision: str | None = None
+
+
+def parse_task(text: str) -> ParsedTask:
+    """ "name@key=value,key=value": generation settings that are overridden, and ``revision`` for the data's commit."""
+    reference, _, tail = text.partition("@")
+    given: dict[str, Any] = {}
+    for part in filter(None, tail.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or key not in (*GenerationConfig.model_fields, REVISION):
+            keys = ", ".join((*GenerationConfig.model_fields, REVISION))
+            raise HermesError(f"task {text!r}: {part!r} is not KEY=VALUE with one of the keys {keys}")
+        given[key] = value
+    revision = given.pop(REVISION, None)
+    try:
+        config = GenerationConfig.model_validate(given)
+    except ValidationError as error:
+        raise HermesError(f"task {text!r}: {error.errors()[0]['msg']}") from None
+    name = "@".join(filter(None, (reference, ",".join(f"{key}={value}" for key, value in given.items()))))
+    return ParsedTask(reference, name, {key: getattr(config, key) for key in given}, revision)
+
+
+def resolved_config(task: Task, info: ModelInfo, seed: int) -> GenerationConfig:
+    """The model's defaults < the evaluator's settings < the task's overrides, with the run's seed."""
+    own = {key: value for key, value in task.evaluator.config.model_dump().items() if value is not None}
+    return info.defaults.model_copy(update={**own, "seed": seed, **task.overrides})
+
+
+class Keyed(NamedTuple):
+    """One request in the making: a sample, the digest of all that is in it, the number of its answer, seed and key."""
+
+    sample: Sample
+    whole: bytes
+    number: int
+    seed: int
+    key: str
+
+
+def keyed(task: Task, config: GenerationConfig) -> Iterator[Keyed]:
+    """All that a task asks, in sample order; seeds depend on (run seed, sample id, index) and on nothing else."""
+    mark, name, times = config_mark(config), task.evaluator.name, range(config.num_images)
+    digests = task.data.digests
+    for place, sample in enumerate(task.data.samples):
+        at = DIGEST * place
+        asked, whole = digests[at : at + SIZE], digests[at + SIZE : at + DIGEST]
+        for index in times:
+            seed = derive_seed(config.seed, name, sample.id, index, "draw")
+            yield Keyed(sample, whole, index, seed, request_key(sample.id, index, seed, asked, mark))
+
+
+def requests_of(task: Task, config: GenerationConfig) -> Iterator[Request]:
+    """The task's requests, in sample order."""
+    for one in keyed(task, config):
+        yield request_of(one, config)
+
+
+def request_of(one: Keyed, config: GenerationConfig) -> Request:
+    """What the model is asked."""
+    return Request(
+        key=one.key,
+        sample_id=one.sample.id,
+        index=one.number,
+        prompt=one.sample.prompt,
+        images=one.sample.images,
+        config=config,
+        seed=one.seed,
+    )
+
+
+def run_spec(
+    tasks: Sequence[Task], info: ModelInfo, code: str, judges: dict[str, str], seed: int, protocol: str
+) -> dict[str, Any]:
+    """All that changes the numbers of a run, and nothing else. ``judges`` maps judge names to identities."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "model": {"name": info.name, "revision": info.revision, **model_identity(info, code)},
+        "seed": seed,
+        "tasks": {
+            task.name: {
+                "version": task.evaluator.version,
+                "data": task.data.info.fingerprint,
+                "n": task.data.info.n,
+                "config": resolved_config(task, info, seed).model_dump(),
+                "protocol": used_protocol(task.evaluator, protocol),
+                "judge": judges[task.judge] if task.judge else None,
+            }
+            for task in tasks
+        },
+    }
+
+
+def used_protocol(evaluator: Evaluator, wanted: str) -> str:
+    """The protocol, or the evaluator's first where it does not have this one."""
+    return wanted if wanted in evaluator.protocols else evaluator.protocols[0]
+
+
+def run_id(spec: dict[str, Any]) -> str:
+    """The hash of the spec, twelve hexadecimal digits; "files-" before it where the answers came from files."""
+    where = f"{spec['answers']}-" if "answers" in spec else ""
+    return where + short_hash(spec)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The keys in which two specs differ, for error messages."""
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from differences(a, b, f"{path}{key}.")
+        elif a != b:
+            yield f"{path}{key} {a!r} there, {b!r} here"

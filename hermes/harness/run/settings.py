@@ -1,0 +1,37 @@
+"""What `hermes eval` is asked to do."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from hermes.harness.contracts.options import FolderSettings, ModelSettings, Panel
+from hermes.harness.records.types import Split
+
+
+class EvalSettings(ModelSettings, FolderSettings):
+    """What `hermes eval` is asked to do; each field is a key of the TOML file and an option of the command line."""
+
+    panel: ClassVar = Panel.BENCHMARKS
+
+    tasks: tuple[str, ...] = Field(
+        (),
+        description="Names with commas, lmms:NAME for lmms-eval's; with overrides: homologous-g@guidance_scale=1. "
+        "Default: all standard ones that the model can do.",
+    )
+    data: str | None = Field(
+        None,
+        description="shapes, hub, hub:OWNER/NAME@REVISION, a folder with <task>.jsonl, or a file; also one for each "
+        "task: pope=hub,geneval=folder/. Default: what the model is made for, shapes or hub.",
+    )
+    update_data: bool = Field(False, description="Read the newest commit of hub data sets, not that of the first run.")
+    split: Split = Field("test", description="Split of the shapes world.")
+    limit: int | None = Field(None, ge=1, description="Only the first N items of each task. Default: all.")
+    judge: str | None = Field(
+        None,
+        description="Who judges generated images, as in mask2former,mplug:FOLDER; `hermes list judges` shows all. "
+        "Default: the benchmark's own, where it has one.",
+    )
+    protocol: str = Field("official", description="How answers are scored: official, lmms-eval, llava, corrected.")
+    seed: int = Field(0, description="Seed of all sampling.")
+    batch_size: int = Field(64, ge=1, description="Requests a batch; changes no answer.")
+    label: str | None = Field(None, description="Name of the row in leaderboards. Default: the model's name.")

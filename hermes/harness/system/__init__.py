@@ -1,0 +1,1 @@
+"""What every room stands on: errors, settings, processes, progress, files on disk, names of plugins."""

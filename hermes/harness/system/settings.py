@@ -1,0 +1,48 @@
+"""Settings: defaults, then a TOML file, then the command line; an unknown key is an error."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def build(cls: type[S], file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> S:
+    """Settings of class ``cls``: its defaults < the TOML file < overrides that are not None.
+
+    Raises HermesError that names the key and lists the known ones.
+    """
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    values = (read_toml(file) if file is not None else {}) | given
+
+    def where(key: str) -> str:
+        return str(file) if file is not None and key not in given else "settings"
+
+    unknown = sorted(set(values) - set(cls.model_fields))
+    if unknown:
+        known = ", ".join(sorted(cls.model_fields))
+        raise HermesError(f"{where(unknown[0])}: unknown key {unknown[0]!r}; known keys: {known}")
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        if not key:
+            raise HermesError(f"{where(key)}: {message}") from None
+        raise HermesError(f"{where(key)}: {key} = {first['input']!r} is not valid ({message})") from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises HermesError where it cannot be read."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise file_error(file, error, "give an existing TOML file") from None
+    except (ValueError, RecursionError) as error:
+        raise HermesError(f"{file} is not valid TOML ({error}); fix the line") from None

@@ -1,0 +1,96 @@
+"""What a reader must know of the rows of a leaderboard: their labels, and the notes below the table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from hermes.leaderboards.joined import Line, headline
+from hermes.leaderboards.titles import place, title
+
+
+def labels(lines: Sequence[Line]) -> list[str]:
+    """Row labels; in brackets what tells a row from the others of its name, and any protocol but the official one."""
+    mixed = len({line.protocol for line in lines}) > 1
+    found = []
+    for line in lines:
+        same = [other for other in lines if other.name == line.name]
+        more = [text for text, others in _identity(line, same).items() if len(others) > 1]
+        if len({other.protocol for other in same}) > 1 or (mixed and line.protocol != "official"):
+            more.append(f"{line.protocol} protocol")
+        more += line.aspects
+        found.append(line.name + (f" ({', '.join(more)})" if more else ""))
+    return [
+        label if found.count(label) == 1 else f"{label} ({', '.join(line.run_ids)})"
+        for line, label in zip(lines, found, strict=True)
+    ]
+
+
+def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
+    """What may tell models of one name apart, and all that it is among them; weights where the revision does not.
+
+    The fingerprint of answers from files is that of the answers: their run id says as much.
+    """
+    model, run_id = line.run.model, line.run.run_id
+    weights = run_id if run_id.startswith("files-") else f"weights {model.fingerprint[:12]}"
+    revision = [other for other in same if other.run.model.revision == model.revision]
+    return {
+        f"revision {model.revision or 'none'}": {other.run.model.revision for other in same},
+        weights: {other.run.model.fingerprint for other in revision},
+        model.dtype: {other.run.model.dtype for other in same},
+        f"seed {line.run.seed}": {other.run.seed for other in same},
+    }
+
+
+def notes_of(lines: Sequence[Line]) -> list[str]:
+    """What the rows leave out, what of them is partial, unparsed, failed or contradicted, and where data differ."""
+    notes = [note for line in lines for note in (*_incomplete(line), *_left_out(line))]
+    if any(line.rest for line in lines):
+        notes.append(
+            "Where a model has several rows for one seed, those after the first hold what differs from it; their "
+            "benchmark gap takes the rest from the first."
+        )
+    return notes + list(dict.fromkeys(note for line in lines for note in _data(line, lines)))
+
+
+def _incomplete(line: Line) -> Iterator[str]:
+    short = {name: f"{result.n} of {result.n_expected}" for name, result in line.results.items() if result.partial}
+    yield from _by_run(line, short, "partial and not ranked")
+    for key, word in (("unparsed", "unparsed"), ("error", "errors")):
+        counted = {name: str(count) for name, result in line.results.items() if (count := result.counts.get(key, 0))}
+        yield from _by_run(line, counted, word)
+
+
+def _by_run(line: Line, said: Mapping[str, str], what: str) -> Iterator[str]:
+    """One note for each run of the row: ``tiny (id), unparsed: POPE 7, MME 2.``"""
+    runs: dict[str, list[str]] = {}
+    for name in sorted(said, key=place):
+        runs.setdefault(line.sources[name].run_id, []).append(f"{title(name)} {said[name]}")
+    return (f"{line.name} ({run_id}), {what}: {', '.join(texts)}." for run_id, texts in runs.items())
+
+
+def _left_out(line: Line) -> Iterator[str]:
+    displaced: dict[str, list[str]] = {}
+    for measure in line.displaced():
+        texts = displaced.setdefault(measure.run.run_id, [])
+        texts += (f"{title(name)} {result.n} of {result.n_expected}" for name, result in measure.results.items())
+    for run_id, texts in displaced.items():
+        yield f"{line.name} ({run_id}), partial and not shown beside a fuller one: {', '.join(texts)}."
+    for one, other in line.contradictions():
+        for name, result in other.results.items():
+            shown, there = headline(one.results[name]).value, headline(result).value
+            yield (
+                f"{line.name}: {title(name)} is {shown:.4g} in {one.run.run_id} (shown) and {there:.4g} in "
+                f"{other.run.run_id} on the same terms."
+            )
+
+
+def _data(line: Line, lines: Sequence[Line]) -> Iterator[str]:
+    """Which data the rows of one model stand on where they differ."""
+    mine = [other for other in lines if other.model == line.model]
+    for name in sorted(line.results, key=place):
+        seen: dict[str, str] = {}
+        for other in mine:
+            if name in other.results:
+                data, run = other.results[name].data, other.sources[name]
+                source = data.source + (f" @ {data.revision}" if data.revision else "")
+                seen.setdefault(data.fingerprint, f"{source}, fingerprint {data.fingerprint} ({run.run_id})")
+        if len(seen) > 1:
+            yield f"{line.name} has {title(name)} on {len(seen)} sets of data: {'; '.join(seen.values())}."

@@ -1,0 +1,52 @@
+"""How tasks, worlds, values and sizes are spelled in tables, and in which order tasks stand."""
+
+from hermes.harness.records.types import Result
+from hermes.leaderboards.joined import BENCHMARK_GAP, GAP, HOMOLOGOUS
+
+TITLES = {
+    "pope": "POPE",
+    "mme": "MME",
+    "flickr30k": "Flickr30k",
+    "vqav2": "VQAv2",
+    "gqa": "GQA",
+    "mmmu": "MMMU",
+    "geneval": "GenEval",
+    "dpg_bench": "DPG-Bench",
+    "pope-8910": "POPE (LLaVA's 8,910)",
+    "flickr30k-1k": "Flickr30k (Karpathy 1K)",
+    "vqav2-testdev": "VQAv2 (test-dev)",
+    "tifa": "TIFA",
+    "homologous-u": "U",
+    "homologous-g": "G",
+}
+ORDER = tuple(TITLES)
+GAPS = {BENCHMARK_GAP: "Benchmark gap", GAP: "Gap (U - G)"}
+WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
+
+
+def title(task: str) -> str:
+    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``."""
+    name, _, overrides = task.partition("@")
+    spelled = overrides.replace("_", " ").replace("=", " ")
+    return TITLES.get(name, name) + (f" ({spelled})" if spelled else "")
+
+
+def digits(result: Result) -> int:
+    """Three digits for fractions, one for percent and points."""
+    return 3 if result.best <= 1 else 1
+
+
+def place(name: str) -> tuple[float, str]:
+    """What columns are sorted by: the known benchmarks, those of one's own, the homologous tasks, the gaps."""
+    if name in GAPS:
+        return len(ORDER) + 1 + (name == GAP), name
+    plain = name.partition("@")[0]
+    return ORDER.index(plain) if plain in ORDER else ORDER.index(HOMOLOGOUS[0]) - 0.5, name
+
+
+def size(parameters: int) -> str:
+    """``1.3B``, ``865M``, ``12.4K``; empty where unknown."""
+    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if parameters >= unit:
+            return f"{parameters / unit:.3g}{letter}"
+    return str(parameters) if parameters else ""

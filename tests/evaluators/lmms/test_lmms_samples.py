@@ -1,0 +1,71 @@
+"""Reading what lmms-eval wrote with --log_samples."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermes.harness.data.lmms_samples import read_samples
+from hermes.harness.system.errors import HermesError
+
+
+def written(folder: Path, *lines: Any) -> Path:
+    path = folder / "20260101_samples_pope.jsonl"
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def read(folder: Path, *lines: Any) -> list[tuple[int, int, str]]:
+    return [(record["id"], record["index"], record["response"]) for record in read_samples(written(folder, *lines))]
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ({"filtered_resps": "yes"}, ["yes"]),
+        ({"resps": "yes ", "filtered_resps": "yes"}, ["yes "]),
+        ({"resps": ["It is B"], "filtered_resps": "B"}, ["It is B"]),
+        ({"resps": [["It is B"]], "filtered_resps": ["B"]}, ["It is B"]),
+        ({"resps": [["a", "b"]], "filtered_resps": ["a"]}, ["a", "b"]),
+        ({"filtered_resps": ["a", "b", "a"]}, ["a", "b", "a"]),
+        ({"filtered_resps": ""}, [""]),
+    ],
+)
+def test_answers_come_out_of_their_lists(line: dict[str, Any], texts: list[str], tmp_path: Path) -> None:
+    assert read(tmp_path, {"doc_id": 3, **line}) == [(3, index, text) for index, text in enumerate(texts)]
+
+
+def test_documents_keep_their_order_and_filters_are_one(tmp_path: Path) -> None:
+    lines = [{"doc_id": 1, "filtered_resps": "a"}, {"doc_id": 0, "filtered_resps": "b"}]
+    again = [{"doc_id": 1, "filtered_resps": ["a", "c"]}, {"doc_id": 0, "filtered_resps": "[invalid]"}]
+    assert read(tmp_path, *lines, *again) == [(1, 0, "a"), (1, 1, "c"), (0, 0, "b")]
+
+
+def test_a_document_is_passed_on_without_its_images(tmp_path: Path) -> None:
+    doc = {"question": "Is there?", "options": {"A": "x"}, "image": {"bytes": "...", "path": None}}
+    path = written(tmp_path, {"doc_id": 0, "doc": doc, "filtered_resps": "yes"})
+    assert read_samples(path) == [
+        {"id": 0, "index": 0, "response": "yes", "doc": {"question": "Is there?", "options": {"A": "x"}}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"filtered_resps": "yes"}, "row 2 has no doc_id"),
+        ({"doc_id": "1", "filtered_resps": "yes"}, "row 2 has no doc_id"),
+        ({"doc_id": 1, "resps": [["-1.5", "True"], ["-2", "False"]]}, "row 2 holds no text answers"),
+        ({"doc_id": 1, "resps": [], "filtered_resps": []}, "row 2 holds no text answers"),
+        ({"doc_id": 1}, "row 2 holds no text answers"),
+        ("not json", "row 2 is not valid JSON"),
+    ],
+)
+def test_bad_lines_are_named(line: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match=said):
+        read(tmp_path, {"doc_id": 0, "filtered_resps": "yes"}, line)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match="no samples file"):
+        read_samples(tmp_path / "results.json")

@@ -1,0 +1,113 @@
+"""Which adapter runs a checkpoint: folders and hub repositories, by what their settings say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+from hermes.harness.models.detect import adapter_of
+from hermes.harness.system.errors import HermesError
+
+KNOWN = ["hermes-tiny", "janus", "null"]
+
+
+def folder(home: Path, settings: Any, name: str = "config.json") -> str:
+    (home / name).write_text(json.dumps(settings))
+    return str(home)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model_type": "janus"}, "janus"),
+        ({"_class_name": "Showo", "_diffusers_version": "0.30.1"}, "showo"),
+        ({"_class_name": "Showo", "model_type": "showo"}, "showo"),
+        ({"model_type": "qwen2_vl"}, "hf"),
+        ({"model_type": "vilt", "auto_map": {"AutoModel": "x.Y"}}, "hf"),
+        ({"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.8.0"}, "diffusers"),
+    ],
+)
+def test_settings_name_the_adapter(settings: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    assert adapter_of(folder(tmp_path, settings), KNOWN) == expected
+
+
+def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
+    settings = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.8.0"}
+    assert adapter_of(folder(tmp_path, settings, "model_index.json"), KNOWN) == "diffusers"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model_type": "gpt2"}, "'gpt2' has no adapter and is not an image-to-text model of transformers; known: h"),
+        ({"model_type": "my-own", "auto_map": {"AutoModel": "x.Y"}}, "brings its own code, which is never run"),
+        ({"_class_name": "UNet2DConditionModel"}, "no config.json with a model_type"),
+        (["model_type"], "no config.json with a model_type"),
+    ],
+)
+def test_what_nobody_runs_is_one_line(settings: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match=words) as caught:
+        adapter_of(folder(tmp_path, settings), KNOWN)
+    assert "\n" not in str(caught.value)
+
+
+class Hub:
+    """A stand-in for the hub's client: files by (repository, revision, name)."""
+
+    def __init__(self, home: Path, files: dict[tuple[str, str | None, str], Any]) -> None:
+        self.home, self.files = home, files
+
+    def __call__(self, repository: str, name: str, revision: str | None = None) -> str:
+        if (repository, revision, name) not in self.files:
+            raise EntryNotFoundError(f"{repository} has no {name}")
+        path = self.home / name
+        path.write_text(json.dumps(self.files[repository, revision, name]))
+        return str(path)
+
+
+def test_a_hub_repository_is_asked_for_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        ("showlab/show-o", None, "config.json"): {"_class_name": "Showo"},
+        ("org/painter", "v2", "model_index.json"): {"_class_name": "X", "_diffusers_version": "1"},
+        ("org/talker", None, "config.json"): {"model_type": "llava"},
+    }
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", Hub(tmp_path, files))
+    assert adapter_of("showlab/show-o", KNOWN) == "showo"
+    assert adapter_of("org/painter@v2", KNOWN) == "diffusers"
+    assert adapter_of("org/talker", KNOWN) == "hf"
+    with pytest.raises(HermesError, match="org/painter holds no config"):
+        adapter_of("org/painter", KNOWN)
+
+
+def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any, **__: Any) -> str:
+        raise ConnectionError("no\n  network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", silent)
+    with pytest.raises(HermesError, match=r"org/model: no such folder, and not available from the hub \(no network\)"):
+        adapter_of("org/model", KNOWN)
+
+
+@pytest.mark.parametrize("reference", ["nobody", "./nowhere", "a/b/c", "~/models/mine", "org/model name"])
+def test_what_can_be_no_hub_repository_is_unknown(reference: str) -> None:
+    with pytest.raises(HermesError, match="unknown model"):
+        adapter_of(reference, KNOWN)
+
+
+def test_without_a_network_the_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline has no config.json; that this one is not in the cache must not hide its model_index.json."""
+    settings = {"_class_name": "X", "_diffusers_version": "1"}
+
+    def cached(repository: str, name: str, revision: str | None = None) -> str:
+        if (repository, name) == ("org/painter", "model_index.json"):
+            (tmp_path / name).write_text(json.dumps(settings))
+            return str(tmp_path / name)
+        raise LocalEntryNotFoundError(f"{name} is not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", cached)
+    assert adapter_of("org/painter", KNOWN) == "diffusers"
+    with pytest.raises(HermesError, match="org/other: no such folder, and not available from the hub"):
+        adapter_of("org/other", KNOWN)

@@ -1,0 +1,69 @@
+"""Lessons: the benchmarks' prompts word for word, right answers, and no scene of another split."""
+
+import random
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from hermes.harness.contracts.prompts import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
+from hermes.harness.records.types import Split
+from hermes.shapes.lessons import lesson, multiple_choice, training_scenes
+from hermes.shapes.questions import QA, answer
+from hermes.shapes.scene import split_of
+
+SCENES = list(islice(training_scenes("train", 0), 400))
+
+
+def test_every_dialogue_is_a_benchmark_prompt_with_the_right_answer() -> None:
+    rng = random.Random(1)
+    lettered = 0
+    for scene in SCENES:
+        *short, (caption_prompt, caption) = lesson(scene, rng).dialogues
+        assert caption_prompt == ONE_SENTENCE
+        assert caption
+        assert len({prompt.split("\n")[0] for prompt, _ in short}) == len(short) == 4
+        for prompt, reply in short:
+            if prompt.endswith(OPTION_LETTER):
+                question, *options = prompt.removesuffix(OPTION_LETTER).split("\n")
+                assert [option[:3] for option in options] == ["A. ", "B. ", "C. ", "D. "]
+                assert answer(question, scene.objects) == options["ABCD".index(reply)][3:]
+                lettered += 1
+            else:
+                assert prompt.endswith(SHORT_ANSWER)
+                assert answer(prompt.removesuffix(SHORT_ANSWER), scene.objects) == reply
+    assert 0.1 < lettered / (4 * len(SCENES)) < 0.2
+
+
+def test_the_multiple_choice_prompt_word_for_word() -> None:
+    prompt, letter = multiple_choice(QA("What size is the red circle?", "large", "size"), random.Random(0))
+    lines = prompt.split("\n")
+    assert lines[0] == "What size is the red circle?"
+    assert sorted(line[3:] for line in lines[1:5]) == ["large", "medium", "small", "tiny"]
+    assert lines[5:] == ["Answer with the option's letter from the given choices directly."]
+    assert f"{letter}. large" in lines
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_training_scenes_stay_in_their_split(split: Split) -> None:
+    assert {split_of(scene.key) for scene in islice(training_scenes(split, 3), 300)} == {split}
+
+
+def test_training_scenes_repeat_with_the_seed_only() -> None:
+    first, again, other = (list(islice(training_scenes("train", seed), 20)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_all_numbers_of_objects_are_taught() -> None:
+    counts = Counter(len(scene.objects) for scene in SCENES)
+    assert min(counts[number] for number in (1, 2, 3, 4)) > 0.1 * len(SCENES)
+
+
+def test_the_vocabulary_stays_small() -> None:
+    rng = random.Random(2)
+    words: set[str] = set()
+    for scene in islice(training_scenes("train", 5), 2000):
+        found = lesson(scene, rng)
+        for text in (found.prompt_for_image, *(part for pair in found.dialogues for part in pair)):
+            words.update(text.replace("\n", " ").replace("?", " ").replace(",", " ").split())
+    assert len(words) < 200
