@@ -165,7 +165,7 @@ class Heard(Silent):
         self.waits = threading.Event()
 
     def say(self, text: str) -> None:
-        if "another command is drawing the same candidates" in text:
+        if "another command works with the same answers" in text:
             self.waits.set()
 
 

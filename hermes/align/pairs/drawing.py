@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hermes.align.pairs import candidates
@@ -22,7 +21,6 @@ from hermes.harness.run.drawing import draw
 from hermes.harness.run.judging import judge_responses
 from hermes.harness.run.loading import load_judges
 from hermes.harness.run.stores import code_version, open_store
-from hermes.harness.system.disk import locked
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress
@@ -57,21 +55,18 @@ def draw_candidates(
     """
     defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
     critic = load_judges([settings.critic], model, settings.device)[settings.critic]
-    captions, images = (
-        open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": seed})
-        for name in (CAPTIONS, IMAGES)
-    )
     samples = {item.id: (item.generation, _whole(item)) for item in items}
     asked = candidates.caption_requests(
         items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
     )
     wanted = candidates.image_requests(items, settings.n_images or settings.n, defaults, settings.guidance, seed)
     with ExitStack() as stack:
-        if current().main:
-            for store in (captions, images):
-                busy = f"another command is drawing the same candidates ({store.folder}); waiting for it"
-                stack.enter_context(locked(store.folder, wait=partial(progress.say, busy)))
-                store.tidy()
+        captions, images = (
+            stack.enter_context(
+                open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": seed}, progress.say)
+            )
+            for name in (CAPTIONS, IMAGES)
+        )
         current().wait()
         batch = settings.batch_draw
         texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}")

@@ -18,6 +18,7 @@ from hermes.harness.run.plan import REVISION, plan_tasks, run_id, used_protocol
 from hermes.harness.run.runner import Run
 from hermes.harness.run.scoring import NO_JUDGEMENT, NO_RESPONSE, read_scores
 from hermes.harness.run.settings import EvalSettings
+from hermes.harness.run.stores import BUSY
 from hermes.harness.run.view import RESULTS, RUN, note, open_run, results_content, write_places
 from hermes.harness.system.disk import locked, read_json, write_json
 from hermes.harness.system.environment import describe
@@ -52,7 +53,7 @@ def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> di
         store = Store(old.places[task.name]["answers"])
         if not (store.folder / SPEC).is_file():
             raise HermesError(f"{folder}: the answers are no longer in {store.folder}; run hermes eval again")
-        busy = f"{task.name}: another command is asking for the same answers; waiting for it"
+        busy = BUSY.format(task=task.name, folder=store.folder)
         with locked(store.folder, wait=partial(progress.say, busy)):
             run.finish(task, GenerationConfig.model_validate(told["config"]), store, told["judge"])
         if old.spec.get("answers") != "files":

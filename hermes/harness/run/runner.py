@@ -145,16 +145,11 @@ def _run_task(run: Run, task: Task, model: UnifiedModel, judge: Judge | None) ->
     settings, progress = run.settings, run.progress
     config = resolved_config(task, model.info, settings.seed)
     asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
-    store = open_store(run.root, model.info, code_version(model), asked)
     identity = judge.identity if judge else None
-    with ExitStack() as stack:
-        if current().main:
-            busy = f"{task.name}: another command is asking for the same answers; waiting for it"
-            stack.enter_context(locked(store.folder, wait=lambda: progress.say(busy)))
-            if settings.fresh and store.folder not in run.emptied:
-                empty_store(store)
-                run.emptied.add(store.folder)
-            store.tidy()
+    with open_store(run.root, model.info, code_version(model), asked, progress.say) as store:
+        if current().main and settings.fresh and store.folder not in run.emptied:
+            empty_store(store)
+            run.emptied.add(store.folder)
         current().wait()
         drawn, total = None, task.data.info.n * config.num_images
         in_words = task.evaluator.ability == "understanding" and judge is None

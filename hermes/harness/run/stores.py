@@ -7,19 +7,21 @@ adapter's code), and of what the task asks (benchmark and version, generation se
 much of it is asked is part of them: each answer has a key of its own (`records.keys`).
 """
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from hermes.harness.records.keys import BESIDE, short_hash, slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo
-from hermes.harness.system.disk import make_folder, read_json, write_json
+from hermes.harness.system.disk import locked, read_json, write_json
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 
 ANSWERS = "answers"
 SPEC = "spec.json"
+BUSY = "{task}: another command works with the same answers ({folder}); waiting for it"
 
 
 class Placed(Protocol):
@@ -58,14 +60,26 @@ def asked_identity(name: str, version: str, config: GenerationConfig) -> dict[st
     return {"task": name, "version": version, "config": settings}
 
 
-def open_store(root: Path, info: ModelInfo, code: str, asked: dict[str, Any]) -> Store:
-    """The store of a model and of what it is asked; made where there is none yet. All processes may call."""
+@contextmanager
+def open_store(
+    root: Path, info: ModelInfo, code: str, asked: dict[str, Any], say: Callable[[str], None]
+) -> Iterator[Store]:
+    """The store of a model and of what it is asked, kept from other commands while the block runs.
+
+    It is made where there is none yet, and waited for, which ``say`` tells, where another command has it. All processes
+    call; those beside the main one have it to themselves after ``current().wait()``.
+    """
     model = model_identity(info, code)
     home = _place(root / ANSWERS, info.name, short_hash(model))
     folder = _place(home, str(asked["task"]), short_hash(asked))
-    if current().main:
+    store = Store(folder, current().rank)
+    if not current().main:
+        yield store
+        return
+    with locked(folder, wait=lambda: say(BUSY.format(task=asked["task"], folder=folder))):
+        store.tidy()
         _identify(folder / SPEC, {"schema": SCHEMA_VERSION, "model": model, **asked}, info.name)
-    return Store(folder, current().rank)
+        yield store
 
 
 def _identify(path: Path, identity: dict[str, Any], name: str) -> None:
@@ -74,7 +88,6 @@ def _identify(path: Path, identity: dict[str, Any], name: str) -> None:
     with suppress(HermesError):  # none yet, or damaged: what the folder's name says is written again
         said = read_json(path)
     if not said:
-        make_folder(path.parent)
         write_json(path, {**identity, "model": {"name": name, **identity["model"]}})
     elif _nameless(said) != _nameless(identity):
         raise HermesError(f"{path} is not that of the answers asked for; remove its folder, or give another --runs")

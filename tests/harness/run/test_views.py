@@ -175,12 +175,16 @@ class TestLocks:
             done.set()
 
         thread = threading.Thread(target=go)
+        (store / "spec.json").unlink()
         with locked(store):
             thread.start()
             assert waiting.wait(30)
             assert not done.wait(0.2)
+            assert not (store / "spec.json").exists(), "whoever has the lock may remove what others have half written"
         thread.join(30)
-        assert watch.said == ["theirs: another command is asking for the same answers; waiting for it"]
+        assert watch.said == [
+            f"theirs: another command works with the same answers ({store.resolve()}); waiting for it"
+        ]
         assert found["results"]["theirs"].n == 24
 
 

@@ -14,6 +14,7 @@ from hermes.harness.contracts.options import FolderSettings, Panel, PluginSettin
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.answers import read_answers
 from hermes.harness.records.journal import Journal
+from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Judgement, ModelInfo, Response, Result, Score
 from hermes.harness.run.gap import gaps
 from hermes.harness.run.judging import judge_responses
@@ -186,10 +187,14 @@ def _pictures(settings: ScoreSettings, num_images: int) -> int:
 
 
 def _in_folder(run: _Run, folder: Path, progress: Progress) -> Scored:
-    task, records = run.task, run.records
+    task = run.task
     asked = asked_identity(task.evaluator.name, task.evaluator.version, run.config)
-    store = open_store(folder, run.info, CODE, asked)
-    store.tidy()
+    with open_store(folder, run.info, CODE, asked, progress.say) as store:
+        return _in_store(run, store, folder, progress)
+
+
+def _in_store(run: _Run, store: Store, folder: Path, progress: Progress) -> Scored:
+    task, records = run.task, run.records
     _add(store.responses, records.responses.values())
     _add(store.judgements(GIVEN), records.judgements.values())
     if run.judge:
