@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from hermes.evaluators.homologous_text import normalised
+from hermes.harness.contracts.reader import read, words
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.records.types import Request, Sample
 from hermes.harness.system import registry
@@ -50,7 +50,7 @@ def answered(model: TinyModel, samples: list[Sample]) -> dict[str, float]:
             for sample in batch
         ]
         for sample, text in zip(batch, model.understand(requests), strict=True):
-            right[sample.id] = float(normalised(text) == normalised(sample.target))
+            right[sample.id] = float(read(text, sample.target, sample.choices) == words(sample.target))
     return right
 
 

@@ -40,6 +40,7 @@ def eval_command(
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
     from hermes.commands import evaluate
+    from hermes.harness.run.failing import refuse_nothing
     from hermes.harness.run.settings import EvalSettings
     from hermes.harness.system.processes import current
     from hermes.harness.system.progress import rich_progress
@@ -54,6 +55,7 @@ def eval_command(
             terminal.show(terminal.profile(content["seconds"], content["peak_memory_mb"]))
         terminal.show(terminal.answers(content["drawn"]))
         terminal.show(f"results: {content['folder']}/results.json")
+        refuse_nothing(content["results"])
 
 
 @app.command("align", cls=from_settings("hermes.align.settings:AlignSettings"))
@@ -81,7 +83,7 @@ def align_command(
         content = align(settings, progress)
     if current().main:
         title = f"{content['model']['name']}, {_arm_title(content)}, seed {content['seed']}"
-        terminal.show(terminal.align_summary(content["rounds"], title))
+        terminal.show(terminal.align_summary(content, title))
         terminal.show(f"history: {content['folder']}/history.json")
 
 
@@ -128,6 +130,7 @@ def score(
     """
     from hermes import terminal
     from hermes.commands import rescore, score_files
+    from hermes.harness.run.failing import refuse_nothing
     from hermes.harness.run.outside.score import ScoreSettings, refuse_mixture
     from hermes.harness.system.disk import json_text
     from hermes.harness.system.progress import rich_progress
@@ -144,13 +147,19 @@ def score(
             if per_sample is not None:
                 scored.write_scores(per_sample)
     if json:
+        if scored.cut:
+            say(scored.cut)
         put(json_text(scored.result))
+        refuse_nothing(content["results"])
         return
     terminal.show(terminal.eval_summary(content))
     if run is None:
         terminal.show(terminal.metrics(scored.result))
+        if scored.cut:
+            terminal.show(scored.cut)
     if content["folder"] is not None:
         terminal.show(f"results: {content['folder']}/results.json")
+    refuse_nothing(content["results"])
 
 
 @app.command()

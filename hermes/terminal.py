@@ -1,17 +1,23 @@
 """What a person sees at the end of a command: one readable table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from hermes.harness.data.check import DataCheck
 from hermes.harness.records.types import Metric, Result
+from hermes.harness.run.failing import told
 from hermes.harness.system.screen import Screen
 from hermes.harness.system.text import plain
+from hermes.leaderboards.gallery import FAILED
+from hermes.leaderboards.remarks import reasons, remarks
+from hermes.leaderboards.tables import spelled
+from hermes.leaderboards.titles import digits, title
 
 if TYPE_CHECKING:
     from hermes.harness.questions.making import Made
@@ -19,26 +25,25 @@ if TYPE_CHECKING:
 
 
 LONGEST_EXAMPLE = 300
+# Without lines between columns seven of them fit into 80 characters.
+LEAN: dict[str, Any] = {"box": box.HORIZONTALS, "padding": (0, 0, 0, 1), "pad_edge": False, "show_edge": False}
+FRACTION = "0..1"  # A unit that a number shows by itself.
 
 
-def number(metric: Metric | None, digits: int | None = None) -> str:
-    """ "0.873 ± 0.012": the value with half the width of its 95 % interval."""
-    if metric is None or metric.value != metric.value:
-        return "-"
-    digits = digits if digits is not None else (1 if abs(metric.value) >= 10 else 3)
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f}"
-    return f"{metric.value:.{digits}f} ± {(metric.high - metric.low) / 2:.{digits}f}"
+def number(metric: Metric | None, digits: int = 3) -> str:
+    """ "0.873 [0.861, 0.884]": the value with its 95 % interval."""
+    return "-" if metric is None or metric.value != metric.value else spelled(metric, digits)
 
 
 def eval_summary(content: Mapping[str, Any]) -> Group:
     """The table of an eval: each benchmark's headline with its interval, counts by status, and both gaps."""
     model = content["model"]
-    title = f"{content['label'] or model.name}  ({content['world']} world, run {content['run_id']})"
-    table = Table(title=title)
-    for name, justify in (("benchmark", "left"), ("metric", "left"), ("score", "right"), ("n", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name in ("unparsed", "errors"):
+    heading = f"{content['label'] or model.name}  ({content['world']} world, run {content['run_id']})"
+    table = Table(title=heading, **LEAN)
+    for name in ("benchmark", "metric"):
+        table.add_column(name)
+    table.add_column("score", justify="right", no_wrap=True)
+    for name in ("n", "unparsed", "errors"):
         table.add_column(name, justify="right")
     results: Mapping[str, Result] = content["results"]
     for ability in ("understanding", "generation"):
@@ -46,16 +51,17 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
             if result.ability == ability:
                 n = f"{result.n}" + (f" of {result.n_expected}, partial" if result.partial else "")
                 table.add_row(
-                    name,
-                    f"{result.headline}, {result.unit}",
-                    number(result.metrics.get(result.headline)),
+                    title(name),
+                    result.headline + (f", {result.unit}" if result.unit != FRACTION else ""),
+                    number(result.metrics.get(result.headline), digits(result)),
                     n,
                     str(result.counts["unparsed"]),
                     str(result.counts["error"]),
                     end_section=False,
                 )
         table.add_section()
-    return Group(table, *gap_lines(content["gap"]))
+    said = [Text(f"{name}: {one}") for name, result in results.items() for one in (*remarks(result), *reasons(result))]
+    return Group(table, *said, *gap_lines(content["gap"]))
 
 
 def answers(drawn: "Mapping[str, Drawn]") -> str:
@@ -70,7 +76,7 @@ def metrics(result: Result) -> Table:
     for name, justify in (("metric", "left"), ("value", "right"), ("n", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name, metric in result.metrics.items():
-        table.add_row(name, number(metric), str(metric.n))
+        table.add_row(name, number(metric, digits(result)), str(metric.n))
     return table
 
 
@@ -81,6 +87,8 @@ def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
     table.add_column("found", overflow="fold")
     expected = f" of {found.n_expected} expected" if found.n_expected else ""
     images = "not looked at" if found.images is None else f"{found.images} decoded" if found.images else "none"
+    if found.changed:
+        images += f" ({', '.join(f'{count} {change}' for change, count in found.changed.items())})"
     facts = {"rows": str(found.rows), "samples": f"{found.n}{expected}", "columns": ", ".join(found.columns)}
     for what, value in (facts | {"images": images, "fingerprint": found.fingerprint or "-"}).items():
         table.add_row(what, value)
@@ -94,7 +102,8 @@ def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
         problems.add_row(
             problem.kind, str(problem.count), "\n".join(plain(one, longest=LONGEST_EXAMPLE) for one in problem.examples)
         )
-    return table, problems, Text(f"{sum(problem.count for problem in found.problems)} problems", style="bold")
+    total = sum(problem.count for problem in found.problems)
+    return table, problems, Text(f"{total} problem{'s' * (total != 1)}", style="bold")
 
 
 def made_questions(made: "Made") -> Table:
@@ -112,21 +121,21 @@ def made_questions(made: "Made") -> Table:
 
 
 def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
-    """Both gaps in a line each, with U, G and the intervals."""
+    """Both gaps in two lines each, with U, G and the intervals."""
     lines = []
-    for key, title in (("homologous", "gap over homologous items"), ("benchmarks", "gap over benchmarks (0..1)")):
+    for key, heading in (("homologous", "gap over homologous items"), ("benchmarks", "gap over benchmarks (0..1)")):
         found = gap.get(key)
         if found:
-            lines.append(_gap_line(title, found))
+            lines += _gap_lines(heading, found)
     for name, found in (gap.get("variants") or {}).items():
         if found:
-            lines.append(_gap_line(f"gap with {name}", found))
+            lines += _gap_lines(f"gap with {title(name)}", found)
     return lines
 
 
-def _gap_line(title: str, found: Mapping[str, Any]) -> Text:
-    u, g, gap = (number(found[key], 3) for key in ("u", "g", "gap"))
-    return Text(f"{title}: U {u}   G {g}   ").append(f"U - G {gap}", style="bold")
+def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
+    u, g, gap = (number(found[key]) for key in ("u", "g", "gap"))
+    return [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
 
 
 def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
@@ -142,19 +151,34 @@ def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
     return table
 
 
-def align_summary(rounds: Sequence[Mapping[str, Any]], title: str) -> Table:
-    """The table of a self-play: U, G and the gap of every round."""
-    table = Table(title=title)
-    for name in ("round", "U", "G", "gap", "G guided", "pairs"):
+def align_summary(content: Mapping[str, Any], heading: str) -> Group:
+    """The table of a self-play: U, G and the gap of every round, each over its 95 % interval, and pairs over ties.
+
+    Below it stands why candidates could not be made.
+    """
+    sides = {"u": "U", "g": "G", "gap": "Gap (U - G)"}
+    if content["guided"]:
+        sides["g_guided"] = title(content["guided"])
+    table = Table(title=heading, caption=content["precision"], **LEAN)
+    for name in ("round", *sides.values(), "pairs"):
         table.add_column(name, justify="left" if name == "round" else "right")
-    for entry in rounds:
-        cells = (entry[key] for key in ("u", "g", "gap", "g_guided"))
+    for entry in content["rounds"]:
         table.add_row(
-            str(entry["round"]) + (" (base)" if entry["round"] == 0 else ""),
-            *(number(_metric(cell), 3) for cell in cells),
-            str(entry["pairs"]) if entry["round"] else "-",
+            str(entry["round"]) if entry["round"] else "base",
+            *(number(_metric(entry[key])).replace(" [", "\n[") for key in sides),
+            f"{entry['pairs']}\n{_ties(entry['drops'])}" if entry["round"] else "-",
         )
-    return table
+    said = [
+        Text(f"round {entry['round']}: {one}")
+        for entry in content["rounds"]
+        for one in told(entry.get("failures", {}), entry["drops"].get(FAILED, 0))
+    ]
+    return Group(table, *said)
+
+
+def _ties(drops: Mapping[str, int]) -> str:
+    count = sum(count for reason, count in drops.items() if reason.endswith(": tie"))
+    return "1 tie" if count == 1 else f"{count} ties"
 
 
 def _metric(cell: Mapping[str, Any] | None) -> Metric | None:

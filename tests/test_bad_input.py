@@ -118,8 +118,12 @@ def test_a_folder_of_something_else(command: Command, tmp_path: Path) -> None:
 
 def test_an_unreadable_run_folder(command: Command, run: Path) -> None:
     (run / "spec.json").write_text("{")
-    refuse(command, [*EVAL, "--out", run], "spec.json", "--fresh")
-    refuse(command, ["score", run], "spec.json", "--fresh")
+    refuse(command, ["score", run], "spec.json", "run hermes eval again")
+    refuse(command, [*EVAL, "--out", run, "--seed", 1], "spec.json is damaged", "give another --out")
+    before = results(run)
+    assert command(*EVAL, "--out", run).code == 0
+    assert command("score", run).code == 0
+    assert results(run) == before
     (run / "spec.json").unlink()
     refuse(command, [*EVAL, "--out", run], "holds no spec.json")
     refuse(command, ["score", run], "spec.json cannot be read")

@@ -121,23 +121,27 @@ class TestTheMachine:
         code, out, _ = command(*draw, "--device", "cpu", "--out", "run")
         assert code == 0
 
-    def test_a_batch_without_memory_is_asked_one_by_one(
-        self, command: Command, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        understand, most = TinyModel.understand, 1
+    def test_a_batch_without_memory_is_halved_and_said(self, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+        understand, sizes, most = TinyModel.understand, list[int](), 4
 
         def small(self: TinyModel, requests: Any) -> list[str]:
+            sizes.append(len(requests))
             if len(requests) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory. GPU 0 has")
             return understand(self, requests)
 
         monkeypatch.setattr(TinyModel, "understand", small)
-        ask = ("eval", "--model", "hermes-tiny", "--tasks", "pope", "--limit", 1, "--device", "cpu", "-q")
-        assert command(*ask, "--out", "run").code == 0
+        ask = ("eval", "--model", "hermes-tiny", "--tasks", "pope", "--limit", 5, "--device", "cpu", "--batch-size", 16)
+        code, _, err = command(*ask, "--out", "run")
+        assert code == 0
+        assert err == "pope: out of memory with 16 at once; going on with 4 at once, which changes no result\n"
+        assert sizes[:4] == [16, 8, 4, 4]
+        assert max(sizes[7:]) == 4
         most = 0
-        code, out, err = command(*ask, "--out", "other")
-        assert (code, out) == (2, "")
-        one_line(err, "out of memory on cuda:0", "--batch-size", KEPT)
+        code, out, err = command(*ask, "--out", "other", "-q")
+        assert code == 2
+        assert "30 errors, such as: out of memory on cuda:0" in out
+        one_line(err, "out of memory on cuda:0", "--dtype bfloat16", "run the same command again")
 
 
 def hermes(environment: dict[str, str], *arguments: object, stdout: Any) -> "subprocess.CompletedProcess[str]":

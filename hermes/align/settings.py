@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from hermes.harness.contracts.options import DType, FolderSettings, LoadOptions, ModelSettings, Panel
+from hermes.harness.contracts.options import DType, FailureSettings, FolderSettings, LoadOptions, ModelSettings, Panel
 from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.types import Record
 
@@ -16,6 +16,7 @@ _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
     *("checkpointing", "trackers", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
+    *FailureSettings.model_fields,
 }
 
 
@@ -149,12 +150,20 @@ class EvaluationSettings(Record):
 
 
 class AlignSettings(
-    ModelSettings, CandidateSettings, PreferenceSettings, TrainSettings, EvaluationSettings, FolderSettings
+    ModelSettings,
+    CandidateSettings,
+    PreferenceSettings,
+    TrainSettings,
+    EvaluationSettings,
+    FailureSettings,
+    FolderSettings,
 ):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
     ``bf16`` is the precision of the arithmetic, ``dtype`` that of the weights.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     panel: ClassVar = Panel.PLAY
 

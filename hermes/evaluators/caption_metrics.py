@@ -1,7 +1,7 @@
 """BLEU, ROUGE-L and CIDEr of captions, equal to COCO's caption evaluation (pycocoevalcap 1.2), in array operations.
 
 Papers: Papineni et al. 2002 (BLEU), Lin 2004 (ROUGE-L), Vedantam et al. 2015 (CIDEr, arXiv:1411.5726).
-All scores here are fractions; CIDEr has no upper bound (its own scale of 10 is part of it).
+All scores here are fractions; CIDEr lies within 0..10.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from hermes.evaluators.ptb_tokenizer import tokenize_lines
 from hermes.harness.system.errors import HermesError
 
 ORDERS = 4
+CIDER_BEST = 10.0
 SIGMA = 6.0
 BETA = 1.2
 TINY, SMALL = 1e-15, 1e-9
@@ -46,13 +47,23 @@ class CaptionScores:
         total: Floats = _bleu(matches, grams, lengths)[0]
         return total
 
-    def figures(self, images: Ints | slice = slice(None)) -> list[float]:
-        """CIDEr, BLEU-1 to BLEU-4 and ROUGE-L of all chosen captions together, which may come several times."""
-        times = np.bincount(np.arange(len(self.cider))[images], minlength=len(self.cider)).astype(np.float64)
-        cider, rouge, *counts = times @ self._table
-        matches, grams, lengths = np.split(np.asarray(counts)[None], (ORDERS, 2 * ORDERS), axis=1)
-        bleu = _bleu(matches, grams, lengths)[0]
-        return [cider / times.sum(), *bleu.tolist(), rouge / times.sum()]
+    def figures(self) -> list[float]:
+        """CIDEr, BLEU-1 to BLEU-4 and ROUGE-L of all captions together."""
+        found: list[float] = _together((np.ones(len(self.cider)) @ self._table)[None], len(self.cider))[0].tolist()
+        return found
+
+    def figures_without(self, groups: Sequence[str]) -> tuple[Floats, Floats]:
+        """The figures without each group of captions in turn, and how much of each figure is that group's.
+
+        Both have a row for each group. A caption counts once in CIDEr and ROUGE-L, in BLEU as often as it has n-grams.
+        """
+        names, group = np.unique(np.array(groups), return_inverse=True)
+        sizes = np.bincount(group)[:, None]
+        sums, grams = np.zeros((len(names), self._table.shape[1])), np.zeros((len(names), ORDERS))
+        np.add.at(sums, group, self._table)
+        np.add.at(grams, group, self.grams)
+        without = _together(self._table.sum(axis=0) - sums, len(self.cider) - sizes)
+        return without, np.concatenate([sizes, grams, sizes], axis=1)
 
     @cached_property
     def _table(self) -> Floats:
@@ -116,7 +127,12 @@ def _compare(sentences: list[list[str]], owner: Ints) -> tuple[Floats, Ints, Int
         similarity += np.divide(dot, scale, out=np.zeros(len(owner)), where=scale > 0)
     bigrams = np.maximum(size - 1, 0)
     similarity *= np.exp(-((bigrams[owner] - bigrams[n:]) ** 2) / (2 * SIGMA**2))
-    cider = 10 / ORDERS * np.bincount(owner, similarity, minlength=n) / np.maximum(np.bincount(owner, minlength=n), 1)
+    cider = (
+        CIDER_BEST
+        / ORDERS
+        * np.bincount(owner, similarity, minlength=n)
+        / np.maximum(np.bincount(owner, minlength=n), 1)
+    )
     return cider, matches, np.stack([size[:n], _closest(size[:n], size[n:], owner)], axis=1)
 
 
@@ -147,6 +163,13 @@ def _closest(size: Ints, references: Ints, owner: Ints) -> Ints:
     stride = int(references.max(initial=0)) + 1
     np.minimum.at(best, owner, np.abs(references - size[owner]) * stride + references)
     return best % stride
+
+
+def _together(sums: Floats, n: int | Ints) -> Floats:
+    """CIDEr, BLEU and ROUGE-L of n captions from the sums of their table, one set of captions a row."""
+    cider, rouge, matches, grams, lengths = np.split(sums, (1, 2, 2 + ORDERS, 2 + 2 * ORDERS), axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # Nothing is left without the only caption.
+        return np.concatenate([cider / n, _bleu(matches, grams, lengths), rouge / n], axis=1)
 
 
 def _bleu(matches: Numbers, grams: Numbers, lengths: Numbers) -> Floats:

@@ -90,6 +90,9 @@ class DPGBench(Evaluator):
                 metadata={"propositions": items[item]},
             )
 
+    def judged(self, sample: Sample) -> list[str]:
+        return [row["question"] for row in sample.metadata["propositions"]]
+
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"answers": {proposition id: answer}}`` for each image."""
         opened = [answer.image.open() for answer in answers if answer.image]

@@ -13,23 +13,24 @@ lmms-eval prints them before the x 100. METEOR, which needs Java, is left out.
 
 CIDEr weighs words by how rare they are in the references of the images at hand: the number belongs to its corpus, and
 one from 1,000 images does not compare with one from 31,783. An image whose response failed is in no corpus; an empty
-answer is scored as an empty caption and counted as unparsed. Intervals come from resampling images; for CIDEr that is
-the mean of the per-image values, with the corpus' word weights kept.
+answer is scored as an empty caption and counted as unparsed. Intervals come from leaving out one image at a time, with
+the corpus' word weights kept; CIDEr itself lies within 0..10, so within 0..1000 here.
 
-Chance 0. CIDEr has no upper bound. ``best`` serves the gap over benchmarks alone. In the shapes world it is the
-agreement of the references: one of the five held against the other four scores 170 on average. For real images it is
-the round number 100, a convention: how well people agree on Flickr30k was not measured here.
+Chance 0. CIDEr's upper bound is out of reach: ``best`` serves the gap over benchmarks alone. In the shapes world it is
+the agreement of the references: one of the five held against the other four scores 170 on average. For real images
+it is the round number 100, a convention: how well people agree on Flickr30k was not measured here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from hermes.evaluators.caption_metrics import ORDERS, CaptionScores, caption_scores
+from hermes.evaluators.caption_metrics import CIDER_BEST, ORDERS, CaptionScores, caption_scores
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.fields import nested
 from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.stats import bootstrap_metrics
+from hermes.harness.records.stats import UNIT, jackknife_metrics
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -47,6 +48,7 @@ class Flickr30k(Evaluator):
         n=31783,
         columns=("image", "caption", "img_id"),
         scored=("caption",),
+        cells={"caption": nested},
     )
     config = GenerationConfig(max_new_tokens=64, temperature=0.0)
     headline = "cider"
@@ -113,7 +115,10 @@ class Flickr30k(Evaluator):
             groups.append(score.group_id)
         if not groups:
             return {}
-        found = bootstrap_metrics(_corpus(tuple(captions), tuple(targets)).figures, groups, scale=100)
+        corpus = _corpus(tuple(captions), tuple(targets))
+        without, shares = corpus.figures_without(groups)
+        bounds = [(0.0, CIDER_BEST), *[UNIT] * (ORDERS + 1)]
+        found = jackknife_metrics(corpus.figures(), without, shares, len(captions), 100, bounds)
         names = ("cider", *(f"bleu_{n}" for n in range(1, ORDERS + 1)), "rouge_l")
         return dict(zip(names, found, strict=True))
 

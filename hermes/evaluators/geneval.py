@@ -23,10 +23,10 @@ from typing import Any
 from hermes.evaluators.geneval_verdict import kept_boxes, verdict
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import nested, text
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_detections
-from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.stats import mean_metric, sum_of_means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -45,6 +45,7 @@ class GenEval(Evaluator):
         columns=("tag", "prompt", "include"),
         scored=("tag", "include"),
         released="evaluation_metadata.jsonl",
+        cells={"include": nested, "exclude": nested},
     )
     config = GenerationConfig(num_images=4)
     headline = "overall"
@@ -69,6 +70,9 @@ class GenEval(Evaluator):
                 metadata={"tag": tag},
             )
 
+    def judged(self, sample: Sample) -> list[str]:
+        return [entry["class"] for key in ("include", "exclude") for entry in sample.target.get(key, ())]
+
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"detections": {class: [{"box", "score", "color"}]}}`` for each image."""
         images = [answer.image.open() for answer in answers if answer.image]
@@ -79,12 +83,15 @@ class GenEval(Evaluator):
         return [{"detections": found} for found in judge.detect(images, colored)]
 
     def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
-        return read_detections(data)
+        """Detections, or ``{"correct", "reason"}`` as the official script writes its verdict to results.jsonl."""
+        return dict(data) if isinstance(data.get("correct"), bool) else read_detections(data)
 
     def score(self, answer: Answer, protocol: str) -> Score:
-        sample = answer.sample
-        boxes = kept_boxes((answer.judgement or {})["detections"], sample.metadata["tag"])
+        sample, judgement = answer.sample, answer.judgement or {}
+        boxes = kept_boxes(judgement.get("detections", {}), sample.metadata["tag"])
         correct, reason = verdict(boxes, sample.target)
+        if "correct" in judgement:
+            correct, reason = judgement["correct"], str(judgement.get("reason", ""))
         return Score(
             sample_id=sample.id,
             index=answer.response.index,
@@ -102,7 +109,8 @@ class GenEval(Evaluator):
         tasks = {tag: parts[tag].mean("correct") for tag in in_order}
         prompts, _, right = scores.by_group("correct")
         any_right = mean_metric((right > 0).astype(float), prompts)
-        return {"overall": sum_metric(list(tasks.values())), **tasks, "prompts": any_right}
+        overall = sum_of_means([(parts[tag].values["correct"], parts[tag].groups) for tag in in_order])
+        return {"overall": overall, **tasks, "prompts": any_right}
 
 
 def _check(target: Mapping[str, Any], where: str) -> None:

@@ -22,14 +22,18 @@ An empty answer is marked unparsed and counts as wrong.
 
 import string
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from hermes.evaluators.gqa_kinds import KINDS, Distribution, tags
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Join, Row, Scored
 from hermes.harness.contracts.columns import collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import flag, gold, nested, spelled, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.data.files import named
+from hermes.harness.data.official.gqa import gqa_rows
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
+from hermes.harness.system.errors import HermesError
 
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -49,6 +53,12 @@ def read(reply: str, protocol: str) -> str:
     return reply.rstrip(".").lower() if protocol == "llava" else reply
 
 
+def _balanced(row: Row, where: str) -> bool:
+    if row["isBalanced"] not in (True, False):
+        raise HermesError(f"{where}: isBalanced is {str(row['isBalanced'])[:40]!r}, not true or false; fix the row")
+    return bool(row["isBalanced"])
+
+
 class GQA(Evaluator):
     """Metrics in percent: accuracy, binary, open, and by kind, as far as the rows have the columns for it."""
 
@@ -64,6 +74,7 @@ class GQA(Evaluator):
         n=12578,
         columns=("id", "imageId", "question", "answer", "fullAnswer", "isBalanced", "image"),
         scored=("answer",),
+        cells={"isBalanced": flag, "answer": spelled, "types": nested, "groups": nested, "semantic": nested},
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "accuracy"
@@ -71,6 +82,9 @@ class GQA(Evaluator):
     chance = 0.0
     best = 100.0
     protocols = ("official", "lmms-eval", "llava")
+
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        return None if named(self.name, source) else gqa_rows(source)
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
@@ -81,8 +95,8 @@ class GQA(Evaluator):
                 ability=self.ability,
                 prompt=text(row, "question", where) + SHORT_ANSWER,
                 images=(image_handle(row["image"], where),),
-                target=text(row, "answer", where),
-                metadata={"balanced": bool(row["isBalanced"]), "tags": tags(row)},
+                target=gold(row, "answer", where),
+                metadata={"balanced": _balanced(row, where), "tags": tags(row, where)},
             )
 
     def score(self, answer: Answer, protocol: str) -> Score:

@@ -1,28 +1,38 @@
 """GQA's kinds of questions, and how far the answers within a group are spread as the gold ones are."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 from hermes.harness.contracts.benchmark import Row
+from hermes.harness.system.errors import HermesError
 
 KINDS = ("structural", "semantic", "steps", "words")
 LAST_STEPS = ("exist", "query: name", "choose name")
 
 
-def tags(row: Row) -> dict[str, str]:
+def tags(row: Row, where: str) -> dict[str, str]:
     """The kinds of a question, as far as the row has the columns."""
-    types = row.get("types") or {}
+    types, groups = (_object(row, column, where) for column in ("types", "groups"))
     found = {key: str(types[key]) for key in ("structural", "semantic") if types.get(key)}
     if "structural" in found:
         found["form"] = "open" if found["structural"] == "query" else "binary"
     if isinstance(row.get("semantic"), list):
         steps = [f"{step['operation']}: {step['argument']}" for step in row["semantic"]]
         found["steps"] = str(sum(not any(last in step for last in LAST_STEPS) for step in steps))
-    group = (row.get("groups") or {}).get("global")
+    group = groups.get("global")
     if group is not None:
         found["group"] = str(group)
     if words := str(row["question"]).split():
         found["words"] = str(len(words))
     return found
+
+
+def _object(row: Row, column: str, where: str) -> Mapping[str, Any]:
+    cell = row.get(column) or {}
+    if not isinstance(cell, Mapping):
+        raise HermesError(f"{where}: {column} must be an object, not {str(cell)[:40]!r}; fix the row")
+    return cell
 
 
 class Distribution:

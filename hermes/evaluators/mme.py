@@ -24,14 +24,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Columns, collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.columns import Codes, Columns, Floats, collect
+from hermes.harness.contracts.fields import label, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.contracts.published import MME_COGNITION, MME_PERCEPTION, MME_SUFFIX, MME_TASKS
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.stats import mean_metric, sum_of_means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
+
+YES = ("yes_gold", "yes_said")
+"""The shares of yes among the right answers and among the readings."""
+Part = tuple[Floats, Codes]
+EACH = (0.0, 2.0)  # What an image can add: half for each right answer, and one more for both.
 
 
 def read(reply: str, protocol: str) -> str:
@@ -46,7 +51,7 @@ def read(reply: str, protocol: str) -> str:
 
 
 class MME(Evaluator):
-    """Metrics in points: perception, cognition, and each task under its own name."""
+    """Metrics in points: perception, cognition, and each task under its own name; in percent: `YES`."""
 
     name = "mme"
     version = "1"
@@ -58,6 +63,7 @@ class MME(Evaluator):
         n=2374,
         columns=("question_id", "image", "question", "answer", "category"),
         scored=("question_id", "answer", "category"),
+        cells={"answer": label},
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "perception"
@@ -92,7 +98,7 @@ class MME(Evaluator):
             sample_id=sample.id,
             index=answer.response.index,
             group_id=sample.group_id,
-            values={"correct": said == sample.target},
+            values={"correct": said == sample.target, "yes_gold": sample.target == "yes", "yes_said": said == "yes"},
             prediction=said,
             reason="" if parsed else "the answer begins with neither yes nor no",
             status="scored" if parsed else "unparsed",
@@ -100,23 +106,26 @@ class MME(Evaluator):
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
-        parts = dict(collect(scored, ("correct",), ("category",)).by_tag("category"))
+        scores = collect(scored, ("correct", *YES), ("category",))
+        parts = dict(scores.by_tag("category"))
         found = {task: points(parts[task]) for task in MME_TASKS if task in parts}
-        tasks = {task: metric for task, metric in found.items() if metric.n}
+        tasks = {task: part for task, part in found.items() if len(part[0])}
         project = protocol == "official"
         sums = total("perception", tasks, MME_PERCEPTION, project) | total("cognition", tasks, MME_COGNITION, project)
-        return sums | tasks
+        shares = {name: scores.mean(name, 100) for name in YES} if len(scores) else {}
+        points_of = {task: mean_metric(*part, scale=100, bounds=EACH) for task, part in tasks.items()}
+        return sums | points_of | shares
 
 
-def points(scores: Columns) -> Metric:
-    """The points of a task over the images with both questions; nothing where there is none."""
+def points(scores: Columns) -> Part:
+    """What each image with both questions adds to acc + acc+ of a task, and which image it is."""
     images, counts, right = scores.by_group("correct")
     both = counts == 2
-    return mean_metric(right[both] / 2 + (right[both] == 2), images[both], scale=100)
+    return right[both] / 2 + (right[both] == 2), images[both]
 
 
-def total(name: str, tasks: Mapping[str, Metric], members: Collection[str], project: bool) -> dict[str, Metric]:
+def total(name: str, tasks: Mapping[str, Part], members: Collection[str], project: bool) -> dict[str, Metric]:
     """The sum over the member tasks, projected if asked where some are missing, left out where all are."""
     parts = [tasks[task] for task in members if task in tasks]
     weight = len(members) / len(parts) if project and parts else 1.0
-    return {name: sum_metric(parts, [weight] * len(parts))} if parts else {}
+    return {name: sum_of_means(parts, [weight] * len(parts), 100, EACH)} if parts else {}

@@ -19,7 +19,8 @@ Protocols, both after MMMU's eval_utils.py; the number is the share of all quest
   gold number is among the numbers. One-letter texts get a space before or after.
 
 The official script prints three decimals of the share, lmms-eval five. An answer column that holds a Python list as
-text is read as that list in both; lmms-eval itself leaves it as text, so that such golds never match there.
+text is read as that list in both; lmms-eval itself leaves it as text, so that such golds never match there. The gold of
+a choice is its letter; an option's text and a small letter are read as that where they can mean one option alone.
 
 Chance: 94.1 % of the questions are multiple choice, nearly all of four options, so drawing letters gives 23.5 %.
 """
@@ -28,10 +29,18 @@ import random
 from collections.abc import Iterable, Iterator
 from string import ascii_uppercase
 
-from hermes.evaluators.mmmu_answers import gold_answers, listed, open_correct, read_letter, read_open, strings
+from hermes.evaluators.mmmu_answers import (
+    gold_answers,
+    gold_letter,
+    listed,
+    open_correct,
+    read_letter,
+    read_open,
+    strings,
+)
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import HIDDEN, spelled, text, texts
 from hermes.harness.contracts.prompts import OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.contracts.published import MMMU_DISCIPLINES
 from hermes.harness.records.images import image_handle
@@ -55,6 +64,7 @@ class MMMU(Evaluator):
         n=900,
         columns=("id", "question", "options", "answer", "question_type", *(f"image_{k}" for k in range(1, 8))),
         scored=("options", "answer", "question_type"),
+        cells={"options": texts, "answer": spelled},
     )
     config = GenerationConfig(max_new_tokens=128, temperature=0.0)
     headline = "accuracy"
@@ -70,8 +80,12 @@ class MMMU(Evaluator):
             options = strings(row["options"]) if choice else []
             if options is None or (choice and not 0 < len(options) <= len(ascii_uppercase)):
                 raise HermesError(f"{where}: options must be a list of strings, or one written as text; fix the row")
-            if row["answer"] in (None, "", []):
-                raise HermesError(f"{where}: the answer is empty; use a split that has answers")
+            golds = gold_answers(row["answer"]) if row["answer"] is not None else []
+            if not golds or any(gold.strip() in HIDDEN for gold in golds):
+                said = "hidden ('?')" if any(gold.strip() for gold in golds) else "empty"
+                raise HermesError(f"{where}: the answer is {said}; use a split that has answers")
+            if choice:
+                golds = [gold_letter(gold, options, where) for gold in golds]
             lines = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
             instruction = OPTION_LETTER if choice else SHORT_ANSWER
             subject = "_".join(str(row["id"]).split("_")[1:-1])
@@ -86,7 +100,7 @@ class MMMU(Evaluator):
                     for k in range(1, 8)
                     if row[f"image_{k}"] is not None
                 ),
-                target=gold_answers(row["answer"]),
+                target=golds,
                 choices=tuple(options),
                 metadata={"choice": choice, "tags": tags},
             )

@@ -1,12 +1,14 @@
 """MMMU's readers: the letter that an answer names, what an open answer says, and the columns that hold the gold."""
 
-import ast
 import math
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
 from typing import Any
+
+from hermes.harness.contracts.fields import nested
+from hermes.harness.contracts.reader import gold_choice
+from hermes.harness.system.errors import HermesError
 
 FORMS = {"official": ("({})", " {} "), "lmms-eval": ("({})", "{} ", "{}.")}
 CUES = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
@@ -83,13 +85,7 @@ def open_correct(said: Iterable[float | str], gold: Sequence[str]) -> bool:
 
 def strings(column: Any) -> list[str] | None:
     """The strings of a list, or of a text that holds a Python list of strings; None where it is neither."""
-    if isinstance(column, str):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                column = ast.literal_eval(column)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            return None
+    column = nested(column)
     return column if isinstance(column, list) and all(isinstance(item, str) for item in column) else None
 
 
@@ -98,3 +94,23 @@ def gold_answers(column: Any) -> list[str]:
     if isinstance(column, list):
         return [str(one) for one in column]
     return strings(column) or [str(column)]
+
+
+def gold_letter(gold: str, options: Sequence[str], where: str) -> str:
+    """The letter that a right answer means: itself, or that of the one option that a small letter or a text may mean.
+
+    Raises HermesError where it means none, or may mean several, as a number does that is one option and counts another.
+    """
+    letters = tuple(ascii_uppercase[: len(options)])
+    if gold in letters:
+        return gold
+    meant = {gold_choice(gold, options)}
+    if gold.upper() in letters:
+        meant.add(letters.index(gold.upper()))
+    if gold.isdecimal() and int(gold) < len(options):
+        meant.add(int(gold))
+    (place, *others) = meant
+    if place is None or others:
+        wanted = f"a letter from A to {letters[-1]}"
+        raise HermesError(f"{where}: the answer {gold[:40]!r} is no single option; give {wanted}")
+    return letters[place]

@@ -10,8 +10,8 @@ Prompt: the question, then the short-answer line, as LLaVA and lmms-eval ask it.
 Protocols
 - ``official`` (AoiDragon/POPE evaluate.py): reads up to the first '.', deletes commas, splits at single spaces; 'no' if
   a word is exactly ``No``, ``not`` or ``no``, otherwise 'yes', the empty answer and ``NO`` included. The label is
-  negative only if it is exactly ``no``. Each sampling has its own figures; accuracy, F1 and the rest are the means of
-  the three.
+  negative only if it is exactly ``no``, so ``Yes`` and ``No`` in the rows are read as ``yes`` and ``no`` first. Each
+  sampling has its own figures; accuracy, F1 and the rest are the means of the three.
 - ``llava`` (LLaVA eval_pope.py): the same reading and the same figures, under the name that LLaVA's tables go by; it
   prints them rounded to three decimals.
 - ``lmms-eval``: the answer, stripped and in lower case, must equal the label ('Yes.' is wrong). All questions are
@@ -19,7 +19,8 @@ Protocols
 
 A ratio without denominator is left out, and with it the mean over the samplings (the official script stops there with
 an error); lmms-eval calls it 0. Answers that name neither yes nor no count as the protocol says and are marked
-unparsed. Chance: half of the labels are yes, so guessing gives 50 %.
+unparsed. ``yes_gold`` and ``yes_said`` are the shares of yes among all labels and all readings, in every protocol.
+Chance: half of the labels are yes, so guessing gives 50 %.
 """
 
 import re
@@ -29,7 +30,7 @@ from dataclasses import replace
 from hermes.evaluators.pope_figures import VALUES, spread
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import label, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.records.images import image_handle
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
@@ -56,6 +57,7 @@ class POPE(Evaluator):
         n=9000,
         columns=("id", "question_id", "question", "answer", "image_source", "image", "category"),
         scored=("answer", "category"),
+        cells={"answer": label},
     )
     config = GenerationConfig(max_new_tokens=128, temperature=0.0)
     headline = "accuracy"
@@ -101,6 +103,8 @@ class POPE(Evaluator):
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores, pooled = collect(scored, VALUES, ("category",)), protocol == "lmms-eval"
         metrics = spread(scores, None if pooled else "category", pooled)
+        if len(scores):
+            metrics |= {"yes_gold": scores.mean("positive", 100), "yes_said": scores.mean("yes", 100)}
         for category, members in scores.by_tag("category"):
             metrics |= {f"{category}/{name}": metric for name, metric in spread(members, None, pooled).items()}
         return metrics

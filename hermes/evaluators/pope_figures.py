@@ -1,13 +1,12 @@
-"""POPE's five figures: accuracy, precision, recall, F1 and the yes ratio, with intervals from resampling images."""
+"""POPE's five figures: accuracy, precision, recall, F1 and the yes ratio, with intervals from leaving out images."""
 
 import math
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hermes.harness.contracts.columns import Columns
-from hermes.harness.records.stats import bootstrap_metrics
+from hermes.harness.records.stats import jackknife_metrics
 from hermes.harness.records.types import Metric
 
 VALUES = ("correct", "yes", "no", "positive")
@@ -26,21 +25,19 @@ def spread(scores: Columns, tag: str | None, pooled: bool) -> dict[str, Metric]:
     asked = np.ones(len(scores))
     for place, column in enumerate((asked, correct, yes, yes * positive, no * positive, positive)):
         np.add.at(counts[..., place], (image, part), column)
-    found = bootstrap_metrics(partial(figures, pooled, counts), images, scale=100)
-    return {
-        name: metric.model_copy(update={"n": len(scores)})
-        for name, metric in zip(FIGURES, found, strict=True)
-        if math.isfinite(metric.value)
-    }
+    total = counts.sum(axis=0)
+    whole, without = figures(pooled, total).tolist(), figures(pooled, total - counts)
+    found = jackknife_metrics(whole, without, _divisors(counts), len(scores), scale=100)
+    return {name: metric for name, metric in zip(FIGURES, found, strict=True) if math.isfinite(metric.value)}
 
 
-def figures(pooled: bool, counts: Table, images: NDArray[np.intp] | slice = slice(None)) -> list[float]:
-    """The figures of the chosen images, in the order of FIGURES: each the mean over the samplings.
+def figures(pooled: bool, counts: Table) -> Table:
+    """The figures of summed counts, in the order of FIGURES along the last axis: each the mean over the samplings.
 
-    ``counts``, shape (images, samplings, 6): how many questions, right ones, 'yes', true 'yes', denied positives,
+    ``counts``, shape (..., samplings, 6): how many questions, right ones, 'yes', true 'yes', denied positives,
     positives. ``pooled``: as lmms-eval has it, undefined ratios 0 and the yes ratio that of the labels.
     """
-    asked, right, yes, hits, denied, positives = counts[images].sum(axis=0).T
+    asked, right, yes, hits, denied, positives = np.moveaxis(counts, -1, 0)
 
     def ratio(part: Table, whole: Table) -> Table:
         values = np.full(part.shape, 0.0 if pooled else np.nan)
@@ -50,4 +47,10 @@ def figures(pooled: bool, counts: Table, images: NDArray[np.intp] | slice = slic
     precision, recall = ratio(hits, yes), ratio(hits, hits + denied)
     f1 = ratio(2 * precision * recall, precision + recall)
     values = (ratio(right, asked), precision, recall, f1, ratio(positives if pooled else yes, asked))
-    return [float(value.mean()) for value in values]
+    return np.stack([value.mean(axis=-1) for value in values], axis=-1)
+
+
+def _divisors(counts: Table) -> Table:
+    """How much of what each figure divides by every image holds, shape (images, figures)."""
+    asked, _, yes, hits, denied, _ = np.moveaxis(counts.sum(axis=1), -1, 0)
+    return np.stack([asked, yes, hits + denied, yes + denied, asked], axis=-1)

@@ -22,17 +22,20 @@ drawn without looking at the caption meets some questions, but nobody has measur
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 from hermes.evaluators.tifa_questions import Question, chosen, fit, read_question, similarities_of
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import Collector
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import nested, spelled, text, texts
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_answer_list
+from hermes.harness.data.files import named
+from hermes.harness.data.official.tifa import tifa_rows
 from hermes.harness.records.stats import mean_metric
-from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
 SIMILARITIES = '{"answers": [text], "similarities": [one number a choice, or null where the answer is a choice]}'
@@ -45,7 +48,13 @@ class TIFA(Evaluator):
     version = "1"
     title = "TIFA v1.0"
     ability = "generation"
-    data = DataSpec(hub="", split="test", n=4081, columns=("id", "caption"))
+    data = DataSpec(
+        hub="",
+        split="test",
+        n=4081,
+        columns=("id", "caption"),
+        cells={"questions": nested, "choices": texts, "answer": spelled},
+    )
     config = GenerationConfig(num_images=1)
     headline = "tifa_average"
     unit = "0..1"
@@ -65,6 +74,9 @@ class TIFA(Evaluator):
 
         return cls(resolve(argument or "minilm"))
 
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        return None if named(self.name, source) else tifa_rows(source)
+
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample a caption, at its first row; the target is its questions."""
         asked: dict[str, list[Question]] = {}
@@ -80,6 +92,14 @@ class TIFA(Evaluator):
             if not asked[item]:
                 raise HermesError(f"tifa caption {item} has no questions; give the file of questions and answers")
             yield Sample(id=item, group_id=item, ability=self.ability, prompt=caption, target=asked[item])
+
+    def never_right(self, sample: Sample) -> list[str]:
+        """Questions whose answer is none of their choices: nothing is right there, as in the reference."""
+        lost = [entry for entry in sample.target if entry["answer"] not in entry["choices"]]
+        return [f"the answer to {entry['question'][:60]!r} is none of its choices" for entry in lost]
+
+    def judged(self, sample: Sample) -> list[str]:
+        return [entry["question"] for entry in sample.target]
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"answers": [one a question], "similarities": [one list or None a question]}`` for each image."""

@@ -20,6 +20,7 @@ An answer that is empty once normalised is marked unparsed and counts as the pro
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from sys import intern
 from typing import ClassVar
 
@@ -27,10 +28,12 @@ from hermes.evaluators.vqa_people import accuracy, annotation_numbers, in_turn_s
 from hermes.evaluators.vqa_text import clean, normalise
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import Columns, collect
-from hermes.harness.contracts.fields import text
+from hermes.harness.contracts.fields import HIDDEN, people, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.data.files import named
+from hermes.harness.data.official.vqa import vqa_rows
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
 TYPES = ("answer_type", "question_type")
@@ -49,6 +52,7 @@ class VQAv2(Evaluator):
         n=214354,
         columns=("question_id", "image_id", "question", "question_type", "answer_type", "answers", "image"),
         scored=("answers", "answer_type"),
+        cells={"answers": people},
     )
     config = GenerationConfig(max_new_tokens=16, temperature=0.0)
     headline = "accuracy"
@@ -57,10 +61,16 @@ class VQAv2(Evaluator):
     best = 100.0
     protocols: ClassVar[tuple[str, ...]] = ("official", "lmms-eval")
 
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        return None if named(self.name, source) else vqa_rows(source, self.data.columns, self.data.split)
+
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         for row in rows:
             where = f"vqav2 question {row['question_id']}"
-            if not row["answers"]:
+            if not isinstance(row["answers"] or [], list | tuple):
+                raise HermesError(f"{where}: answers must be a list, not {type(row['answers']).__name__}; fix the row")
+            said = [text(one, "answer", where) for one in row["answers"] or ()]
+            if all(one.strip() in HIDDEN for one in said):
                 raise HermesError(f"{where}: there are no answers; use a split that has them")
             yield Sample(
                 id=str(row["question_id"]),
@@ -69,7 +79,7 @@ class VQAv2(Evaluator):
                 prompt=text(row, "question", where) + SHORT_ANSWER,
                 images=(image_handle(row["image"], where),),
                 target={
-                    "answers": tuple(intern(clean(text(one, "answer", where))) for one in row["answers"]),
+                    "answers": tuple(intern(clean(one)) for one in said),
                     "annotations": annotation_numbers(row["answers"]),
                 },
                 metadata={key: intern(str(row[key])) for key in TYPES if row.get(key)},

@@ -9,16 +9,14 @@ import numpy as np
 
 from hermes.harness.records.types import Metric
 from hermes.leaderboards.read import History, Round
+from hermes.leaderboards.seeds import arms_of
 from hermes.leaderboards.tables import Cell, Column, Table, has_number, text_column
-from hermes.leaderboards.titles import WORLDS
+from hermes.leaderboards.titles import WORLDS, guided_title
 
-COLUMNS = (
-    Column("U", 3),
-    Column("G", 3),
-    Column("Gap (U - G)", 3, "lower"),
-    Column("G guided", 3),
-    Column("Pairs", 0, better=None),
-)
+SIDES = (Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3, "lower"))
+PAIRS = Column("Pairs", 0, better=None)
+LABELS = 3  # How many columns of text stand before the numbers.
+APART = "Only whole self-plays whose settings, data, critic, judge and code agree are averaged as seeds of one arm."
 
 
 def ablation_tables(histories: Sequence[History]) -> list[Table]:
@@ -30,24 +28,25 @@ def ablation_tables(histories: Sequence[History]) -> list[Table]:
 
 
 def _table(model: str, world: str, histories: list[History]) -> Table:
-    groups = _by_objective(histories)
+    arms = arms_of(_once(histories))
+    guided = list(dict.fromkeys(history.guided for history in histories if any(r.g_guided for r in history.rounds)))
+    columns = (*SIDES, *(Column(guided_title(task), 3) for task in guided), PAIRS)
     rows = [
-        _row(name, number, [(h, entry) for h in members for entry in h.rounds if entry.round == number])
-        for name, members in sorted(groups.items())
+        _row(name, number, [(h, entry) for h in members for entry in h.rounds if entry.round == number], guided)
+        for name, members in sorted(arms.items())
         for number in sorted({entry.round for h in members for entry in h.rounds})
     ]
-    if len({history.partial for history in histories}) == 1:
-        rows = _with_best(rows)
-    seeds = "; ".join(f"{name}: {len(members)} seed{'s' * (len(members) > 1)}" for name, members in groups.items())
+    seeds = "; ".join(f"{name}: {len(members)} seed{'s' * (len(members) > 1)}" for name, members in arms.items())
     judges = ", ".join(sorted({judge for history in histories for judge in history.judges})) or "none"
     part = ", ".join(history.align_id for history in histories if history.partial)
+    notes = [APART] if len(arms) > len({history.name for history in histories}) else []
     return Table(
         title=f"Self-play of {model}, {WORLDS.get(world, f'{world} world')}",
-        columns=(text_column(_heading(histories)), text_column("Round"), text_column("Source"), *COLUMNS),
-        rows=tuple(rows),
+        columns=(text_column(_heading(histories)), text_column("Round"), text_column("Source"), *columns),
+        rows=tuple(_with_best(rows, columns)),
         caption=f"{seeds}. Judge: {judges}. Over several seeds: mean ± standard deviation. Best in bold; for the gap "
         "lower is better.",
-        notes=(f"Evaluated on a part of the benchmark: {part}.",) if part else (),
+        notes=(*notes, *([f"Evaluated on a part of the benchmark, and never best: {part}."] if part else [])),
     )
 
 
@@ -55,27 +54,25 @@ def _heading(histories: Sequence[History]) -> str:
     return "Objective" if all(history.name == history.objective for history in histories) else "Arm"
 
 
-def _by_objective(histories: Sequence[History]) -> dict[str, list[History]]:
-    """Self-plays that differ in their seed alone; those that share arm and seed differ in settings: one each."""
-    groups: dict[str, list[History]] = defaultdict(list)
+def _once(histories: Sequence[History]) -> list[History]:
+    """Of copies of one self-play the one that has come furthest."""
+    found: dict[str, History] = {}
     for history in histories:
-        groups[history.name].append(history)
-    return {
-        name if whole else f"{name} ({members[0].align_id})": members
-        for name, found in groups.items()
-        for whole in [len({history.seed for history in found}) == len(found)]
-        for members in ([found] if whole else [[history] for history in found])
-    }
+        known = found.setdefault(history.align_id, history)
+        if len(history.rounds) > len(known.rounds):
+            found[history.align_id] = history
+    return list(found.values())
 
 
-def _row(objective: str, number: int, found: Sequence[tuple[History, Round]]) -> tuple[Cell, ...]:
+def _row(arm: str, number: int, found: Sequence[tuple[History, Round]], guided: Sequence[str]) -> tuple[Cell, ...]:
     source = "measured (" + ", ".join(history.align_id for history, _ in found) + ")"
-    metrics = ([entry.u for _, entry in found], [entry.g for _, entry in found], [entry.gap for _, entry in found])
-    guided = [entry.g_guided for _, entry in found if entry.g_guided is not None]
-    cells = [_over_seeds(values, source) for values in (*metrics, guided)]
+    partial = any(history.partial for history, _ in found)
+    sides = [[entry.u for _, entry in found], [entry.g for _, entry in found], [entry.gap for _, entry in found]]
+    sides += [[e.g_guided for history, e in found if e.g_guided and history.guided == task] for task in guided]
+    cells = [replace(_over_seeds(values, source), partial=partial) for values in sides]
     pairs = Cell(float(np.mean([entry.pairs for _, entry in found])), source=source) if number else Cell()
     name = f"{number} (base)" if number == 0 else str(number)
-    return (Cell(text=objective), Cell(text=name), Cell(text=source), *cells, pairs)
+    return (Cell(text=arm), Cell(text=name), Cell(text=source), *cells, pairs)
 
 
 def _over_seeds(metrics: Sequence[Metric], source: str) -> Cell:
@@ -88,16 +85,16 @@ def _over_seeds(metrics: Sequence[Metric], source: str) -> Cell:
     return Cell(float(np.mean(values)), spread=float(np.std(values, ddof=1)), source=f"{source}, {len(known)} seeds")
 
 
-def _with_best(rows: list[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
+def _with_best(rows: list[tuple[Cell, ...]], columns: Sequence[Column]) -> list[tuple[Cell, ...]]:
     best: dict[int, float] = {}
-    for place, column in enumerate(COLUMNS, 3):
-        values = [row[place].value for row in rows if has_number(row[place])]
+    for place, column in enumerate(columns, LABELS):
+        values = [row[place].value for row in rows if has_number(row[place]) and not row[place].partial]
         numbers = [value for value in values if value is not None]
         if column.better and len(numbers) > 1:
             best[place] = min(numbers) if column.better == "lower" else max(numbers)
     return [
         tuple(
-            replace(cell, best=True) if place in best and cell.value == best[place] else cell
+            replace(cell, best=True) if place in best and cell.value == best[place] and not cell.partial else cell
             for place, cell in enumerate(row)
         )
         for row in rows

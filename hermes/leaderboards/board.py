@@ -9,6 +9,7 @@ from hermes.leaderboards.joined import BENCHMARK_GAP, Entry, Line, joined
 from hermes.leaderboards.notes import labels, notes_of
 from hermes.leaderboards.papers import paper_note
 from hermes.leaderboards.read import Run
+from hermes.leaderboards.same_rows import on_common_data
 from hermes.leaderboards.tables import Cell, Column, Table, has_number, text_column
 from hermes.leaderboards.titles import GAPS, WORLDS, digits, place, size, title
 
@@ -18,6 +19,7 @@ def boards(runs: Sequence[Run], deltas: bool = False, base: str | None = None) -
 
     Raises HermesError where no run is called ``base``.
     """
+    runs = on_common_data(runs)
     if base is not None and not any(base in (run.name, run.run_id) for run in runs):
         names = ", ".join(dict.fromkeys(run.name for run in runs))
         raise HermesError(f"no run is called {base!r}; --base is one of: {names}")

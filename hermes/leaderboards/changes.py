@@ -14,9 +14,15 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
 from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.titles import BEST_GUIDED
 
 ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
-SIDES = (Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3, "lower"), Column("G guided", 3))
+SIDES = (
+    Column("U", 3, signed=True),
+    Column("G", 3, signed=True),
+    Column("Gap (U - G)", 3, "lower", signed=True),
+    Column(BEST_GUIDED, 3, signed=True),
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def changes_table(found: Sequence[Change]) -> Table:
     return Table(
         title="Change since round 0",
         columns=(*ARM, *SIDES, text_column("Guidance"), Column("Gap closed (%)", 0)),
-        rows=tuple((*_cells(one, one.since_base, "base"), _share(one)) for one in found),
+        rows=tuple((*_cells(one, one.since_base, "base"), _number(one.closed, 100, one.runs)) for one in found),
         caption=f"{_method([one.since_base for one in found])} Gap closed: the share of the gap at round 0 that is "
         f"gone, its interval from {REPLICATES} resamples of the items.",
     )
@@ -140,9 +146,8 @@ def _numbers(plays: Sequence[Play]) -> set[int]:
 def _cells(one: Change | Difference, found: Delta, other: str) -> Iterator[Cell]:
     """Arm, round, seeds, the differences, and the guidance of either side; ``other`` names what is compared with."""
     yield from (Cell(text=one.arm), Cell(text=str(one.round)), Cell(float(len(one.seeds))))
-    source = f"measured ({', '.join(one.runs)})"
     for metric in (found.u, found.g, found.gap, found.guided):
-        yield Cell() if metric is None or metric.value != metric.value else _signed(metric, source)
+        yield Cell() if metric is None else _number(metric, 1, one.runs)
     yield Cell(text=_guidance(found, other))
 
 
@@ -153,20 +158,11 @@ def _guidance(found: Delta, other: str) -> str:
     return f"{after:g}" if before == after else f"{after:g} ({other} {before:g})"
 
 
-def _signed(metric: Metric, source: str) -> Cell:
-    text = f"{round(metric.value, 3) + 0.0:+.3f}"  # Adding zero turns -0.0 into 0.0.
-    if metric.low is not None and metric.high is not None:
-        text += f" ± {(metric.high - metric.low) / 2:.3f}"
-    return Cell(metric.value, text, metric.low, metric.high, source=source)
-
-
-def _share(one: Change) -> Cell:
-    share = one.closed
-    if share.value != share.value:
+def _number(metric: Metric, scale: float, runs: Sequence[str]) -> Cell:
+    if metric.value != metric.value:
         return Cell()
-    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
-    text = f"{100 * share.value:.0f}" + (f" [{low:.0f}, {high:.0f}]" if low is not None and high is not None else "")
-    return Cell(100 * share.value, text, low, high, source=f"measured ({', '.join(one.runs)})")
+    low, high = (None if bound is None else scale * bound for bound in (metric.low, metric.high))
+    return Cell(scale * metric.value, low=low, high=high, source=f"measured ({', '.join(runs)})")
 
 
 def _verdict(gap: Metric) -> str:
@@ -179,6 +175,6 @@ def _method(found: Sequence[Delta]) -> str:
     sizes = sorted({one.gap.groups for one in found})
     items = f"{sizes[0]} to {sizes[-1]} items" if len(sizes) > 1 else f"{sizes[0]} items" if sizes else "no items"
     return (
-        f"Paired by item over {items}, seeds joined; 95 % intervals clustered by item, for these seeds. G guided: G at "
-        "the guidance that is best in each round, on the mean over the seeds."
+        f"Paired by item over {items}, seeds joined; 95 % intervals clustered by item, for these seeds. {BEST_GUIDED}: "
+        "at that of each round, on the mean over the seeds."
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.leaderboards.plays import ArmOf, Items, Play, best_guidance, read_plays
+from hermes.leaderboards.titles import BEST_GUIDED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +93,7 @@ def _draw(figure: "Figure", arms: Mapping[str, Curves]) -> None:
         _line(g, drawn.guided, shift, color, marker, guided=True)
         names.append(Line2D([], [], color=color, marker=marker, linewidth=1.8, label=_label(arm)))
     if any(drawn.guided for drawn in arms.values()):
-        label = "G at each round's\nbest guidance"
+        label = BEST_GUIDED
         names.append(Line2D([], [], color="#555555", marker="o", markerfacecolor="white", linestyle="--", label=label))
     if any(point.error for drawn in arms.values() for points in drawn for point in points):
         names.append(Line2D([], [], linestyle="none", label="bars: standard error\nover seeds"))

@@ -21,14 +21,15 @@ PIXELS = 256  # The longest side of an embedded image, twice what is shown, for 
 JPEG_QUALITY = 85
 QUANTILES = {"Min": 0.0, "25 %": 0.25, "Median": 0.5, "75 %": 0.75, "Max": 1.0}
 SIDES = {"und": "captions", "gen": "images"}
+FAILED = "candidate errors"
 REASONS = {
-    "tie": "best and worst score alike",
+    "tie": "best and worst score alike, or are the same",
     "threshold": "the best scores too low to win",
     "inverted": "the winner scores below the loser",
     "no candidates": "nothing to choose from",
     "other item": "an image belongs to another item",
     "unpaired": "items left out, because the objective or the pairing needs the side that they lack",
-    "candidate errors": "captions and images that could not be made",
+    FAILED: "captions and images that could not be made or judged",
 }
 STYLE = """
 .pair { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; margin: 1rem 0; }
@@ -137,9 +138,10 @@ def _by_side(pairs: Sequence[_Pair]) -> dict[str, list[_Duel | None]]:
 
 def _drops(path: Path) -> Table:
     rows = []
-    for name, count in read_json(path).items():
+    remedy = f"remove {path.parent} and run the same command again"
+    for name, count in read_json(path, remedy).items():
         if not isinstance(count, int):
-            raise HermesError(f"{path}: {name!r} is no count; remove the round's folder")
+            raise HermesError(f"{path}: {name!r} is no count; {remedy}")
         rows.append((Cell(text=name), Cell(count), Cell(text=meaning(name))))
     columns = (text_column("Reason"), Column("Count", 0, None), text_column("Meaning"))
     return Table("What gave no pair", columns, tuple(rows))

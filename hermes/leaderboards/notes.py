@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from hermes.leaderboards.joined import Line, headline
+from hermes.leaderboards.remarks import remarks
 from hermes.leaderboards.titles import place, title
 
 
@@ -56,6 +57,9 @@ def _incomplete(line: Line) -> Iterator[str]:
     for key, word in (("unparsed", "unparsed"), ("error", "errors")):
         counted = {name: str(count) for name, result in line.results.items() if (count := result.counts.get(key, 0))}
         yield from _by_run(line, counted, word)
+    for name in sorted(line.results, key=place):
+        for remark in remarks(line.results[name]):
+            yield f"{line.name} ({line.sources[name].run_id}), {title(name)}: {remark}."
 
 
 def _by_run(line: Line, said: Mapping[str, str], what: str) -> Iterator[str]:

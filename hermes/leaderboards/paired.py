@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.stats import DIFFERENCE, mean_metric
 from hermes.harness.records.types import Metric
 from hermes.leaderboards.plays import Evaluation, Items, best_guidance
 
@@ -47,13 +47,14 @@ def delta(pairs: Pairs) -> Delta:
 def difference(pairs: ItemPairs) -> Metric:
     """The mean of second minus first over the items of all pairs; in the interval an item's values are one cluster."""
     items, before, after = _joined(pairs)
-    return mean_metric((after - before).tolist(), items)
+    return mean_metric(after - before, items, bounds=DIFFERENCE)
 
 
 def closed(gaps: ItemPairs) -> Metric:
     """-(mean change of the gap) / (mean gap before), with a percentile interval from resampling items.
 
-    An item is drawn with all its seeds. NaN where there is no gap to close; no interval where a resample has none.
+    An item is drawn with all its seeds. NaN where there is no gap to close; no interval where a
+    resample has none, and where all resamples are alike.
     """
     items, before, after = _joined(gaps)
     names, index = np.unique(np.array(items, dtype=str), return_inverse=True)
@@ -67,7 +68,10 @@ def closed(gaps: ItemPairs) -> Metric:
     drawn = times @ base
     if groups < 2 or drawn.min() <= NO_GAP:
         return Metric(value=value, n=n, groups=groups)
-    low, high = np.percentile(times @ less / drawn, (2.5, 97.5))
+    shares = times @ less / drawn
+    if np.ptp(shares) <= NO_GAP:
+        return Metric(value=value, n=n, groups=groups)
+    low, high = np.percentile(shares, (2.5, 97.5))
     return Metric(value=value, low=float(low), high=float(high), n=n, groups=groups)
 
 

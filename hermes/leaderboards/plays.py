@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import file_error
 from hermes.leaderboards.read import History, read_histories, read_history, score_files
+from hermes.leaderboards.seeds import arms_of
 
 Items = dict[str, float]
 ArmOf = Callable[[Path], str]
@@ -47,17 +48,19 @@ def named_arm(folder: Path) -> str:
 def read_plays(folders: Sequence[Path], arm_of: ArmOf = named_arm) -> dict[str, list[Play]]:
     """The self-plays of each arm by seed; arms in the order of the folders, which may be trees of align folders.
 
+    Self-plays that `arm_of` gives one name are of one arm where they differ in their seed alone.
+
     Raises HermesError for files that cannot be read, and where two self-plays are of one arm and seed.
     """
+    found = arms_of(read_histories(folders), lambda history: arm_of(history.path))
     arms: dict[str, dict[int, Play]] = defaultdict(dict)
-    for history in read_histories(folders):
-        arm, seed = arm_of(history.path), history.seed
-        if seed in arms[arm]:
+    for arm, history in ((arm, history) for arm, members in found.items() for history in members):
+        if history.seed in arms[arm]:
             raise HermesError(
-                f"{history.path} is the second self-play of arm {arm!r} with seed {seed}; leave one out, or give the "
-                "arms names of their own (--label)"
+                f"{history.path} is the second self-play of arm {arm!r} with seed {history.seed}; leave one out, or "
+                "give the arms names of their own (--label)"
             )
-        arms[arm][seed] = Play(arm, seed, history.align_id, _rounds(history))
+        arms[arm][history.seed] = Play(arm, history.seed, history.align_id, _rounds(history))
     return {arm: [plays[seed] for seed in sorted(plays)] for arm, plays in arms.items()}
 
 

@@ -80,6 +80,7 @@ class Round(_Read):
     g_guided: Metric | None = None
     pairs: int = 0
     drops: dict[str, int] = {}
+    failures: dict[str, int] = {}
     margin_und: float | None = None
     margin_gen: float | None = None
     loss: float | None = None
@@ -88,7 +89,11 @@ class Round(_Read):
 
 
 class History(_Read):
-    """One self-play, as its history.json holds it, and the world and limit of its evaluations."""
+    """One self-play, as its history.json holds it, and the world, completeness and judges of its evaluations.
+
+    ``settings`` is a hash of all that its seeds have in common, "" where an older version wrote the file. ``guided``
+    names the task under guidance whose accuracy is each round's ``g_guided``. ``data`` says how real data are divided.
+    """
 
     path: Path
     align_id: str
@@ -96,6 +101,10 @@ class History(_Read):
     objective: str
     arm: str = ""
     seed: int
+    settings: str = ""
+    guided: str = ""
+    precision: str = ""
+    data: str = ""
     rounds: tuple[Round, ...]
     world: Literal["shapes", "real", "mixed", "unknown"] = "unknown"
     partial: bool = False

@@ -6,12 +6,12 @@ from typing import Any
 
 from hermes.harness.records.types import Metric, ModelInfo
 from hermes.harness.run.environments import changed, environments
+from hermes.harness.run.failing import told
 from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, markdown
 from hermes.leaderboards.board import boards
-from hermes.leaderboards.gallery import meaning
-from hermes.leaderboards.joined import HOMOLOGOUS
+from hermes.leaderboards.gallery import FAILED, meaning
 from hermes.leaderboards.read import (
     HISTORY,
     RESULTS,
@@ -22,8 +22,9 @@ from hermes.leaderboards.read import (
     read_run,
     read_runs,
 )
+from hermes.leaderboards.remarks import reasons, remarks
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import digits, size, title
+from hermes.leaderboards.titles import digits, guided_title, size, title
 
 TRAINING = {
     "steps": Column("Steps", 0, None),
@@ -76,7 +77,7 @@ def _summary(run: Run) -> Table:
     rows = []
     for name, result in run.results.items():
         metric = result.metrics.get(result.headline)
-        label = _label(name) + (" (partial)" if result.partial else "")
+        label = title(name) + (" (partial)" if result.partial else "")
         counts = [Cell(float(result.counts.get(status, 0))) for status in ("scored", "unparsed", "error")]
         texts = [Cell(text=text) for text in (f"{result.headline}, {result.unit}", result.protocol, result.judge or "")]
         measured = _number(metric, digits(result), run)
@@ -88,6 +89,11 @@ def _summary(run: Run) -> Table:
         rows=tuple(rows),
         caption="Score with its 95 % interval. Unparsed answers count as their protocol says, mostly as wrong; "
         "errors are in no mean. A score that lacks a part of its n is partial and ranks nowhere.",
+        notes=tuple(
+            f"{title(name)}: {one}."
+            for name, result in run.results.items()
+            for one in (*remarks(result), *reasons(result))
+        ),
     )
 
 
@@ -102,7 +108,7 @@ def _also_scored(run: Run) -> Table:
                 and (mine.data.fingerprint, mine.version) == (result.data.fingerprint, result.version)
                 and (mine.protocol, mine.judge) != (result.protocol, result.judge)
             ):
-                texts = [Cell(text=text) for text in (_label(name), result.protocol, result.judge or "")]
+                texts = [Cell(text=text) for text in (title(name), result.protocol, result.judge or "")]
                 number = _number(result.metrics.get(result.headline), digits(result), other)
                 rows.append((*texts, number, Cell(result.n), Cell(text=other.run_id)))
     return Table(
@@ -137,10 +143,6 @@ def _beside(run: Run) -> Iterator[Run]:
                 yield other
 
 
-def _label(task: str) -> str:
-    return f"Homologous {title(task)}" if task.startswith(HOMOLOGOUS) else title(task)
-
-
 def _gaps(run: Run) -> Table:
     named = {"homologous items": run.gap.homologous}
     named |= {f"homologous items, {title(name)}": found for name, found in run.gap.variants.items()}
@@ -166,7 +168,7 @@ def _gaps(run: Run) -> Table:
 
 def _all_metrics(run: Run) -> Table:
     rows = tuple(
-        (Cell(text=_label(name)), Cell(text=key), _number(metric, digits(result), run), Cell(metric.n))
+        (Cell(text=title(name)), Cell(text=key), _number(metric, digits(result), run), Cell(metric.n))
         for name, result in run.results.items()
         for key, metric in result.metrics.items()
     )
@@ -181,7 +183,7 @@ def _provenance(run: Run) -> Table:
         data = result.data
         revision = f" @ {data.revision}" if data.revision else ""
         text = f"{data.source}{revision}, fingerprint {data.fingerprint}, {data.n} of {data.n_expected} samples"
-        facts.append((_label(name), f"version {result.version}, {result.protocol} protocol; {text}"))
+        facts.append((title(name), f"version {result.version}, {result.protocol} protocol; {text}"))
     return _facts(facts, run.path)
 
 
@@ -214,6 +216,7 @@ def _scalars(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
 def _self_play(history: History) -> list[Table]:
     facts = [("align id", history.align_id), *_model_facts(history.model), ("objective", history.objective)]
     facts += [("seed", str(history.seed)), ("world", history.world)]
+    facts += [(name, value) for name in ("settings", "precision", "data") if (value := getattr(history, name))]
     runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
     evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
     own = [_rounds(history), _training(history), _drops(history), _times(history)]
@@ -222,9 +225,10 @@ def _self_play(history: History) -> list[Table]:
 
 def _rounds(history: History) -> Table:
     source = f"measured ({history.align_id})"
+    guided = [guided_title(history.guided)] if any(entry.g_guided for entry in history.rounds) else []
     rows = []
     for entry in history.rounds:
-        metrics = (entry.u, entry.g, entry.gap, entry.g_guided)
+        metrics = (entry.u, entry.g, entry.gap, *([entry.g_guided] if guided else []))
         cells = [_number(metric, 3, None, source) for metric in metrics]
         trained = [entry.pairs, entry.margin_und, entry.margin_gen, entry.loss]
         more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
@@ -234,7 +238,7 @@ def _rounds(history: History) -> Table:
         title="Rounds",
         columns=(
             text_column("Round"),
-            *(Column(name, 3) for name in ("U", "G", "Gap (U - G)", "G guided")),
+            *(Column(name, 3) for name in ("U", "G", "Gap (U - G)", *guided)),
             Column("Pairs", 0, None),
             *(Column(name, 3, None) for name in ("Margin und", "Margin gen", "Loss")),
             Column("Seconds", 0, None),
@@ -269,7 +273,12 @@ def _drops(history: History) -> Table:
         for name, count in entry.drops.items()
     )
     columns = (text_column("Round"), text_column("Reason"), Column("Count", 0, None), text_column("Meaning"))
-    return Table("What gave no pair", columns, rows)
+    notes = tuple(
+        f"Round {entry.round}: {one}."
+        for entry in history.rounds
+        for one in told(entry.failures, entry.drops.get(FAILED, 0))
+    )
+    return Table("What gave no pair", columns, rows, notes=notes)
 
 
 def _times(history: History) -> Table:

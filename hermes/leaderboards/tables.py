@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hermes.harness.records.types import Metric
+
 DASH = "-"
 
 
@@ -30,11 +32,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """``digits`` after the point; ``better`` says which way is up, None for columns that are not ranked."""
+    """``digits`` after the point; ``better`` says which way is up, None for columns that are not ranked.
+
+    ``signed`` numbers are differences, and show a plus.
+    """
 
     title: str
     digits: int = 1
     better: Literal["higher", "lower"] | None = "higher"
+    signed: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -64,6 +70,21 @@ def has_number(cell: Cell) -> bool:
     return cell.value is not None and cell.value == cell.value
 
 
+def spelled(metric: Metric, digits: int, sign: bool = False) -> str:
+    """``0.016 [0.007, 0.035]``: the value and its 95 % interval, which need not be as long on both sides.
+
+    The bounds of thousands are whole numbers.
+    """
+
+    def number(value: float, places: int = digits) -> str:
+        return f"{round(value, places) + 0.0:{'+' * sign}.{places}f}"  # Adding zero turns -0.0 into 0.0.
+
+    if metric.low is None or metric.high is None:
+        return number(metric.value)
+    low, high = (number(bound, 0 if abs(metric.value) >= 1000 else digits) for bound in (metric.low, metric.high))
+    return f"{number(metric.value)} [{low}, {high}]"
+
+
 def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
     """A cell as plain text: ``81.4``, ``81.4 [79.0, 83.8]``, ``0.497 ± 0.012``, ``81.4 (+1.4)``,
     ``81.4 (partial)``, ``-`` where empty."""
@@ -72,11 +93,10 @@ def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
     if cell.value is None or not has_number(cell):
         return DASH
     digits = max(column.digits, 0) if cell.digits is None else cell.digits
-    parts = [f"{cell.value:.{digits}f}"]
+    low, high = (cell.low, cell.high) if intervals else (None, None)
+    parts = [spelled(Metric(value=cell.value, low=low, high=high), digits, column.signed)]
     if cell.spread is not None:
         parts.append(f"± {cell.spread:.{digits}f}")
-    if intervals and cell.low is not None and cell.high is not None:
-        parts.append(f"[{cell.low:.{digits}f}, {cell.high:.{digits}f}]")
     if cell.delta is not None:
         parts.append(f"({cell.delta:+.{digits}f})")
     if cell.partial:

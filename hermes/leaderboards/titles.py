@@ -20,6 +20,8 @@ TITLES = {
     "homologous-g": "G",
 }
 ORDER = tuple(TITLES)
+# G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
+BEST_GUIDED = "G (best guidance)"
 GAPS = {BENCHMARK_GAP: "Benchmark gap", GAP: "Gap (U - G)"}
 WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
 
@@ -29,6 +31,11 @@ def title(task: str) -> str:
     name, _, overrides = task.partition("@")
     spelled = overrides.replace("_", " ").replace("=", " ")
     return TITLES.get(name, name) + (f" ({spelled})" if spelled else "")
+
+
+def guided_title(task: str) -> str:
+    """What G under guidance is called in the tables of a self-play; older ones do not say the task."""
+    return title(task) if task else "G (guided)"
 
 
 def digits(result: Result) -> int:

@@ -11,7 +11,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.shapes.draw import coverage
 from hermes.shapes.parse import Parsed, parse_many
 from hermes.shapes.questions import answer
-from hermes.shapes.scene import Obj
+from hermes.shapes.scene import SHAPES, Obj
 
 VERSION = "1"
 
@@ -29,6 +29,11 @@ class OracleJudge:
     @classmethod
     def check(cls, argument: str | None) -> None:
         """Nothing can be missing."""
+
+    @classmethod
+    def knows(cls, asked: str) -> bool:
+        """Whether it is a question of the drawn world, or one of its shapes."""
+        return asked in SHAPES or answer(asked, ()) is not None
 
     @classmethod
     def load(cls, argument: str | None = None, device: str = "cpu") -> "OracleJudge":

@@ -25,7 +25,13 @@ def test_an_unknown_key_lists_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "key"),
-    [({"objective": "best"}, "objective"), ({"n": 1}, "n"), ({"rule": "paper", "fresh_items": True}, "rule")],
+    [
+        ({"objective": "best"}, "objective"),
+        ({"n": 1}, "n"),
+        ({"rule": "paper", "fresh_items": True}, "rule"),
+        ({"lr": float("inf")}, "lr"),
+        ({"guidance": float("nan")}, "guidance"),
+    ],
 )
 def test_a_bad_value_names_its_key_in_one_line(values: dict[str, object], key: str) -> None:
     with pytest.raises(HermesError, match=key) as caught:

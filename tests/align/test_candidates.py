@@ -1,8 +1,5 @@
 """Items, requests and scored candidates."""
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +12,11 @@ from hermes.align.pairs.candidates import (
     image_requests,
     rungs,
 )
-from hermes.align.pairs.items import Item, data_items, shapes_items
+from hermes.align.pairs.items import Item, shapes_items
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.judges.similarity import similarity
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Judgement, Response
-from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
 
 DEFAULTS = GenerationConfig(steps=8)
@@ -137,15 +133,3 @@ def test_images_are_scored_by_the_benchmark() -> None:
     failed = judgements | {f"{item.id}#1": Judgement(sample_id=item.id, index=1, judge="j", error="no answer")}
     found = image_candidates([item], responses, failed, Generation(), number=1)
     assert [candidate.image for candidate in found] == ["0", "2"]
-
-
-def test_too_few_rows_in_a_folder_are_an_error(tmp_path: Path) -> None:
-    item = items(1)[0]
-    item.image.open().save(tmp_path / "a.png")
-    row = (
-        '{"id": "1", "image": "a.png", "caption": "a", "questions": [{"question": "q?", "answer": "yes", "kind": "k"}]}'
-    )
-    (tmp_path / "rows.jsonl").write_text(row + "\n")
-    assert [found.id for found in data_items(Understanding(), Generation(), str(tmp_path), 1)] == ["1"]
-    with pytest.raises(HermesError, match="--items 1"):
-        data_items(Understanding(), Generation(), str(tmp_path), 2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from align_fake import FakeModel, hashed, pictures
 
+from hermes.align.pairs import confidence
 from hermes.align.pairs.confidence import rate_images
 from hermes.align.pairs.items import Item, shapes_items
 from hermes.evaluators.homologous import Generation, Understanding
@@ -14,6 +15,7 @@ from hermes.harness.judges.replies import asked
 from hermes.harness.records.keys import digest, judgement_key
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Response
+from hermes.harness.system.processes import Processes
 
 CONTEXTS, VOCAB = 8, 16
 
@@ -73,6 +75,22 @@ def test_what_is_known_is_not_asked_again(tmp_path: Path, items: list[Item]) -> 
     assert len(first) == 3
     assert {key: found[key] for key in first} == first
     assert len(found) == len(responses)
+
+
+def test_processes_rate_each_image_once(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two rates half of them."""
+    monkeypatch.setattr(Processes, "wait", lambda self: None)
+    model, first = FakeModel(), Store(tmp_path / "images")
+    responses = drawn(first, items)
+    rated = []
+    for rank in (0, 1):
+        store = Store(tmp_path / f"rank {rank}", rank)
+        store.media = first.media
+        monkeypatch.setattr(confidence, "current", lambda rank=rank: Processes(rank, 2, rank))
+        keys = {one.key: judgement_key(one.key, one.image, b"") for one in responses}
+        rated.append(set(rate_images(model, items, responses, keys, store, 2)))
+    assert [len(share) for share in rated] == [3, 3]
+    assert rated[0] | rated[1] == {one.key for one in responses}
 
 
 def test_it_depends_on_the_image(tmp_path: Path, items: list[Item]) -> None:

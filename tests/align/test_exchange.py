@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hermes.align.pairs.exchange import pair_candidates, read_pairs, write_pairs
 from hermes.align.pairs.preferences import Candidate, Duel, Preference, Side, raise_bars
-from hermes.align.play.learning import train_pair
+from hermes.align.pairs.tokens import train_pair
 from hermes.harness.records.store import Store
 from hermes.harness.system.errors import HermesError
 
 PROMPT = "Describe the picture."
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "generation"
 KEYS = [
     *("id", "img_path", "prompt", "caption"),
     *("caption_win", "caption_lose", "bert_score_win", "bert_score_lose"),
@@ -168,6 +170,7 @@ def test_the_images_reach_the_training_pair(tmp_path: Path) -> None:
         ({"bert_score_win": 0.5, "bert_score_lose": 0.5}, "und: tie"),
         ({"bert_score_win": 0.4}, "und: inverted"),
         ({"caption_lose": " A hat."}, "und: tie"),
+        ({"caption_lose": "A  hat. "}, "und: tie"),
         ({"caption_win": None, "caption_lose": "left out"}, "und: no candidates"),
         ({"vqa_score_win": 0.5}, "gen: tie"),
         ({"vqa_score_win": 0.25}, "gen: inverted"),
@@ -190,6 +193,38 @@ def test_a_side_that_is_no_pair_is_dropped_and_counted(tmp_path: Path, change: C
     assert drops == {reason: 1, "unpaired": 1}
     kept, _ = read(path, objective="product")
     assert [preference.item_id for preference in kept] == ["1"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "bmp"])
+def test_one_picture_in_two_files_is_a_tie(tmp_path: Path, suffix: str) -> None:
+    """Whatever the file is called, says beside the pixels, or is packed in."""
+    note = PngInfo()
+    note.add_text("comment", "x")
+    copy = f"datasets/journydb/generated_images/0/copy.{suffix}"
+    path = released(tmp_path, {"image_lose": copy}, {})
+    square(1).save(tmp_path / copy, **({"pnginfo": note} if suffix == "png" else {"lossless": True}))
+    kept, drops = read(path)
+    assert drops == {"gen: tie": 1}
+    assert [preference.gen is None for preference in kept] == [True, False]
+    assert [preference.item_id for preference in read(path, pairing="both")[0]] == ["1"]
+
+
+def test_a_pixel_makes_a_difference(tmp_path: Path) -> None:
+    path = released(tmp_path, {"image_lose": "near.png"})
+    near = square(1)
+    near.putpixel((0, 0), (2, 10, 200))
+    near.save(tmp_path / "near.png")
+    assert read(path)[1] == {}
+
+
+@pytest.mark.parametrize(("objective", "missing", "other"), [("und", "image", "gen"), ("gen", "caption", "und")])
+def test_an_objective_of_one_side_needs_no_other(tmp_path: Path, objective: str, missing: str, other: str) -> None:
+    alone = {f"{missing}_win": "left out", f"{missing}_lose": "left out"}
+    path = released(tmp_path, alone, {}, {"bert_score_win": 0.1, "vqa_score_win": 0.1})
+    kept, drops = read(path, pairing="both", objective=objective)
+    assert [preference.item_id for preference in kept] == ["0", "1"]
+    assert drops[f"{other}: no candidates"] == 1
+    assert [preference.item_id for preference in read(path, pairing="both")[0]] == ["1"]
 
 
 def test_the_threshold_can_be_another(tmp_path: Path) -> None:
@@ -221,7 +256,7 @@ def test_images_may_lie_in_a_folder_of_their_own(tmp_path: Path, monkeypatch: py
     path = released(tmp_path / "made", {})
     moved = tmp_path / "elsewhere.json"
     path.rename(moved)
-    with pytest.raises(HermesError, match=r"img_path .* is not there; put it beside elsewhere\.json or set"):
+    with pytest.raises(HermesError, match=r"image_win .* is not there; put it beside elsewhere\.json or set"):
         read(moved)
     monkeypatch.setenv("HERMES_IMAGE_ROOT", str(tmp_path / "made"))
     assert len(read(moved)[0]) == 1
@@ -289,3 +324,18 @@ def test_self_play_goes_on_from_the_pairs(tmp_path: Path) -> None:
     assert better
     bars = raise_bars([pair_candidates(pairs), [better]], "paper")
     assert {key: (win.score, lose.score) for key, (win, lose) in bars.items()} == {("a/1", "gen"): (1.0, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("case", "objective", "pairs", "dropped"),
+    [
+        ("10-pairs-same-pixels", "sum", 0, {"gen: tie": 12, "und: tie": 12}),
+        ("27-pairs-captions-alone", "und", 12, {"gen: no candidates": 12}),
+    ],
+)
+def test_files_from_the_field(tmp_path: Path, case: str, objective: str, pairs: int, dropped: dict[str, int]) -> None:
+    path = CASES / case / "pairs.json"
+    if not path.exists():
+        pytest.skip("the cases are not here")
+    kept, drops = read_pairs(path, keeper(tmp_path), PROMPT, pairing="both", objective=objective)
+    assert (len(kept), drops) == (pairs, dropped)

@@ -13,7 +13,7 @@ from hermes.align.settings import TrainSettings
 from hermes.align.training.lora import block_layers
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
-from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import HermesError
 

@@ -16,10 +16,13 @@ from hermes.align.pairs.preferences import (
     Side,
     best_and_worst,
     build,
+    nothing_left,
     raise_bars,
     read_records,
     verdict,
+    without_ties,
 )
+from hermes.align.settings import AlignSettings
 from hermes.harness.system.disk import write_jsonl
 from hermes.harness.system.errors import HermesError
 
@@ -67,6 +70,65 @@ def test_confidence_ranks_candidates_of_one_score_and_no_others() -> None:
     best, worst = best_and_worst(candidates)
     assert (best.index, worst.index) == (2, 4)
     assert verdict(best_and_worst(candidates[1:3]), 0.6) == "tie"
+
+
+def test_what_is_the_same_is_a_tie_whatever_it_scores() -> None:
+    better, worse = group([0.9, 0.1])
+    again = worse.model_copy(update={"image": better.image})
+    assert verdict((better, again), 0.6) == "tie"
+    assert verdict((better, worse), 0.6) is None
+    best, other = group([0.9, 0.1], "und")
+    for text in (f" {best.text}", f"{best.text}\n", str(best.text).replace(" ", "  ")):
+        assert verdict((best, other.model_copy(update={"text": text})), None) == "tie"
+    assert verdict((best, other), None) is None
+
+
+def test_sides_that_turn_out_to_be_ties_are_taken_out_and_counted() -> None:
+    kept, drops = made(
+        [one for item in "abc" for one in group([0.2, 0.1], "und", item) + group([0.9, 0.1], "gen", item)],
+        ["a", "b", "c"],
+    )
+    ties: dict[str, list[Side]] = {"a": ["gen"], "b": ["und", "gen"]}
+    left, counts = without_ties(kept, ties, drops, pairing="both", objective="sum")
+    assert [one.item_id for one in left] == ["c"]
+    assert counts == {"gen: tie": 2, "und: tie": 1, "unpaired": 1}
+    left, counts = without_ties(kept, ties, drops, pairing="either", objective="sum")
+    assert [(one.item_id, one.und is None, one.gen is None) for one in left] == [
+        ("a", False, True),
+        ("c", False, False),
+    ]
+    assert counts == {"gen: tie": 2, "und: tie": 1}
+    left, counts = without_ties(kept, ties, {"und: tie": 4}, pairing="either", objective="gen")
+    assert [one.item_id for one in left] == ["c"]
+    assert counts == {"gen: tie": 2, "und: tie": 5, "unpaired": 1}
+
+
+@pytest.mark.parametrize(
+    ("drops", "changes", "given", "said"),
+    [
+        ({"und: tie": 12, "gen: tie": 12}, {}, Path("a/pairs.json"), "(24 ties); put other pairs into pairs.json"),
+        (
+            {"gen: threshold": 3, "und: tie": 1, "unpaired": 2, "candidate errors": 9},
+            {},
+            None,
+            '(3 not above the threshold, 2 left without the other side, 1 ties); give pairing = "either" to train on '
+            "one side alone, or lower the threshold, or draw more items or candidates",
+        ),
+        (
+            {"unpaired": 2},
+            {"objective": "product"},
+            None,
+            "(2 left without the other side); draw more items or candidates",
+        ),
+        ({}, {}, None, "(there are none); draw more items or candidates"),
+    ],
+)
+def test_no_pair_at_all_is_explained(
+    drops: dict[str, int], changes: dict[str, Any], given: Path | None, said: str
+) -> None:
+    assert nothing_left(drops, AlignSettings(**changes), given).startswith(
+        f"no valid preference pair to train on {said}"
+    )
 
 
 def test_golden_winners_and_losers() -> None:

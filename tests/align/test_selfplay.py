@@ -15,6 +15,7 @@ from hermes.align.pairs.preferences import Candidate, Preference, read_records
 from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
 from hermes.harness.system.errors import HermesError
+from hermes.leaderboards import leaderboard
 
 SETTINGS: dict[str, Any] = {
     "model": "fake",
@@ -71,6 +72,16 @@ def test_history_holds_every_round(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob("**/state.safetensors"))
     gallery = (tmp_path / "run" / "round-1" / "pairs.html").read_text()
     assert all(escape(preference.caption) in gallery for preference in kept)
+
+
+def test_g_under_guidance_has_the_name_of_its_task_everywhere(tmp_path: Path) -> None:
+    play(tmp_path / "a", rounds=1, eval_guidance=1.5)
+    text = (tmp_path / "a" / "report.md").read_text() + leaderboard([tmp_path])
+    assert "| precision | weights in float32, training in " in text
+    tables = [line for line in text.splitlines() if "| Gap (U - G) |" in line]
+    assert len(tables) == 4  # of the report and of the leaderboard: the rounds, and the models
+    assert all("G (guidance scale 1.5)" in line for line in tables)
+    assert "guided" not in text
 
 
 def test_a_second_call_does_nothing_and_more_rounds_go_on(tmp_path: Path) -> None:

@@ -220,15 +220,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two(home: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes left."""
     folder = tmp_path_factory.mktemp("two")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    paths = (str(Path(__file__).parent), str(Path(__file__).parents[1]))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    environment |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+    paths = (str(Path(__file__).parent), str(Path(__file__).parents[1]), environment["PYTHONPATH"])
+    home_of = environment | {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, *launcher, __file__, str(home), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=home_of, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 

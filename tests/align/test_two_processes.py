@@ -27,24 +27,24 @@ if current().main:
 """
 
 
-def run(folder: Path, processes: int) -> tuple[dict[str, torch.Tensor], str]:
+def run(folder: Path, processes: int, environment: dict[str, str]) -> tuple[dict[str, torch.Tensor], str]:
     folder.mkdir()
     script = folder / "script.py"
     script.write_text(SCRIPT)
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": str(here), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*launcher, str(script), str(folder)], env=environment, capture_output=True, text=True)
+    here = os.pathsep.join((str(Path(__file__).parent), environment["PYTHONPATH"]))
+    home = environment | {"PYTHONPATH": here, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*launcher, str(script), str(folder)], env=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return load_file(folder / "saved" / "model.safetensors"), (folder / "train.jsonl").read_text()
 
 
 @pytest.mark.slow
-def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    alone, alone_log = run(tmp_path / "one", 1)
-    together, log = run(tmp_path / "two", 2)
+def test_two_processes_end_where_one_does(tmp_path: Path, environment: dict[str, str]) -> None:
+    alone, alone_log = run(tmp_path / "one", 1, environment)
+    together, log = run(tmp_path / "two", 2, environment)
     for name, value in alone.items():
         torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-5)
     assert len(log.splitlines()) == len(alone_log.splitlines()) == 9

@@ -44,6 +44,7 @@ def test_vqav2_and_its_submission() -> None:
         assert submitted(reply) == processor(reply)
         options = [reply, *texts(rng, 3, 3)]
         people = [{"answer": rng.choice(options), "answer_id": k % 9, "sure": "yes"} for k in range(10)]
+        people[0]["answer"] = "red"  # ten empty answers are refused
         kinds = {"question_type": "what", "answer_type": "other", "question": "?"}
         rows.append({"question_id": number, "image_id": 0, "image": PICTURE, "answers": people, **kinds})
         theirs = [dict(person) for person in people]

@@ -46,7 +46,7 @@ def test_empty_answers_count_as_unparsed_captions() -> None:
     assert metrics["cider"] < full["cider"]
 
 
-def test_interval_resamples_images() -> None:
+def test_the_interval_is_that_of_the_images() -> None:
     rows = twin_rows(Flickr30k)
     samples = list(Flickr30k().samples(rows))
     replies = [row["caption"][k % 5] for k, row in enumerate(rows)]

@@ -123,6 +123,9 @@ def history(folder: Path, objective: str, seed: int, rounds: list[tuple[float, f
         "model": model(),
         "objective": objective,
         "seed": seed,
+        "settings": f"settings-of-{objective}",
+        "guided": "homologous-g@guidance_scale=1.5",
+        "precision": "weights in float32, training in bfloat16, this device's choice",
         "rounds": entries,
     }
     write_json(folder / "history.json", content | changes)

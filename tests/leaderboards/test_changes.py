@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from played import guided, play, scores
 
-from hermes.harness.records.stats import Z95, bootstrap_metric
+from hermes.harness.records.stats import Z95
+from hermes.harness.records.types import Metric
 from hermes.harness.system.disk import write_json
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import latex, markdown
@@ -62,8 +63,21 @@ def of(found: list[Change], arm: str, number: int) -> Change:
 
 
 def rows(content: Table) -> list[list[str]]:
-    lines = [line for line in markdown.table(content).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown.table(content, intervals=True).splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]]]
+
+
+def of_two_items(mean: float) -> tuple[float, float]:
+    """Wilson's interval on the scale of -1..1 for two answers: two items say no more, however alike they are."""
+    p, n = (mean + 1) / 2, 2
+    half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
+    return tuple(2 * (p + Z95**2 / (2 * n) + side) / (1 + Z95**2 / n) - 1 for side in (-half, half))
+
+
+def interval(metric: Metric) -> tuple[float, float]:
+    assert metric.low is not None
+    assert metric.high is not None
+    return metric.low, metric.high
 
 
 def test_changes_since_round_0(arms: list[Path]) -> None:
@@ -76,8 +90,7 @@ def test_changes_since_round_0(arms: list[Path]) -> None:
     assert first.since_base.gap.value == -(0.25 + 0.25 + 0.5 + 0.75) / 4
     assert (first.since_base.gap.n, first.since_base.gap.groups) == (4, 2)
     assert first.since_base.guided is None
-    # Over its two seeds item a is 0.125 above the mean, b as much below: sqrt(2 / 1 (0.125^2 + 0.125^2)) / 4.
-    assert first.since_base.gap.high == pytest.approx(-0.4375 + Z95 * 0.25 / 4)
+    assert interval(first.since_base.gap) == pytest.approx(of_two_items(-0.4375))
     assert of(found, "sum", 2).since_base.gap.value == -(0.25 + 0 + 0 + 0.75) / 4
 
 
@@ -95,6 +108,14 @@ def test_changes_from_round_to_round(arms: list[Path]) -> None:
     assert second.u.value == (0 + 0.5 + 0.5 + 0) / 4
     assert second.g.value == (0 + 0.25 + 0 + 0) / 4
     assert second.gap.value == (0 + 0.25 + 0.5 + 0) / 4
+    assert [row[-1] for row in rows(steps_table(found))] == ["Gap is", "unclear", "unclear", "unclear"]
+
+
+def test_many_items_tell_whether_the_gap_moved(tmp_path: Path) -> None:
+    """Of forty items G is right for 10, then for 30, for 10 again, and for 11."""
+    right = [range(10), range(30), range(10), range(11)]
+    rounds = [{f"{k:02}": (RIGHT, float(k in found)) for k in range(40)} for found in right]
+    found = changes([play(tmp_path / "many", "many", 0, rounds)])
     assert [row[-1] for row in rows(steps_table(found))] == ["Gap is", "smaller", "larger", "unclear"]
 
 
@@ -103,9 +124,10 @@ def test_difference_between_arms_over_common_seeds(arms: list[Path]) -> None:
     assert (found.arm, found.base, found.round, found.seeds) == ("coupled", "sum", 1, (1,))
     assert found.runs == ("sum-1", "coupled-1")
     assert found.delta.u.value == (0.5 + 0) / 2
-    assert found.delta.g.value == found.delta.g.high == (0.25 + 0.25) / 2
+    assert found.delta.g.value == (0.25 + 0.25) / 2
+    assert interval(found.delta.g)[1] == pytest.approx(0.25 + (1 - 0.25) * Z95**2 / (2 + Z95**2))  # both are alike
     assert found.delta.gap.value == (0.25 - 0.25) / 2
-    assert found.delta.gap.high == pytest.approx(Z95 * 0.5 / 2)
+    assert interval(found.delta.gap) == pytest.approx(of_two_items(0))
     (turned,) = against(arms, named_arm, "coupled")
     assert (turned.arm, turned.delta.u.value) == ("sum", -0.25)
 
@@ -132,17 +154,16 @@ def test_g_at_the_guidance_that_is_best_over_the_seeds(arms: list[Path]) -> None
     assert found[0].since_base.guidance == (1.0, 2.0)
     assert found[0].since_base.guided is not None
     assert found[0].since_base.guided.value == pytest.approx((0.1 + 0.3 - 0.1 + 0.1) / 4)
-    # Over its seeds item a is 0.2 below the mean, b as much above.
-    assert found[0].since_base.guided.high == pytest.approx(0.1 + Z95 * 0.4 / 4)
-    assert rows(changes_table(found))[1][6:8] == ["+0.100 ± 0.196", "2 (base 1)"]
+    assert interval(found[0].since_base.guided) == pytest.approx(of_two_items(0.1))
+    assert rows(changes_table(found))[1][6:8] == ["+0.100 [-0.775, +0.844]", "2 (base 1)"]
     assert found[1].since_base.guided is None
 
 
 def test_the_table_of_changes(arms: list[Path]) -> None:
     head, first, *_ = rows(changes_table(changes(arms)))
-    assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "G guided", "Guidance", "Gap closed (%)"]
-    assert first[:4] == ["sum", "1", "2", "-0.125 ± 0.245"]
-    assert first[5:] == ["-0.438 ± 0.122", "-", "-", "78 \\[75, 80\\]"]
+    assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "G (best guidance)", "Guidance", "Gap closed (%)"]
+    assert first[:4] == ["sum", "1", "2", "-0.125 [-0.852, +0.766]"]
+    assert first[5:] == ["-0.438 [-0.934, +0.634]", "-", "-", "78 [75, 80]"]
     assert "over 2 items" in changes_table(changes(arms)).caption
     assert "measured (sum-0, sum-1)" in {cell.source for cell in changes_table(changes(arms)).rows[0]}
     for content in (changes_table([]), steps_table([]), against_table([])):
@@ -187,11 +208,10 @@ def test_closed_is_the_ratio_that_the_plain_bootstrap_gives() -> None:
             for b, a in zip(before, after, strict=True)
         ]
     )
-    plain = bootstrap_metric(
-        lambda k: float((before - after).ravel()[k].sum() / before.ravel()[k].sum()), names * 2, replicates=2000
-    )
-    assert share.value == pytest.approx(plain.value)
-    assert (share.low, share.high) == (pytest.approx(plain.low, abs=0.02), pytest.approx(plain.high, abs=0.02))
+    drawn = [rng.integers(0, 300, 300) for _ in range(2000)]
+    plain = [(before - after)[:, k].sum() / before[:, k].sum() for k in drawn]
+    assert share.value == pytest.approx((before - after).sum() / before.sum())
+    assert interval(share) == pytest.approx(np.percentile(plain, (2.5, 97.5)), abs=0.02)
     assert share.high - share.low > 0.1
     assert share.groups == 300
 
@@ -199,6 +219,11 @@ def test_closed_is_the_ratio_that_the_plain_bootstrap_gives() -> None:
 @pytest.mark.parametrize("gaps", [{"a": 0.25, "b": -0.25}, {"a": 0.0, "b": 0.0}, {}])
 def test_without_a_gap_nothing_can_be_closed(gaps: dict[str, float]) -> None:
     assert math.isnan(closed([(gaps, dict.fromkeys(gaps, 0.0))]).value)
+
+
+def test_no_interval_where_all_resamples_close_the_same_share() -> None:
+    share = closed([(dict.fromkeys("abcde", 0.5), dict.fromkeys("abcde", 0.25))])
+    assert (share.value, share.low, share.high) == (0.5, None, None)
 
 
 def test_no_interval_where_a_resample_has_no_gap() -> None:

@@ -152,9 +152,9 @@ def test_drops_are_counted_and_explained(tmp_path: Path) -> None:
     drops = {"gen: threshold": 7, "und: tie": 2, "unpaired": 9, "candidate errors": 3, "und: <new>": 1}
     said = Page(gallery_html(made(tmp_path, three(tmp_path), drops), tmp_path / "media")).said
     assert "gen: threshold7images: the best scores too low to win" in said
-    assert "und: tie2captions: best and worst score alike" in said
+    assert "und: tie2captions: best and worst score alike, or are the same" in said
     assert "unpaired9items left out" in said
-    assert "candidate errors3captions and images that could not be made" in said
+    assert "candidate errors3captions and images that could not be made or judged" in said
     assert "und: <new>1captions: <new>" in said
     assert "What gave no pair" not in Page(gallery_html(made(tmp_path, []), tmp_path / "media")).said
 

@@ -139,7 +139,7 @@ def test_ablation_averages_seeds(tmp_path: Path) -> None:
     history(tmp_path / "u0", "dpo-u", 0, [(0.6, 0.4), (0.7, 0.4)])
     found = rows(leaderboard([tmp_path]), "Self-play of tiny, shapes world")
     head, u_base, u_first, p_base, p_first = found
-    assert head == ["Objective", "Round", "Source", "U", "G", "Gap (U - G)", "G guided", "Pairs"]
+    assert head == ["Objective", "Round", "Source", "U", "G", "Gap (U - G)", "G (guidance scale 1.5)", "Pairs"]
     assert u_first[:2] == ["dpo-u", "1"]
     assert u_first[3:] == ["**0.700**", "0.400", "0.300", "0.500", "40"]
     assert p_first[3:] == ["0.610 ± 0.014", "**0.550 ± 0.071**", "**0.060 ± 0.057**", "**0.650 ± 0.071**", "40"]
@@ -147,12 +147,68 @@ def test_ablation_averages_seeds(tmp_path: Path) -> None:
     assert (u_base[1], p_base[-1]) == ("0 (base)", "-")
 
 
-def test_ablation_does_not_average_other_settings(tmp_path: Path) -> None:
-    for name in ("x", "y"):
-        history(tmp_path / name, "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)], align_id=name)
-    found = rows(leaderboard([tmp_path]), "Self-play of tiny")[1:]
-    assert [row[0] for row in found] == ["pair-dpo (x)"] * 2 + ["pair-dpo (y)"] * 2
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
+def test_ablation_does_not_average_other_settings(tmp_path: Path, seeds: tuple[int, int]) -> None:
+    for name, seed in zip("xy", seeds, strict=True):
+        history(tmp_path / name, "pair-dpo", seed, [(0.6, 0.4), (0.6, 0.5)], align_id=name, settings=f"s{name}")
+    text = leaderboard([tmp_path])
+    found = rows(text, "Self-play of tiny")[1:]
+    assert [row[0] for row in found] == ["pair-dpo (settings sx)"] * 2 + ["pair-dpo (settings sy)"] * 2
     assert not any("±" in cell for row in found for cell in row)
+    assert "averaged as seeds of one arm" in text
+
+
+def test_self_plays_that_do_not_say_their_settings_are_not_averaged(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        history(tmp_path / str(seed), "pair-dpo", seed, [(0.6, 0.4)], settings="")
+    found = rows(leaderboard([tmp_path]), "Self-play of tiny")[1:]
+    assert [row[0] for row in found] == ["pair-dpo (settings pair-dpo-0)", "pair-dpo (settings pair-dpo-1)"]
+
+
+def test_ablation_does_not_average_other_judges(tmp_path: Path) -> None:
+    for seed, judge in enumerate(("oracle 1", "vlm 2")):
+        history(tmp_path / judge, "pair-dpo", seed, [(0.6, 0.4)])
+        path = tmp_path / judge / "round-0" / "evaluation" / "results.json"
+        path.write_text(path.read_text().replace("oracle 1", judge))
+    found = rows(leaderboard([tmp_path]), "Self-play of tiny")[1:]
+    assert [row[0] for row in found] == ["pair-dpo (judge oracle 1)", "pair-dpo (judge vlm 2)"]
+
+
+def test_a_partial_self_play_is_no_seed_and_never_best(tmp_path: Path) -> None:
+    history(tmp_path / "a", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
+    history(tmp_path / "b", "pair-dpo", 1, [(0.8, 0.9), (0.8, 0.8)])
+    history(tmp_path / "c", "gen", 1, [(0.5, 0.3), (0.5, 0.2)])
+    path = tmp_path / "b" / "round-1" / "evaluation" / "results.json"
+    path.write_text(path.read_text().replace('"partial": false', '"partial": true'))
+    text = leaderboard([tmp_path])
+    found = {(row[0], row[1]): row[3:] for row in rows(text, "Self-play of tiny")[1:]}
+    assert found["pair-dpo", "1"][:3] == ["**0.600**", "**0.500**", "**0.100**"]
+    assert found["pair-dpo (partial)", "0 (base)"][:2] == ["0.800 (partial)", "0.900 (partial)"]
+    assert "never best: pair-dpo-1" in text
+
+
+def test_partial_self_plays_alone_have_no_best(tmp_path: Path) -> None:
+    history(tmp_path / "a", "pair-dpo", 0, [(0.6, 0.4), (0.7, 0.5)])
+    for path in tmp_path.glob("a/*/*/results.json"):
+        path.write_text(path.read_text().replace('"partial": false', '"partial": true'))
+    assert "**" not in leaderboard([tmp_path]).split("Self-play of tiny")[1]
+
+
+def test_copies_of_a_self_play_count_once(tmp_path: Path) -> None:
+    for name, rounds in (("a", 1), ("b", 2)):
+        history(tmp_path / name, "pair-dpo", 0, [(0.6, 0.4)] * rounds)
+    assert [row[:2] for row in rows(leaderboard([tmp_path]), "Self-play of tiny")[1:]] == [
+        ["pair-dpo", "0 (base)"],
+        ["pair-dpo", "1"],
+    ]
+
+
+def test_each_guidance_has_a_column_of_its_own(tmp_path: Path) -> None:
+    history(tmp_path / "a", "pair-dpo", 0, [(0.6, 0.4)])
+    history(tmp_path / "b", "gen", 0, [(0.6, 0.4)], guided="homologous-g@guidance_scale=4")
+    head, gen, both = rows(leaderboard([tmp_path]), "Self-play of tiny")
+    assert head[6:8] == ["G (guidance scale 1.5)", "G (guidance scale 4)"]
+    assert (gen[6:8], both[6:8]) == (["-", "0.500"], ["0.500", "-"])
 
 
 def test_rounds_are_rows_of_the_leaderboard(tmp_path: Path) -> None:

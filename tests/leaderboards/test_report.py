@@ -26,7 +26,7 @@ def test_report_of_an_evaluation_shows_scores_counts_gap_and_provenance(tmp_path
     text = report_markdown(tmp_path)
     assert text.startswith(r"# my \<model\> (partial run)")
     assert "| POPE (partial) | accuracy, % | official | - | 81.2 [80.2, 82.2] | 97 | 100 | 90 | 7 | 3 |" in text
-    assert "| Homologous G | accuracy, 0..1 | official | oracle 1 | 0.400 [0.380, 0.420] |" in text
+    assert "| G | accuracy, 0..1 | official | oracle 1 | 0.400 [0.380, 0.420] |" in text
     assert "| homologous items | 0.600 [0.580, 0.620] | 0.400 [0.380, 0.420] | 0.200 [0.180, 0.220] | 50 |" in text
     assert "| homologous items, G (guidance scale 1.5) | 0.600" in text
     assert "| benchmarks, each brought to 0..1 | 0.700" in text
@@ -40,7 +40,7 @@ def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
     text = report_markdown(tmp_path)
     assert "| 1 | 0.610 [0.590, 0.630] | 0.500 [0.480, 0.520] | 0.110 [0.090, 0.130] |" in text
     assert "| 40 | 0.500 | 0.400 | 0.610 | 15 |" in text
-    assert "| 1 | gen: tie | 3 | images: best and worst score alike |" in text
+    assert "| 1 | gen: tie | 3 | images: best and worst score alike, or are the same |" in text
     assert "| 1 | 32 | 1.386 | 0.90 | 0.80 | 0.75 | 1.50 | -2.50 | 0.25 | -0.50 | 7.92 |" in text
     assert "Replay loss" not in text
     assert "| Held |" not in text

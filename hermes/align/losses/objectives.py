@@ -176,6 +176,11 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
+def sides_of(objective: str) -> tuple[str, ...]:
+    """The sides that an objective looks at; both for the control, which only counts pairs."""
+    return OBJECTIVES[objective].anchored or BOTH
+
+
 def smoothed(objective: str, m: Margins, smoothing: float) -> Tensor:
     """(1 - eps) L(Delta_und, Delta_gen) + eps L(-Delta_und, -Delta_gen), (B,): labels that are wrong with chance eps.
 

@@ -1,5 +1,6 @@
 """Candidates of a round: what the model is asked about homologous items, and its answers with their scores."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from hermes.align.pairs.items import Item
@@ -9,6 +10,7 @@ from hermes.harness.judges.similarity import Similarity
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Judgement, Request, Response
+from hermes.harness.system.errors import HermesError
 
 # (top_k, temperature) of the captions, as in the released HermesFlow data script: greedy, then 3 x 3 samplings.
 LADDER = ((1, 1.0), *((k, t) for k in (2, 3, 4) for t in (0.1, 0.7, 2.0)))
@@ -88,6 +90,8 @@ def caption_candidates(
     captions = {item.id: item.caption for item in items}
     good = [(response, response.text) for response in responses if response.text is not None]
     scores = similarity([text for _, text in good], [captions[response.sample_id] for response, _ in good])
+    if not all(map(math.isfinite, scores)):
+        raise HermesError("the similarity of a caption is not a finite number; choose another --similarity")
     return [
         Candidate(
             item_id=response.sample_id,

@@ -1,6 +1,8 @@
 """How likely the model finds the right answers about its candidate images; ranks those that its answers leave level."""
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 import torch
@@ -12,6 +14,8 @@ from hermes.harness.judges.replies import asked
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Judgement, Response
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.fitting import Fitting
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 
@@ -41,6 +45,7 @@ def rate_images(
     wanted = [one for one, there in zip(responses, known, strict=True) if not there]
     mine = wanted[processes.rank :: processes.world]
     progress.start("confidence", len(mine))
+    fitting = Fitting(batch, "confidence", progress.say)
     for begin in range(0, len(mine), batch):
         part = mine[begin : begin + batch]
         opened = [(response, ImageHandle(store.image(response).open())) for response in part]
@@ -49,10 +54,15 @@ def rate_images(
             for response, image in opened
             for one in questions[response.sample_id]
         ]
-        found = iter(_log_probs(model, answers, batch))
+        found = iter(fitting.run(partial(_log_probs, model, answers, fitting)))
         rated = []
         for response in part:
             own = list(islice(found, len(questions[response.sample_id])))
+            if not math.isfinite(sum(own)):
+                raise HermesError(
+                    f"the likelihood of the right answers about {response.sample_id}, image {response.index}, is "
+                    f"{sum(own)}; check the model's weights, or give --no-confidence"
+                )
             place = {"key": keys[response.key], "sample_id": response.sample_id, "index": response.index}
             rated.append(Judgement(**place, judge=NAME, data={VALUE: sum(own) / len(own)}))
         journal.append(rated)
@@ -63,11 +73,11 @@ def rate_images(
 
 
 @torch.no_grad()
-def _log_probs(model: Alignable, items: Sequence[LikelihoodItem], batch: int) -> list[float]:
+def _log_probs(model: Alignable, items: Sequence[LikelihoodItem], fitting: Fitting) -> list[float]:
     prepared = model.prepare(items)
     device = next(model.module.parameters()).device
     values: list[float] = []
-    for begin in range(0, len(prepared), batch):
-        part = to_device(model.collate(prepared[begin : begin + batch]), device)
+    for begin in range(0, len(prepared), fitting.size):
+        part = to_device(model.collate(prepared[begin : begin + fitting.size]), device)
         values += model.module(part)[0].float().tolist()
     return values

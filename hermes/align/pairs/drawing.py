@@ -16,8 +16,9 @@ from hermes.harness.judges.similarity import similarity
 from hermes.harness.records.keys import digest, judgement_key
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Ability, Request, Response
+from hermes.harness.records.types import Ability, Judgement, Request, Response
 from hermes.harness.run.drawing import draw
+from hermes.harness.run.failing import Reasons
 from hermes.harness.run.judging import judge_responses
 from hermes.harness.run.loading import load_judges
 from hermes.harness.run.stores import code_version, open_store
@@ -32,11 +33,15 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Drawn:
-    """The scored candidates of a round, the store that holds their pictures, and how many requests failed."""
+    """The scored candidates of a round, the store that holds their pictures, how many requests failed and why.
+
+    A picture on which the critic failed is a failed one.
+    """
 
     found: list[Candidate]
     images: Store
     failed: int
+    failures: dict[str, int]
 
 
 def draw_candidates(
@@ -68,15 +73,17 @@ def draw_candidates(
             for name in (CAPTIONS, IMAGES)
         )
         current().wait()
-        batch = settings.batch_draw
-        texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}")
+        batch, most = settings.batch_draw, settings.max_failures
+        texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}", most)
+        _refuse_nothing(texts, f"captions, round {number}")
         for _ in range(ATTEMPTS):
-            pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}")
+            pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}", most)
+            _refuse_nothing(pictures, f"images, round {number}")
             distinct = candidates.distinct_images(pictures)
             judged = [(*samples[one.sample_id], one) for one in distinct]
             label = f"critic, round {number}"
             if _whole_pictures(distinct, images) and not judge_responses(
-                drawer, judged, len(judged), images, critic, progress, label
+                drawer, judged, len(judged), images, critic, progress, label, max_failures=most
             ):
                 break
         else:
@@ -84,6 +91,7 @@ def draw_candidates(
         keys = {one.key: judgement_key(one.key, one.image, samples[one.sample_id][1]) for one in distinct}
         said = images.judgements(critic.identity).index().get(list(keys.values()))
         judgements = {one.key: judgement for one, judgement in zip(distinct, said, strict=True) if judgement}
+        _refuse_nothing(list(judgements.values()), label)
         sure: dict[str, float] = {}
         if settings.confidence:
             good = [one for one in distinct if one.key in judgements and judgements[one.key].error is None]
@@ -93,7 +101,12 @@ def draw_candidates(
     found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
     progress.advance(len(texts))
     found += candidates.image_candidates(items, pictures, judgements, drawer, number, sure)
-    return Drawn(found, images, sum(answer.status == "error" for answer in (*texts, *pictures)))
+    reasons = Reasons()
+    errors = [one.error for one in (*texts, *pictures) if one.error is not None]
+    errors += [one.error for one in judgements.values() if one.error is not None]
+    for error in errors:
+        reasons.add(error)
+    return Drawn(found, images, len(errors), reasons.commonest())
 
 
 def _answers(
@@ -104,11 +117,21 @@ def _answers(
     batch: int,
     progress: Progress,
     label: str,
+    max_failures: int,
 ) -> list[Response]:
     """The answers to all requests, in their order."""
-    draw(model, requests, len(requests), store, batch, progress, label, ability)
+    draw(model, requests, len(requests), store, batch, progress, label, ability, max_failures=max_failures)
     found = store.responses.index().get([request.key for request in requests])
     return [response for response in found if response is not None]
+
+
+def _refuse_nothing(answers: Sequence[Response] | Sequence[Judgement], label: str) -> None:
+    """Raise HermesError where all have failed."""
+    if answers and all(one.error is not None for one in answers):
+        raise HermesError(
+            f"{label}: all {len(answers)} failed, the first with: {answers[0].error}; fix the cause and run the same "
+            "command again"
+        )
 
 
 def _whole_pictures(responses: Sequence[Response], store: Store) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from hermes.align.losses.objectives import OBJECTIVES
+from hermes.align.losses.objectives import OBJECTIVES, sides_of
 from hermes.align.pairs.preferences import (
     SIDES,
     Candidate,
@@ -24,14 +24,16 @@ from hermes.align.pairs.preferences import (
     Side,
     verdict,
 )
-from hermes.harness.data.homologous.formats import IMAGE_ROOT, image_path
+from hermes.harness.data.image_places import IMAGE_ROOT, image_path, image_root
 from hermes.harness.data.json_stream import json_values
-from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.images import ImageHandle, pixel_sha256
 from hermes.harness.system.disk import write_json
 from hermes.harness.system.errors import HermesError
 
 KEYS: dict[Side, tuple[str, str]] = {"und": ("caption", "bert_score"), "gen": ("image", "vqa_score")}
 GENERATED = "generated_images"
+NOTHING = "no candidates"
+Finder = Callable[[str, str, str], str]
 BOUND = 1.001  # A cosine in float32 may be a little above 1.
 
 
@@ -72,7 +74,8 @@ def read_pairs(
 
     ``threshold``, ``pairing`` and ``objective`` and the reasons are those of `preferences.build`. The threshold also
     finds the records of the released script that name the images of a record before. One reason is added, "gen: other
-    item": an image from another item's folder, as the iterative script leaves it, which joins by position.
+    item": an image from another item's folder, as the iterative script leaves it, which joins by position. A side
+    that a record does not have is not missed where the objective does not look at it.
 
     Raises HermesError that names the record: an id twice, a value missing or of the wrong kind, an image not there.
     """
@@ -85,18 +88,20 @@ def read_pairs(
         first = seen.setdefault(found.item_id, number)
         if first != number:
             raise HermesError(f"{where} has the id {found.item_id!r} of record {first}; keep one of them")
-        reasons = {side: reason for side in SIDES if (reason := _reason(found, side, threshold))}
+        find = _finder(path, where)
+        reasons = {side: reason for side in SIDES if (reason := _reason(found, side, threshold, find))}
         drops.update(f"{side}: {reason}" for side, reason in reasons.items())
         left = found.model_copy(update=dict.fromkeys(reasons))
+        missed = [side for side, reason in reasons.items() if reason != NOTHING or side in sides_of(objective)]
         if OBJECTIVES[objective].usable(left.und is not None, left.gen is not None) and (
-            pairing == "either" or not reasons
+            pairing == "either" or not missed
         ):
-            kept.append(_with_images(left, _finder(path, where)))
+            kept.append(_with_images(left, find))
         elif left.und or left.gen:
             drops["unpaired"] += 1
 
     def store(file: str, key: str, item: str) -> str:
-        return keep_image(ImageHandle(file, where=f"{path}: {key} of item {item!r}, {file}").open())
+        return keep_image(ImageHandle(file, where=f"{path.name}: {key} of item {item!r}, {file}").open())
 
     return [_with_images(preference, store) for preference in kept], dict(sorted(drops.items()))
 
@@ -196,17 +201,27 @@ def _number(row: Mapping[str, Any], key: str, where: str) -> float:
     return float(value)
 
 
-def _reason(preference: Preference, side: Side, threshold: float) -> str | None:
+def _reason(preference: Preference, side: Side, threshold: float, find: Finder) -> str | None:
     """Why a side gives no pair, or None where it does."""
     duel = _duel_of(preference, side)
     if duel is None:
-        return "no candidates"
-    contents = [_content(duel.winner), _content(duel.loser)]
-    if side == "gen" and any(_elsewhere(image, preference.item_id) for image in contents):
+        return NOTHING
+    ends = (duel.winner, duel.loser)
+    if side == "gen" and any(_elsewhere(_content(end), preference.item_id) for end in ends):
         return "other item"
-    if contents[0] == contents[1]:
+    reason = verdict(ends, threshold if side == "gen" else None)
+    if reason is None and side == "gen" and _one_picture(preference.item_id, ends, find):
         return "tie"
-    return verdict((duel.winner, duel.loser), threshold if side == "gen" else None)
+    return reason
+
+
+def _one_picture(item: str, ends: tuple[Candidate, Candidate], find: Finder) -> bool:
+    """Whether winner and loser show the same picture, however their files differ."""
+    pictures = []
+    for end, key in zip(ends, ("image_win", "image_lose"), strict=True):
+        file = find(_content(end), key, item)
+        pictures.append(pixel_sha256(ImageHandle(file, where=f"{key} of item {item!r}, {file}").open()))
+    return pictures[0] == pictures[1]
 
 
 def _elsewhere(image: str, item: str) -> bool:
@@ -215,13 +230,13 @@ def _elsewhere(image: str, item: str) -> bool:
     return any(outer.startswith(GENERATED) and inner != item for outer, inner in pairwise(folders))
 
 
-def _finder(file: Path, where: str) -> Callable[[str, str, str], str]:
+def _finder(file: Path, where: str) -> Finder:
     """Finds the images of a record. Raises HermesError for one that is not there."""
-    root = os.environ.get(IMAGE_ROOT)
+    root = image_root()
 
     def find(value: str, key: str, item: str) -> str:
         with suppress(OSError):  # A name may be too long for the file system.
-            found = image_path(value, file.parent, Path(root) if root else None)
+            found = image_path(value, file.parent, root)
             if Path(found).is_file():
                 return found
         raise HermesError(f"{where}: {key} {value!r} is not there; put it beside {file.name} or set {IMAGE_ROOT}")
@@ -229,7 +244,7 @@ def _finder(file: Path, where: str) -> Callable[[str, str, str], str]:
     return find
 
 
-def _with_images(preference: Preference, change: Callable[[str, str, str], str]) -> Preference:
+def _with_images(preference: Preference, change: Finder) -> Preference:
     """Every image replaced by ``change(image, key of the record, item id)``."""
     item, gen = preference.item_id, preference.gen
     real = change(preference.image, "img_path", item)

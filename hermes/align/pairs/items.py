@@ -12,7 +12,7 @@ from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Samples, open_table
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
-from hermes.harness.records.types import Sample
+from hermes.harness.records.types import Sample, Split
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
 
@@ -46,22 +46,16 @@ def shapes_items(understanding: Evaluator, generation: Evaluator, count: int, se
     return items[:count]
 
 
-def data_items(
-    understanding: Evaluator, generation: Evaluator, source: str, count: int, pins: Pins | None = None
-) -> list[Item]:
-    """The first ``count`` items of a data folder or of the hub, of which no more is read.
+def data_items(understanding: Evaluator, generation: Evaluator, source: str, end: int, pins: Pins) -> list[Item]:
+    """The items to train on of a data folder or of the hub: the first ``end``, of which no more is read, or all.
 
-    Raises HermesError where there are fewer, and where two have one id.
+    Raises HermesError where two have one id.
     """
     asked, drawn = (Samples(side, open_table(side, source, "train", pins=pins)) for side in (understanding, generation))
     items, ids = [], Doubles()
-    for item in _join(_of_groups(asked, count), _of_groups(drawn, count)):
+    for item in _join(_of_groups(asked, end), _of_groups(drawn, end)):
         items.append(item)
         ids.add(item.id)
-    if len(items) < count:
-        raise HermesError(
-            f"{source} holds {len(items)} homologous items, but {count} were asked for; give --items {len(items)}"
-        )
     ids.refuse(lambda: (item.id for item in items), source)
     return items
 
@@ -88,28 +82,60 @@ def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") ->
         yield Item(name, images[sample.group_id], sample.model_copy(update={"id": name, "group_id": name}))
 
 
+def measured(settings: AlignSettings) -> tuple[Split, ...]:
+    """The splits that a self-play is measured on."""
+    splits: list[Split] = [settings.eval_split, *(("validation",) if settings.patience else ())]
+    return tuple(dict.fromkeys(splits))
+
+
 class ItemSource:
     """The items of every round, and which world they are of.
 
-    ``asker`` and ``drawer`` are both sides of the homologous benchmark; ``model`` is an adapter or its class; ``pins``
-    says which commit of a hub data set is read.
+    ``asker`` and ``drawer`` are both sides of the homologous benchmark, of which the training reads no item that
+    evaluations hold; ``model`` is an adapter or its class; ``pins`` says which commit of a hub data set is read.
     """
 
     def __init__(
         self, asker: Evaluator, drawer: Evaluator, settings: AlignSettings, model: Any, pins: Pins | None = None
     ) -> None:
-        self.asker, self.drawer, self.settings, self.pins = asker, drawer, settings, pins
+        self.asker, self.drawer, self.settings, self.pins = asker, drawer, settings, pins or Pins()
         self.source = settings.data or ("shapes" if getattr(model, "world", "real") == "shapes" else "hub")
         self.world: Literal["shapes", "real"] = "shapes" if self.source == "shapes" else "real"
+        self.total: int | None = None
+        """How many items of the real world there are to train on, once a round has read to their end."""
+        if self.world == "real":
+            asker.held_out = drawer.held_out = measured(settings)
 
     def of_round(self, number: int) -> list[Item]:
-        """The same items in every round, or others in each, as ``settings.changes_items`` says."""
-        settings = self.settings
-        if self.world == "real":
-            return data_items(self.asker, self.drawer, self.source, settings.items, self.pins)
-        seed = derive_seed(settings.seed, number if settings.changes_items else 0, "items")
-        return shapes_items(self.asker, self.drawer, settings.items, seed)
+        """The same items in every round, or others in each, as ``settings.changes_items`` says.
+
+        Each round takes on where the one before has stopped; after the last item of real data comes the first again.
+        """
+        settings, begin = self.settings, self._begin(number)
+        if self.world == "shapes":
+            seed = derive_seed(settings.seed, number if settings.changes_items else 0, "items")
+            return shapes_items(self.asker, self.drawer, settings.items, seed)
+        end = begin + settings.items
+        items = data_items(self.asker, self.drawer, self.source, end, self.pins)
+        if len(items) < end:
+            self.total = len(items)
+        if len(items) < settings.items:
+            raise HermesError(
+                f"{self.source} holds {len(items)} homologous items to train on, but {settings.items} were asked for; "
+                f"give --items {len(items)}"
+            )
+        return [items[place % len(items)] for place in range(begin, end)]
+
+    def again(self, number: int) -> int:
+        """How many items of a round, which has been read, were items of a round before because there are no others."""
+        if self.total is None or not self.settings.changes_items:
+            return 0
+        return min(self.settings.items, max(0, self._begin(number + 1) - self.total))
 
     def fingerprint(self) -> str:
         """A hash of the first round's items, images included."""
         return fingerprint([item.generation.model_copy(update={"images": (item.image,)}) for item in self.of_round(1)])
+
+    def _begin(self, number: int) -> int:
+        """How many items come before those of a round."""
+        return (number - 1) * self.settings.items if self.settings.changes_items else 0

@@ -1,13 +1,14 @@
 """From scored candidates to preference pairs: best against worst, the raise-the-bar rules, and filters that count."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
 from hermes.align.losses.objectives import OBJECTIVES
+from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
 
@@ -112,10 +113,18 @@ def raise_bars(rounds: Sequence[Iterable[Candidate]], rule: str) -> dict[tuple[s
     return {key: bar for key, bar in bars.items() if key in latest}
 
 
+def alike(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates are the same image, or the same caption but for white space."""
+    if one.image is not None:
+        return one.image == other.image
+    return (one.text or "").split() == (other.text or "").split()
+
+
 def verdict(bar: Bar, threshold: float | None) -> str | None:
-    """Why a (winner, loser) gives no pair: "tie", "inverted", "threshold" (the winner is not above it), or None."""
+    """Why a (winner, loser) gives no pair, or None: "tie" (equal scores, or alike), "inverted", "threshold" (the winner
+    is not above it)."""
     winner, loser = bar
-    if winner.score == loser.score:
+    if winner.score == loser.score or alike(winner, loser):
         return "tie"
     if winner.score < loser.score:
         return "inverted"
@@ -160,6 +169,55 @@ def build(
     return kept, dict(sorted(drops.items()))
 
 
+def without_ties(
+    preferences: Iterable[Preference],
+    ties: Mapping[str, Collection[Side]],
+    drops: Mapping[str, int],
+    *,
+    pairing: str,
+    objective: str,
+) -> tuple[list[Preference], dict[str, int]]:
+    """The preferences without those sides, by item id, that turned out to be ties, and what is dropped by then."""
+    counts, kept = Counter(drops), []
+    for preference in preferences:
+        sides = ties.get(preference.item_id, ())
+        left = preference.model_copy(update=dict.fromkeys(sides))
+        counts.update(f"{side}: tie" for side in sides)
+        usable = OBJECTIVES[objective].usable(left.und is not None, left.gen is not None)
+        if usable and (pairing == "either" or not sides):
+            kept.append(left)
+        elif left.und or left.gen:
+            counts["unpaired"] += 1
+    return kept, dict(sorted(counts.items()))
+
+
+WORDS = {
+    "tie": "ties",
+    "inverted": "inverted",
+    "threshold": "not above the threshold",
+    "no candidates": "without candidates",
+    "other item": "of another item",
+    "unpaired": "left without the other side",
+}
+
+
+def nothing_left(drops: Mapping[str, int], settings: AlignSettings, given: Path | None) -> str:
+    """What to say where no pair is left: how many sides were dropped for which reason, and what would help.
+
+    ``given`` is the file that the pairs came from, None where they were drawn.
+    """
+    counts: Counter[str] = Counter()
+    for reason, count in drops.items():
+        counts[reason.rpartition(": ")[2]] += count
+    found = ", ".join(f"{count} {WORDS[why]}" for why, count in counts.most_common() if why in WORDS)
+    usable = OBJECTIVES[settings.objective].usable
+    alone = settings.pairing == "both" and (usable(True, False) or usable(False, True))
+    ways = ['give pairing = "either" to train on one side alone'] if counts["unpaired"] and alone else []
+    ways += ["lower the threshold"] if counts["threshold"] else []
+    ways += [f"put other pairs into {given.name}" if given else "draw more items or candidates"]
+    return f"no valid preference pair to train on ({found or 'there are none'}); {', or '.join(ways)}"
+
+
 def read_records(path: Path, record: type[R]) -> list[R]:
     """All records of a JSONL file. Raises HermesError that names the line that is not one."""
     records: list[R] = []
@@ -168,5 +226,7 @@ def read_records(path: Path, record: type[R]) -> list[R]:
         try:
             records.append(record.model_validate_json(line))
         except ValidationError:
-            raise HermesError(f"{path}: line {number} is not a {record.__name__}; remove the round's folder") from None
+            raise HermesError(
+                f"{path}: line {number} is not a {record.__name__}; remove {path.parent} and run the same command again"
+            ) from None
     return records

@@ -6,8 +6,10 @@ from typing import Any
 
 from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
+from hermes.harness.records.keys import short_hash
 from hermes.harness.records.types import SCHEMA_VERSION
 from hermes.harness.system.disk import read_json, write_json
+from hermes.harness.system.environment import package_version
 from hermes.harness.system.errors import HermesError
 
 
@@ -17,9 +19,13 @@ def round_entry(
     guided: str | None,
     report: TrainingReport | None,
     drops: Mapping[str, int],
+    failures: Mapping[str, int],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One round: ``evaluation`` is its results.json, ``guided`` the name of the task drawn under guidance."""
+    """One round: ``evaluation`` is its results.json, ``guided`` the name of the task drawn under guidance.
+
+    ``failures`` are the commonest reasons why candidates could not be made.
+    """
     gap = evaluation["gap"]["homologous"]
     if gap is None:
         raise HermesError(f"round {number}: the evaluation holds no homologous gap; remove its folder and start again")
@@ -32,6 +38,7 @@ def round_entry(
         "g_guided": results[guided]["metrics"]["accuracy"] if guided else None,
         "pairs": report.pairs if report else 0,
         "drops": dict(drops),
+        "failures": dict(failures),
         "margin_und": report.margin_und if report else None,
         "margin_gen": report.margin_gen if report else None,
         "loss": report.loss if report else None,
@@ -41,7 +48,26 @@ def round_entry(
     }
 
 
-def write_history(folder: Path, align_id: str, model: Mapping[str, Any], settings: AlignSettings) -> dict[str, Any]:
+def facts_of(spec: Mapping[str, Any], world: str, guided: str | None, settings: AlignSettings) -> dict[str, Any]:
+    """What history.json says of all rounds: what its seeds have in common, G's task under guidance, the precision.
+
+    ``settings`` is a hash of all of the spec but the seed, and of the version of Hermes. The items of the drawn world
+    follow from seed and settings.
+    """
+    common = {name: value for name, value in spec["settings"].items() if name != "seed"}
+    items = spec["items"] if world == "real" else world
+    arithmetic = "bfloat16" if spec["settings"]["bf16"] else "float32"
+    chosen = "" if settings.bf16 is not None else ", this device's choice"
+    return {
+        "settings": short_hash({**spec, "items": items, "settings": common, "hermes": package_version("hermes-bench")}),
+        "guided": guided or "",
+        "precision": f"weights in {spec['model']['dtype']}, training in {arithmetic}{chosen}",
+    }
+
+
+def write_history(
+    folder: Path, align_id: str, model: Mapping[str, Any], settings: AlignSettings, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """Collect the finished rounds of an align folder, from round 0 on, into history.json."""
     rounds: list[dict[str, Any]] = []
     while (path := round_folder(folder, len(rounds)) / "round.json").exists():
@@ -53,6 +79,7 @@ def write_history(folder: Path, align_id: str, model: Mapping[str, Any], setting
         "objective": settings.objective,
         "arm": settings.label or settings.objective,
         "seed": settings.seed,
+        **facts,
         "rounds": rounds,
     }
     write_json(folder / "history.json", content)

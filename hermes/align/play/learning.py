@@ -1,19 +1,17 @@
 """A round's training: from the model of the round before and the round's preferences to its checkpoint."""
 
-from pathlib import Path
-
-from hermes.align.losses.likelihoods import TrainPair
 from hermes.align.pairs import preferences
 from hermes.align.pairs.replay import homologous, shapes_lessons
+from hermes.align.pairs.tokens import train_pair
 from hermes.align.play.game import Game
-from hermes.align.play.preferring import PREFERENCES
+from hermes.align.play.preferring import DROPS, PREFERENCES
 from hermes.align.settings import TrainSettings
 from hermes.align.training.schedule import plan
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
-from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
-from hermes.harness.system.disk import write_folder, write_json
+from hermes.harness.system.disk import read_json, write_folder, write_json
+from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 
 
@@ -21,6 +19,9 @@ def learn(game: Game, number: int) -> None:
     """Train, and save the model; the checkpoint has its name when all of it is on the disk."""
     home = game.home(number)
     kept = preferences.read_records(home / PREFERENCES, preferences.Preference)
+    if not kept:
+        given = game.settings.pairs if number == 1 else None
+        raise HermesError(preferences.nothing_left(read_json(home / DROPS), game.settings, given))
     pairs = [train_pair(preference, game.media) for preference in kept]
     fields = {name: getattr(game.settings, name) for name in TrainSettings.model_fields}
     settings = TrainSettings(**fields | {"seed": derive_seed(game.settings.seed, number, "training")})
@@ -29,28 +30,6 @@ def learn(game: Game, number: int) -> None:
     if current().main:
         write_json(home / "training.json", report)
         write_folder(home / "checkpoint", model.save)
-
-
-def train_pair(preference: preferences.Preference, media: Path) -> TrainPair:
-    """A preference as the likelihood items that it is trained on; both sides belong to one homologous item."""
-
-    def stored(digest: str | None) -> ImageHandle:
-        return ImageHandle(media / f"{digest}.png", where=f"{media / str(digest)}.png ({preference.item_id})")
-
-    und, gen = preference.und, preference.gen
-    captions, images = None, None
-    if und:
-        real = stored(preference.image)
-        captions = (
-            LikelihoodItem("text", preference.prompt, real, und.winner.text or ""),
-            LikelihoodItem("text", preference.prompt, real, und.loser.text or ""),
-        )
-    if gen:
-        images = (
-            LikelihoodItem("image", preference.caption, stored(gen.winner.image)),
-            LikelihoodItem("image", preference.caption, stored(gen.loser.image)),
-        )
-    return TrainPair(preference.item_id, captions, images)
 
 
 def _replay(game: Game, number: int, pairs: int) -> list[LikelihoodItem]:

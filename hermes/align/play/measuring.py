@@ -2,6 +2,7 @@
 
 from hermes.align.play.game import Game
 from hermes.harness.records.types import Split
+from hermes.harness.run.failing import refuse_nothing
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.run.runner import evaluate
 from hermes.harness.run.settings import EvalSettings
@@ -42,7 +43,7 @@ def guided_task(game: Game) -> str | None:
 def _validation_gap(game: Game, number: int) -> float:
     _measure(game, number, VALIDATION, (UNDERSTANDING, GENERATION), "validation")
     out = game.home(number) / VALIDATION
-    gap = read_json(out / RESULTS)["gap"]["homologous"]
+    gap = read_json(out / RESULTS, f"remove {out} and run the same command again")["gap"]["homologous"]
     if gap is None:
         raise HermesError(f"{out}: the validation holds no homologous gap; leave patience out")
     return float(gap["gap"]["value"])
@@ -58,17 +59,19 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
             tasks=tasks,
             data=settings.data,
             split=split,
+            held_out=True,
             limit=settings.eval_limit,
             judge=settings.judge,
             seed=settings.seed,
             batch_size=settings.batch_draw,
+            max_failures=settings.max_failures,
             device=settings.device,
             out=out,
             runs=game.root,
             plugin=settings.plugin,
             label=f"{game.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
         )
-        evaluate(wanted, game.progress, game.model(number))
+        refuse_nothing(evaluate(wanted, game.progress, game.model(number))["results"])
         if current().main:
             write_reports(out)
 

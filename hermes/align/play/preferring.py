@@ -6,10 +6,12 @@ from pathlib import Path
 from hermes.align.pairs import preferences
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
+from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
 from hermes.harness.records.store import Store, fetch
 from hermes.harness.system.disk import read_json, write_json, write_jsonl
 from hermes.harness.system.processes import current
+from hermes.leaderboards.gallery import FAILED
 
 DRAWN, CANDIDATES, PREFERENCES, DROPS = "drawn.json", "candidates.jsonl", "preferences.jsonl", "drops.json"
 
@@ -28,10 +30,14 @@ def _draw(game: Game, number: int, home: Path) -> None:
     """Captions and images of every item from the model of the round before, scored."""
     source, model = game.source, game.model(number - 1)
     items = source.of_round(number)
+    if again := source.again(number):
+        game.progress.say(
+            f"round {number}: {source.source} has {source.total} items to train on; {again} of {len(items)} come again"
+        )
     drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, game.progress)
     if current().main:
         where = os.path.relpath(drawn.images.folder.resolve(), game.folder.resolve())
-        write_json(home / DRAWN, {"images": Path(where).as_posix(), "failed": drawn.failed})
+        write_json(home / DRAWN, {"images": Path(where).as_posix(), "failed": drawn.failed, "failures": drawn.failures})
         write_jsonl(home / CANDIDATES, drawn.found)
 
 
@@ -48,6 +54,7 @@ def _read(game: Game, home: Path, pairs: Path) -> None:
         pairing=settings.pairing,
         objective=settings.objective,
     )
+    kept, drops = _differing(game, 1, kept, drops)
     write_jsonl(home / CANDIDATES, pair_candidates(kept))
     write_json(home / DROPS, drops)
     write_jsonl(home / PREFERENCES, kept)
@@ -73,8 +80,18 @@ def _choose(game: Game, number: int, home: Path) -> None:
         pairing=settings.pairing,
         objective=settings.objective,
     )
-    drawn = read_json(home / DRAWN)
+    drawn = read_json(home / DRAWN, f"remove {home} and run the same command again")
     pictures = [one.image for bar in bars.values() for one in bar if one.image]
     fetch(pictures, Store(game.folder / drawn["images"]), game.media, f"remove {home} to draw the round again")
-    write_json(home / DROPS, drops | ({"candidate errors": drawn["failed"]} if drawn["failed"] else {}))
+    kept, drops = _differing(game, number, kept, drops)
+    write_json(home / DROPS, drops | ({FAILED: drawn["failed"]} if drawn["failed"] else {}))
     write_jsonl(home / PREFERENCES, kept)
+
+
+def _differing(
+    game: Game, number: int, kept: list[preferences.Preference], drops: dict[str, int]
+) -> tuple[list[preferences.Preference], dict[str, int]]:
+    """The preferences without sides whose winner and loser are the same to the model that is to be trained."""
+    settings = game.settings
+    ties = token_ties(game.model(number - 1), kept, game.media)
+    return preferences.without_ties(kept, ties, drops, pairing=settings.pairing, objective=settings.objective)

@@ -5,12 +5,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ValidationError
+
+from hermes.align.pairs.apart import division, evaluated, refuse_shared
 from hermes.align.pairs.items import ItemSource
+from hermes.align.play.changes import adopt
 from hermes.align.play.game import Game, seconds_of
-from hermes.align.play.history import round_entry, write_history
+from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
 from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
-from hermes.align.play.preferring import DROPS, PREFERENCES, prefer
+from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
 from hermes.align.settings import AlignSettings
 from hermes.align.training.preparing import check_trackers
 from hermes.align.training.steplog import TrainingReport
@@ -26,7 +30,7 @@ from hermes.harness.records.keys import slug
 from hermes.harness.records.types import SCHEMA_VERSION
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.run.loading import load_model
-from hermes.harness.run.plan import check_judge, run_id
+from hermes.harness.run.plan import check_judge, refuse_unknown, run_id
 from hermes.harness.run.stores import code_version, model_identity, root_of
 from hermes.harness.run.view import RESULTS, open_run
 from hermes.harness.system import registry
@@ -37,6 +41,8 @@ from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.leaderboards.gallery import gallery_html
 from hermes.leaderboards.report import write_reports
+
+AGAIN = "and run the same command again"
 
 
 def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str, Any]:
@@ -57,9 +63,15 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
     pins = Pins.of_root(root_of(settings), update=False)
     source = ItemSource(asker, drawer, settings, cls, pins)
-    settings = resolved(settings, source.world, cls)
+    given, settings = settings, resolved(settings, source.world, cls)
     judge = registry.load_class("judges", settings.critic)
     check_judge(settings.critic)
+    if (knows := getattr(judge, "knows", None)) is not None and source.world != "shapes":
+        refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
+    progress = progress or Silent()
+    if source.world == "real":
+        progress.say(division(source))
+        refuse_shared(source)
     check_trackers(settings.trackers)
     model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
     spec = {
@@ -70,6 +82,8 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         "critic": getattr(judge, "identity", settings.critic),
         "settings": settings.identity(),
     }
+    if source.world == "real":
+        spec["evaluated"] = evaluated(source)
     if settings.pairs:
         spec["pairs"] = _file_hash(settings.pairs)
     info = model.info.model_dump(mode="json")
@@ -77,15 +91,20 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     with ExitStack() as stack:
         if current().main:
             stack.enter_context(locked(folder))
+            if not settings.fresh:
+                adopt(folder, spec)
             open_run(folder, spec, settings.fresh)
             _tidy(folder)
             pins.keep()
         current().wait()
-        game = Game(settings, folder, source, model, progress or Silent())
+        game = Game(settings, folder, source, model, progress)
+        facts = facts_of(spec, source.world, guided_task(game), given)
+        if source.world == "real":
+            facts["data"] = division(source)
         for number in range(settings.rounds + 1):
             _play(game, number)
             if current().main:
-                write_history(folder, run_id(spec), info, settings)
+                write_history(folder, run_id(spec), info, settings, facts)
             current().wait()
             if exhausted(game, number):
                 break
@@ -123,13 +142,24 @@ def _play(game: Game, number: int) -> None:
         if (state := home / "training" / "state.safetensors").exists():
             state.unlink()
             sync_folder(state.parent)
-        report = TrainingReport.model_validate(read_json(home / "training.json")) if number else None
-        drops = read_json(home / DROPS) if number else {}
-        results = read_json(home / EVALUATION / RESULTS)
+        report = _report(home) if number else None
+        drops = read_json(home / DROPS, f"remove {home} {AGAIN}") if number else {}
+        drawn = read_json(home / DRAWN, f"remove {home} {AGAIN}") if (home / DRAWN).exists() else {}
+        results = read_json(home / EVALUATION / RESULTS, f"remove {home / EVALUATION} {AGAIN}")
         write_json(
-            home / "round.json", round_entry(number, results, guided_task(game), report, drops, seconds_of(home))
+            home / "round.json",
+            round_entry(number, results, guided_task(game), report, drops, drawn.get("failures", {}), seconds_of(home)),
         )
     current().wait()
+
+
+def _report(home: Path) -> TrainingReport:
+    remedy = f"remove {home} {AGAIN}"
+    content = read_json(home / "training.json", remedy)
+    try:
+        return TrainingReport.model_validate(content)
+    except ValidationError:
+        raise HermesError(f"{home / 'training.json'} is no report of a training; {remedy}") from None
 
 
 def _tidy(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ from hermes.align.losses.objectives import at_zero, pair_loss
 from hermes.align.settings import TrainSettings
 from hermes.align.training.checkpoint import load_state, save_state
 from hermes.align.training.ema import MovingAverage
+from hermes.align.training.finite import (
+    forget,
+    impossible,
+    refuse_lost_reference,
+    refuse_lost_weights,
+    refuse_not_finite,
+)
 from hermes.align.training.lora import Lora
+from hermes.align.training.memory import out_of_memory
 from hermes.align.training.preparing import (
     check_trackers,
     identity_of,
@@ -28,6 +36,8 @@ from hermes.harness.contracts.model import Alignable, LikelihoodItem
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.disk import write_folder
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import is_out_of_memory
+from hermes.harness.system.fitting import Fitting
 from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
@@ -56,7 +66,8 @@ def train(
     `departure`, which is 0 for images (under the "replay" objective the pairs only set the number of steps).
     Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
     ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
-    Raises HermesError where there is no pair, or where the first loss shows that policy and reference differ.
+    Raises HermesError where there is no pair, where the first loss shows that policy and reference differ, and at the
+    first loss or gradient that is not finite: what the folder keeps of the training is then removed.
     """
     check_launch()
     check_trackers(settings.trackers)
@@ -65,8 +76,14 @@ def train(
     if settings.objective == "replay" and not (replay and settings.replay):
         raise HermesError("objective 'replay' needs replay data and a replay weight above 0")
     with likelihood_settings(model, settings):
-        training = _Training(model, pairs, replay if settings.replays else (), settings, folder)
-        return training.run(folder, progress or Silent())
+        progress = progress or Silent()
+        micro = Fitting(settings.micro_batch, "training", progress.say)
+        try:
+            return _Training(model, pairs, replay if settings.replays else (), settings, folder, micro).run(progress)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(error, micro.size) from error
+            raise
 
 
 class _Training:
@@ -79,8 +96,9 @@ class _Training:
         replay: Sequence[LikelihoodItem],
         settings: TrainSettings,
         folder: Path,
+        micro: Fitting,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.folder, self.micro = model, settings, folder, micro
         self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
         self.batches = PairBatches(model, pairs, settings.seed)
         self.epochs = epochs(len(pairs), settings)
@@ -114,11 +132,13 @@ class _Training:
         self.start = {name: value.detach().clone() for name, value in kept.items()}
         self.average = MovingAverage(self.trained, settings.ema) if settings.ema else None
 
-    def run(self, folder: Path, progress: Progress) -> TrainingReport:
+    def run(self, progress: Progress) -> TrainingReport:
         """All steps that are not yet done, from the stored state if there is one."""
-        was_training = self.inner.training
+        was_training, folder = self.inner.training, self.folder
         without_dropout(self.inner)
-        self.reference, self.held = self._reference(), self._held()
+        self.reference, self.held = self.micro.run(self._reference), self.micro.run(self._held)
+        refuse_lost_reference(self.reference, self.batches.ids)
+        self.micro.size = self._least(self.micro.size)
         self._prepare()
         self._track_start()
         state, total = folder / "state.safetensors", len(self.steps)
@@ -127,10 +147,16 @@ class _Training:
         progress.start(f"train ({self.settings.objective})", total, done)
         for number in range(done, total):
             rate = learning_rate(number, total, self.settings)
-            figures = self._step(self.steps[number], rate, check=number == 0)
+            figures = self._gradient(self.steps[number], check=number == 0)
+            with self._forgetting():
+                refuse_not_finite(figures, number, total, self.settings)
+                self._step(rate, number)
             log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
             self._track({"lr": rate, **figures}, number)
             last = number + 1 == total
+            if last:
+                with self._forgetting():
+                    refuse_lost_weights(self.trained, self.settings)
             if last or (number + 1) % self.settings.checkpoint_every == 0:
                 if current().main:
                     log.flush()
@@ -147,7 +173,7 @@ class _Training:
             return torch.zeros(self.epochs, 4, len(self.batches))
         rows = range(current().rank, len(self.batches), current().world)
         with self._autocast():
-            table = self.batches.reference(self.inner, rows, self.epochs, self.settings.micro_batch, self.device)
+            table = self.batches.reference(self.inner, rows, self.epochs, self.micro.size, self.device)
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
         return shared
 
@@ -156,20 +182,26 @@ class _Training:
         table = torch.zeros(len(self.replay), device=self.device)
         mine = self.holds.nonzero().flatten().tolist()[current().rank :: current().world]
         with torch.no_grad(), self._autocast():
-            for begin in range(0, len(mine), self.settings.micro_batch):
-                rows = mine[begin : begin + self.settings.micro_batch]
+            for begin in range(0, len(mine), self.micro.size):
+                rows = mine[begin : begin + self.micro.size]
                 batch = self.model.collate([self.replay[row] for row in rows])
                 table[rows] = self.inner(to_device(batch, self.device))[0].float()
         shared: Tensor = self.accelerator.reduce(table, "sum")
         return shared
 
-    def _step(self, step: Step, rate: float, check: bool) -> dict[str, Any]:
-        """One optimizer step; returns its figures, the same in all processes."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _gradient(self, step: Step, check: bool) -> dict[str, Any]:
+        """One step's gradient; returns its figures, the same in all processes.
+
+        Processes that share a step must make equally many passes, so there none takes fewer pairs than the others.
+        """
+        if current().world > 1:
+            return self._passes(step, check)
+        return self.micro.run(lambda: self._passes(step, check), again=self.optimizer.zero_grad)
+
+    def _passes(self, step: Step, check: bool) -> dict[str, Any]:
         pairs = () if self.settings.objective == "replay" else step.pairs
-        work = [("pairs", rows, real) for rows, real in _chunks(pairs, self.settings.micro_batch)]
-        work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.settings.micro_batch)]
+        work = [("pairs", rows, real) for rows, real in _chunks(pairs, self.micro.size)]
+        work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.micro.size)]
         sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))
         for number, (kind, rows, real) in enumerate(work):
             with self._accumulating(number + 1 < len(work)):
@@ -178,12 +210,34 @@ class _Training:
             for name, value in found.items():
                 sums[name] = sums[name] + value.detach().double()
         norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
-        self.optimizer.step()
+        total = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
+        return means(dict(zip(SUMS, total, strict=True))) | {"grad_norm": float(whole(norm))}
+
+    def _step(self, rate: float, number: int) -> None:
+        """One optimizer step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            raise impossible(error, number, self.settings) from error
         self.optimizer.zero_grad()
         if self.average:
             self.average.update()
-        total = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
-        return means(dict(zip(SUMS, total, strict=True))) | {"grad_norm": float(whole(norm))}
+
+    def _least(self, size: int) -> int:
+        """The smallest of all processes' numbers."""
+        return int(self.accelerator.gather(torch.tensor([size], device=self.device)).min())
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Where the training goes wrong, nothing stays that would keep it from beginning anew with other settings."""
+        try:
+            yield
+        except HermesError:
+            if current().main:
+                forget(self.folder)
+            raise
 
     def _pairs(self, rows: Sequence[int], real: Sequence[bool], step: Step, check: bool) -> dict[str, Tensor]:
         settings = self.settings
@@ -211,7 +265,7 @@ class _Training:
 
     def _check_start(self, found: Tensor, expected: Tensor) -> None:
         gap = float((found - expected).detach().mean().abs())
-        if not gap <= (5e-2 if self.bf16 else 1e-3):
+        if gap > (5e-2 if self.bf16 else 1e-3):
             raise HermesError(
                 f"the first loss is {gap:.3g} off its value at policy = reference; the model's log-probabilities "
                 "differ between two calls on the same items (dropout, unseeded masks, or mixed precision)"

@@ -9,7 +9,10 @@ from hermes.harness.records.types import Metric
 
 
 def metrics_of(key: str, value: Any, said: Sequence[Any], groups: Sequence[str]) -> dict[str, Metric]:
-    """A number as one metric, a mapping as one for each number in it; with an interval where ``groups`` fit numbers."""
+    """A number as one metric, a mapping as one for each number in it; with an interval where ``groups`` fit numbers.
+
+    Tasks do not say which values are possible: those within 0..1 count as shares, others as without bounds.
+    """
     if isinstance(value, Mapping):
         return {
             name: metric

@@ -11,7 +11,10 @@ from hermes.evaluators.lmms.tasks import MODEL_NAME
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import Request
+from hermes.harness.run.attempts import IN_A_ROW, Attempts
+from hermes.harness.run.failing import Reasons, told
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.text import say
 
 AUTO_BATCH = 64
 
@@ -26,8 +29,10 @@ def manifest() -> Any:
 class HermesLMM(lmms):  # type: ignore[misc]
     """A Hermes model that answers lmms-eval's generate_until requests as `hermes eval --tasks lmms:NAME` would.
 
-    ``pretrained``: a registered name or a checkpoint folder; ``seed``: the run's seed. The task's generation_kwargs win
-    over the model's defaults, seeds are derived from (seed, task, document, repeat), answers end at ``until``.
+    ``pretrained``: a registered name or a checkpoint folder; ``seed``: the run's seed; ``max_failures``: the command
+    ends after so many failures in a row, 0 is never. Any other failure is an empty answer, and the reasons are said.
+    The task's generation_kwargs win over the model's defaults, seeds are derived from (seed, task, document, repeat),
+    answers end at ``until``.
     """
 
     is_simple = True
@@ -39,6 +44,7 @@ class HermesLMM(lmms):  # type: ignore[misc]
         batch_size: int | str = 1,
         max_batch_size: int | None = None,
         seed: int = 0,
+        max_failures: int = IN_A_ROW,
     ) -> None:
         from accelerate import Accelerator
 
@@ -51,7 +57,7 @@ class HermesLMM(lmms):  # type: ignore[misc]
         if "understanding" not in self.model.info.abilities:
             raise HermesError(f"model {pretrained!r} draws images only; lmms-eval asks questions, give another model")
         self.batch_size = AUTO_BATCH if str(batch_size) == "auto" else int(batch_size)
-        self.seed = int(seed)
+        self.seed, self.max_failures = int(seed), int(max_failures)
 
     @property
     def device(self) -> Any:
@@ -69,16 +75,28 @@ class HermesLMM(lmms):  # type: ignore[misc]
             indices.append(seen[key])
             seen[key] += 1
         answers: list[str] = []
+        reasons, failed = Reasons(), 0
+
+        def no_answer(_: Request, reason: str) -> str:
+            nonlocal failed
+            reasons.add(reason)
+            failed += 1
+            return ""
+
+        attempts = Attempts(self.model.understand, no_answer, MODEL_NAME, "answers", say, self.max_failures)
         with tqdm(total=len(requests), desc="Model Responding", disable=self.rank != 0) as bar:
             for start in range(0, len(requests), self.batch_size):
                 batch = requests[start : start + self.batch_size]
                 numbered = zip(batch, indices[start:], strict=False)
-                texts = self.model.understand([self._request(instance, index) for instance, index in numbered])
+                texts = list(attempts.results([self._request(instance, index) for instance, index in numbered]))
+                _end_if_all_failed(attempts, failed == len(requests), reasons)
                 for instance, text in zip(batch, texts, strict=True):
                     context, kwargs = instance.args[:2]
                     answers.append(cut(text, kwargs))
                     self.cache_hook.add_partial("generate_until", (context, kwargs), answers[-1])
                 bar.update(len(batch))
+        for one in told(reasons.commonest(), failed):
+            say(f"{MODEL_NAME}: {one}; lmms-eval scores these as empty answers")
         return answers
 
     def _request(self, instance: Any, index: int) -> Request:
@@ -100,3 +118,15 @@ class HermesLMM(lmms):  # type: ignore[misc]
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
         raise NotImplementedError("Hermes models answer one question at a time: choose a task of one round.")
+
+
+def _end_if_all_failed(attempts: Attempts[Request, str], all_failed: bool, reasons: Reasons) -> None:
+    """End the command where nothing was answered: lmms-eval would print any other error and exit with 0."""
+    try:
+        attempts.refuse_more()
+        if all_failed:
+            why = "; ".join(told(reasons.commonest(), 0))
+            raise HermesError(f"no answer could be given: {why}; fix the cause and run the same command again")
+    except HermesError as error:
+        say(f"hermes: {error}")
+        raise SystemExit(2) from None

@@ -12,10 +12,9 @@ from pydantic import field_serializer
 
 from hermes.evaluators.lmms.requests import cut
 from hermes.evaluators.lmms.tasks import reason
+from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
-
-REASONING_TAGS = '[["<think>", "</think>"], ["<analysis>", "</analysis>"]]'
 
 
 class Outcome(Record):
@@ -43,11 +42,13 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=simple, skipkeys=True))
 
 
-def outcomes(task: Any, documents: Sequence[int], replies: Sequence[Sequence[str]]) -> list[Outcome | str]:
+def outcomes(
+    task: Any, documents: Sequence[int], replies: Sequence[Sequence[str]], reasoning: Tags = THINK
+) -> list[Outcome | str]:
     """What the task says of each document's replies, or why it could say nothing.
 
     Each reply ends at the task's stop strings; then filters, reasoning tags and process_results come in lmms-eval's
-    order. process_results is tried once and not five times.
+    order, where ``reasoning`` is its --reasoning_tags. process_results is tried once and not five times.
     """
     from lmms_eval.api.instance import Instance
     from lmms_eval.api.reasoning import parse_reasoning_tags_config, strip_reasoning_tags
@@ -60,7 +61,9 @@ def outcomes(task: Any, documents: Sequence[int], replies: Sequence[Sequence[str
         )
         for number, said in zip(documents, replies, strict=True)
     ]
-    tags = parse_reasoning_tags_config(cli_value=REASONING_TAGS, task_value=config.reasoning_tags)
+    tags = parse_reasoning_tags_config(
+        cli_value=json.dumps(reasoning) if reasoning else None, task_value=config.reasoning_tags
+    )
     docs = task.eval_docs_no_media
     try:
         for ensemble in _filters(task, tags):

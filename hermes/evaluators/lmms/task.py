@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from math import isfinite
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -59,6 +60,7 @@ class LmmsTask(Evaluator):
     standard = False
     extra = "lmms"
     packages = ("lmms_eval",)
+    strips_reasoning = ()  # `outcomes` does it, behind the task's filters
     task: ClassVar[Any] = None
 
     @classmethod
@@ -147,7 +149,9 @@ class LmmsTask(Evaluator):
             replies.setdefault(_document(answer), []).append(answer.response.text or "")
         whole = [number for number, texts in replies.items() if len(texts) >= self.config.num_images]
         with as_lmms_eval():
-            found = dict(zip(whole, outcomes(self.task, whole, [replies[number] for number in whole]), strict=True))
+            found = dict(
+                zip(whole, outcomes(self.task, whole, [replies[number] for number in whole], self.tags), strict=True)
+            )
         missing = f"not all {self.config.num_images} answers are there"
         for answer in answers:
             yield self._score(answer, found.get(_document(answer), missing))
@@ -159,7 +163,7 @@ class LmmsTask(Evaluator):
         if score.index > 0:
             return score
         said = {key: values[0] for key, (_, values) in collected(self.task, [found]).items()}
-        numbers = {key: float(value) for key, value in said.items() if isinstance(value, Real)}
+        numbers = {key: float(value) for key, value in said.items() if isinstance(value, Real) and isfinite(value)}
         return score.model_copy(update={"prediction": found, "values": numbers})
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:

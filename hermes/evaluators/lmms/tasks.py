@@ -2,12 +2,14 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hermes.harness.system.errors import HermesError
 MODEL_NAME = "hermes"
 SEED, NUMPY_SEED, FEWSHOT_SEED = 0, 1234, 1234
 SHOWN = 12
+PICTURES_READ = re.compile(r"""\bpred\w*(?:\.get\(|\[)\s*["']images["']""")
 
 
 @contextmanager
@@ -72,6 +75,11 @@ def build_task(reference: str) -> Any:
             members = entry["task"] if entry["type"] == "tag" else config["task"]
             raise HermesError(f"{where} stands for several tasks; give them one by one: {_names(members, folder)}")
         _refuse_other_kinds(where, config)
+        if _scores_pictures(config, Path(str(entry["yaml_path"])).parent):
+            raise HermesError(
+                f"{where} scores pictures that the model draws; Hermes lets models answer lmms-eval's tasks in words "
+                "only, choose another task"
+            )
         try:
             task = manager.load_task_or_group(name)[name]
         except Exception as error:
@@ -111,6 +119,21 @@ def _refuse_other_kinds(where: str, config: Mapping[str, Any]) -> None:
         )
     if (config.get("dataset_kwargs") or {}).get("video"):
         raise HermesError(f"{where} shows videos; Hermes models look at images, choose another task")
+
+
+def _scores_pictures(config: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the scorer of a YAML file looks for pictures in an answer: JSON with a list "images".
+
+    The tasks do not say so elsewhere; without pictures they score 0 and call it a result.
+    """
+    module = str(getattr(config.get("process_results"), "value", "")).rpartition(".")[0]
+    path = folder / f"{module}.py"
+    if module and not path.is_file():
+        try:
+            path = Path(getattr(find_spec(module), "origin", None) or path)
+        except (ImportError, ValueError):
+            return False
+    return path.is_file() and PICTURES_READ.search(path.read_text(encoding="utf-8", errors="replace")) is not None
 
 
 def _unknown(name: str, folder: str, known: list[str]) -> str:

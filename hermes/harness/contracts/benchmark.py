@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import (
     Ability,
@@ -39,7 +40,7 @@ class DataSpec:
     ``columns`` must be in every row, of the real data set and of its twin. ``scored`` are those without which stored
     answers cannot be scored; all where it is empty. ``released`` is the name of the one file that the authors publish,
     where they do. ``ungrouped``: each row is a sample and a group of its own, so that with a limit no row beyond it is
-    read.
+    read. ``cells`` bring the forms in which others write a column's values to the data set's (contracts/fields.py).
     """
 
     hub: str
@@ -51,6 +52,7 @@ class DataSpec:
     scored: tuple[str, ...] = ()
     released: str = ""
     ungrouped: bool = False
+    cells: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ class Evaluator(ABC):
     must be able to do, "answer" or "detect", None where nothing is judged; ``judge`` names the one that is used unless
     another is asked for, None where the user must name one. ``standard`` evaluators run when no task is named.
     ``twin`` is its twin in the drawn world, for benchmarks that do not come with Hermes: `hermes.shapes.twins` knows
-    those that do.
+    those that do. ``strips_reasoning``: the protocols under which reasoning before an answer is taken away before it is
+    scored; ``tags`` are those that it stands between in a run. ``held_out``: splits
+    of which no item may be read for another split, so that data without splits are divided; those that can do that are
+    marked ``divides``.
 
     Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
     of the whole corpus.
@@ -111,6 +116,10 @@ class Evaluator(ABC):
     twin: ClassVar[Twin | None] = None
     extra: ClassVar[str | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
+    strips_reasoning: ClassVar[tuple[str, ...]] = ("lmms-eval",)
+    divides: ClassVar[bool] = False
+    tags: Tags = THINK
+    held_out: tuple[Split, ...] = ()
 
     @classmethod
     def make(cls, argument: str | None) -> "Evaluator":
@@ -134,6 +143,20 @@ class Evaluator(ABC):
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """For generation: what the judge says of each image of a batch, as JSON-ready data; one batched call."""
         raise NotImplementedError(f"{self.name} needs no judge")
+
+    def never_right(self, sample: Sample) -> Iterable[str]:
+        """What of the sample no answer can match, where the reference scores such rows all the same.
+
+        `hermes data check` shows it; what only an error can have caused is refused by ``samples``.
+        """
+        return ()
+
+    def judged(self, sample: Sample) -> Iterable[str]:
+        """The questions that a judge is asked about an image of the sample, or the classes that it is to detect.
+
+        Only looked at to refuse a judge that does not know them.
+        """
+        return ()
 
     def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:
         """What another judge said of one image, in the form that ``ask_judge`` gives.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hermes.harness.contracts.benchmark import Scored
-from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.stats import UNIT, Bounds, mean_metric
 from hermes.harness.records.types import Metric
 
 Floats = NDArray[np.float64]
@@ -62,9 +62,9 @@ class Columns:
         sums = np.bincount(place, self.values[value], minlength=len(codes)).astype(np.float64)
         return GroupSums(codes[order], np.bincount(place, minlength=len(codes))[order], sums[order])
 
-    def mean(self, value: str, scale: float = 1.0) -> Metric:
-        """The mean of a value; its 95 % interval is clustered by group."""
-        return mean_metric(self.values[value], self.groups, scale)
+    def mean(self, value: str, scale: float = 1.0, bounds: Bounds | None = UNIT) -> Metric:
+        """The mean of a value; its 95 % interval is clustered by group and stays within the bounds of the values."""
+        return mean_metric(self.values[value], self.groups, scale, bounds)
 
     def means(self, value: str, tag: str, scale: float = 1.0, prefix: str = "") -> dict[str, Metric]:
         """The mean of a value for each value of a tag, named by it after the prefix; sorted."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.columns import collect
 from hermes.harness.contracts.prompts import OPTION_LETTER
+from hermes.harness.contracts.reader import gold_choice
 from hermes.harness.records.images import ImageHandle, image_handle
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
@@ -174,10 +175,9 @@ def _accepted(gold: Any, options: Sequence[str], where: str) -> list[str]:
 
 
 def _letter(gold: str, options: Sequence[str], where: str) -> str:
-    if gold in options:
-        return string.ascii_uppercase[options.index(gold)]
-    if gold.upper() in string.ascii_uppercase[: len(options)]:
-        return gold.upper()
+    place = gold_choice(gold, options)
+    if place is not None:
+        return string.ascii_uppercase[place]
     raise HermesError(f"{where}: gold() gives {gold!r}, which is none of the choices {', '.join(options)}")
 
 

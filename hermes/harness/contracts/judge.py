@@ -15,6 +15,9 @@ class Judge(Protocol):
     ``abilities`` is what it can do: "answer", "detect", or both. A judge class with ``needs_model = True`` is built
     from the evaluated model, any other by ``load``. Judges are named "name" or "name:argument", as in
     "mplug:checkpoints/mplug"; the argument says which checkpoint or endpoint.
+
+    Offered by some, and looked for: ``replies(images, questions)``, what ``answer`` is made of, word for word; the
+    class method ``knows(asked)``, whether it can judge by a question, or by the name of a class to be detected.
     """
 
     description: ClassVar[str]
@@ -46,3 +49,9 @@ class Judge(Protocol):
         ``colored`` names for each image the classes whose boxes need a colour; the others may have None.
         """
         ...
+
+
+def word_for_word(judge: Judge, images: "Sequence[Image.Image]", questions: Sequence[str]) -> list[str]:
+    """What the judge replies to each (image, question), as far as it tells, else what it answers."""
+    replies: list[str] = getattr(judge, "replies", judge.answer)(images, questions)
+    return replies

@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+class Said(str):
+    """A text that knows whether it ends at the limit of new tokens, and whether its prompt was cut before it was read.
+
+    Models may answer with it in place of plain text.
+    """
+
+    truncated: bool
+    prompt_cut: bool
+
+    def __new__(cls, text: str, truncated: bool = False, prompt_cut: bool = False) -> "Said":
+        said = super().__new__(cls, text)
+        said.truncated, said.prompt_cut = truncated, prompt_cut
+        return said
+
+
+@dataclass(frozen=True)
+class Drew:
+    """A picture, and whether its prompt was cut before it was read; models may answer with it in place of a picture."""
+
+    image: "Image.Image"
+    prompt_cut: bool = False
+
+
 @runtime_checkable
 class UnifiedModel(Protocol):
     """Understands, generates, or both (``info.abilities``).
@@ -24,7 +47,8 @@ class UnifiedModel(Protocol):
     ``hermes list models`` without loading anything; ``load(reference, device)`` returns the model. One with an extra
     may name in ``packages`` the modules without which it is refused. ``version``, "1" where there is none, changes when
     the same weights would answer differently.
-    A request's answer depends on the request alone, never on its companions in the batch.
+    A request's answer depends on the request alone, never on its companions in the batch. What was cut, a text at its
+    limit of new tokens or a prompt that is too long, is told by `Said` and `Drew`; plain texts and images tell nothing.
     """
 
     abilities: ClassVar[tuple[Ability, ...]]
@@ -37,9 +61,9 @@ class UnifiedModel(Protocol):
     @classmethod
     def load(cls, reference: str, device: str) -> "UnifiedModel": ...
 
-    def understand(self, requests: Sequence[Request]) -> list[str]: ...
+    def understand(self, requests: Sequence[Request]) -> Sequence[str]: ...
 
-    def generate(self, requests: Sequence[Request]) -> "list[Image.Image]": ...
+    def generate(self, requests: Sequence[Request]) -> "Sequence[Image.Image | Drew]": ...
 
 
 class Model:

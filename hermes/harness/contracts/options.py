@@ -24,6 +24,7 @@ class Panel(Enum):
     LOSS = "Loss"
     TRAINING = "Training"
     EVALUATION = "Evaluation"
+    FAILURES = "Failures"
     FILES = "Files"
 
 
@@ -37,7 +38,7 @@ class LoadOptions(Record):
         None, description="auto spreads the weights over all GPUs; accelerate's other names work too."
     )
     adapter: str | None = Field(
-        None, description="A LoRA adapter to merge into the weights: a folder or hub id in PEFT's layout."
+        None, description="An adapter in PEFT's layout, such as LoRA, to merge into the weights: a folder or hub id."
     )
     compile: bool = Field(False, description="Compile the model with torch.compile.")
 
@@ -75,6 +76,16 @@ class FolderSettings(Record):
         None, description="One self-contained folder for these results instead. Default: a folder below --runs."
     )
     fresh: bool = Field(False, description="Discard what is stored for this command instead of going on with it.")
+
+
+class FailureSettings(Record):
+    """When a command gives up."""
+
+    panel: ClassVar = Panel.FAILURES
+
+    max_failures: int = Field(
+        50, ge=0, description="Stop after so many answers or judgements in a row that failed; 0 is never."
+    )
 
 
 PLAIN = LoadOptions()

@@ -24,6 +24,7 @@ class Prints:
         self.digests = bytearray()
         self._pin, self._held = pin, held
         self._all = hashlib.sha256((pin or "").encode())
+        self._rows = hashlib.sha256()
         self._known: dict[str | int, bytes] = {}
         self._encode = json.JSONEncoder(sort_keys=True, default=str, ensure_ascii=False).encode
 
@@ -32,6 +33,8 @@ class Prints:
         fields = sample.__dict__.copy()
         del fields["images"]
         text = self._encode(fields).encode(errors="surrogatepass")
+        del fields["prompt"]
+        self._rows.update(self._encode(fields).encode(errors="surrogatepass"))
         images = [self._identity(handle) for handle in sample.images]
         self._all.update(text)
         if self._pin is None:
@@ -44,6 +47,10 @@ class Prints:
     def fingerprint(self) -> str:
         """A hash of everything in the samples so far that can change an answer or a score."""
         return self._all.hexdigest()[:16]
+
+    def rows(self) -> str:
+        """A hash of all but prompts and images: of what answers are scored against."""
+        return self._rows.hexdigest()[:16]
 
     def _identity(self, handle: ImageHandle) -> bytes:
         """The identity of an image; the last ones that were read are known."""

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.benchmark import DataSpec, Row
-from hermes.harness.data.rows import Rows, joined
+from hermes.harness.data.rows import Rows, in_folder, joined, with_image_paths
 from hermes.harness.records.images import Cell
 from hermes.harness.system.errors import HermesError
+
+FILE = "table"
 
 
 def hub_rows(spec: DataSpec, name: str, revision: str | None) -> tuple[Rows, str]:
@@ -17,11 +19,12 @@ def hub_rows(spec: DataSpec, name: str, revision: str | None) -> tuple[Rows, str
     The revision is the commit that the hub resolved ``revision`` (None: the newest) to; it enters the run id.
     """
     table, pinned = _load(name, spec.config, spec.split, revision)
-    rows = Rows(partial(_rows, table, _place(spec.config, spec.split)))
+    rows = Rows(partial(table_rows, table, _place(spec.config, spec.split), _file(table).parent))
     if spec.join is None:
         return rows, pinned
-    other, _ = _load(name, spec.join.config, spec.split, revision)
-    cells = _rows(other, _place(spec.join.config, spec.split))
+    # At the commit of the first table, even where that was the newest: another may be published in between.
+    other, _ = _load(name, spec.join.config, spec.split, pinned)
+    cells = table_rows(other, _place(spec.join.config, spec.split), _file(other).parent)
     images = {str(row[spec.join.id]): row[spec.join.column] for row in cells}
     return Rows(partial(joined, rows, images, spec.join.key, spec.join.column, name)), pinned
 
@@ -39,28 +42,43 @@ def _load(name: str, config: str | None, split: str, revision: str | None) -> tu
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HermesError(f"{name} cannot be loaded from the hub ({reason}); give --data FOLDER") from None
+    table = with_encoded_images(table)
+    return table, _file(table).parent.name
+
+
+def with_encoded_images(table: Any) -> Any:
+    """The table with images as they are stored."""
+    import datasets
+
     for column, feature in table.features.items():
         if isinstance(feature, datasets.Image):
             table = table.cast_column(column, datasets.Image(decode=False))
-    # `datasets` keeps each commit of a data set in a cache folder of the commit's name.
-    return table, Path(table.cache_files[0]["filename"]).parent.name
+    return table
 
 
-def _rows(table: Any, place: str) -> Iterator[Row]:
-    """The table's rows; an image cell is a function that reads it, or None."""
+def _file(table: Any) -> Path:
+    """Where `datasets` keeps the table: in a cache folder that has the name of the commit."""
+    return Path(table.cache_files[0]["filename"])
+
+
+def table_rows(table: Any, place: str, folder: Path) -> Iterator[Row]:
+    """The table's rows; an image cell is a function that reads it, or None. Paths start from the ``folder``.
+
+    ``place`` names the table among others.
+    """
     import datasets
 
     images = [column for column, feature in table.features.items() if isinstance(feature, datasets.Image)]
     present = {column: table.data.column(column).is_valid().to_pylist() for column in images}
     for number, row in enumerate(table.remove_columns(images)):
         cells = {
-            column: Cell(partial(_cell, table, number, column), f"{place}/{number}/{column}")
+            column: Cell(partial(_cell, table, number, column, folder), f"{place}/{number}/{column}")
             if present[column][number]
             else None
             for column in images
         }
-        yield row | cells
+        yield {**with_image_paths(row, folder / FILE), **cells}
 
 
-def _cell(table: Any, row: int, column: str) -> Any:
-    return table[row : row + 1][column][0]
+def _cell(table: Any, row: int, column: str, folder: Path) -> Any:
+    return in_folder(table[row : row + 1][column][0], folder)

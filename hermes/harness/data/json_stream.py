@@ -52,6 +52,28 @@ def json_members(path: Path) -> Iterator[tuple[str, Any]]:
         window.end(bracket)
 
 
+def json_elements(path: Path, names: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The elements of each list that is a member of the file's one object under one of the names, after that name.
+
+    Other members are passed over. Nothing comes from a file that begins otherwise, nor where no such list begins within
+    the first million characters.
+    """
+    with _opened(path) as file:
+        window = _Window(path, file)
+        if not window.takes("{"):
+            return
+        more = not window.takes("}")
+        some = False
+        while more and (some or window.passed <= LOOK):
+            name = window.name()
+            if name in names and window.takes("["):
+                some = True
+                yield from ((name, element) for element in window.elements())
+            else:
+                window.value()
+            more = window.continues("}")
+
+
 def holds_table(path: Path, row_names: Collection[str]) -> bool:
     """Whether a file is one object that is no row: none of ``row_names`` is among its names, as far as it is read."""
     with _opened(path) as file:
@@ -148,17 +170,34 @@ class _Window:
         """The names and values of the object that begins here."""
         more = self.takes("{") and not self.takes("}")
         while more:
+            yield self.name(), self.value()
+            more = self.continues("}")
+
+    def name(self) -> str:
+        """The name of the member that begins here; its value is next."""
+        self.takes("")
+        if self.letter() != '"':
+            raise self.broken("Expecting property name enclosed in double quotes")
+        name: str = self.value()
+        if not self.takes(":"):
+            raise self.broken("Expecting ':' delimiter")
+        self.takes("")
+        return name
+
+    def elements(self) -> Iterator[Any]:
+        """The elements of the list whose bracket was just passed."""
+        more = not self.takes("]")
+        while more:
             self.takes("")
-            if self.letter() != '"':
-                raise self.broken("Expecting property name enclosed in double quotes")
-            name = self.value()
-            if not self.takes(":"):
-                raise self.broken("Expecting ':' delimiter")
-            self.takes("")
-            yield name, self.value()
-            more = self.takes(",")
-            if not more and not self.takes("}"):
-                raise self.broken("Expecting ',' delimiter")
+            yield self.value(strict=True)
+            more = self.continues("]")
+
+    def continues(self, bracket: str) -> bool:
+        """Go past the comma or the closing bracket after a value; whether it was the comma."""
+        more = self.takes(",")
+        if not more and not self.takes(bracket):
+            raise self.broken("Expecting ',' delimiter")
+        return more
 
     def end(self, bracket: bool) -> None:
         """Raise HermesError unless nothing is left but spaces, after the list's closing bracket where it has one."""

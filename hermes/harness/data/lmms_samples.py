@@ -1,35 +1,44 @@
 """Answers from a file that lmms-eval wrote with --log_samples, one JSON object a line."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.data.files import file_rows
+from hermes.harness.data.given import Given, question_of
 from hermes.harness.system.errors import HermesError
 
 
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    """One record ``{"id", "index", "response"}`` for each answer; ``id`` is the document's number in its split.
+def read_samples(path: Path) -> Iterator[Given]:
+    """The answers; their id is the document's number in its split.
 
     Format: lmms-eval 0.7.3, loggers/evaluation_tracker.py. ``resps`` holds the answers, or is left out where it would
     repeat ``filtered_resps``; a list of one is written as its only member. Its command line always strips reasoning
     tags, and then ``resps`` are the answers as the task's filters left them. A document has one line for each filter:
-    the first with the most answers is taken. ``doc`` is passed on where there is one, without what only holds an image.
-    Raises HermesError that names the line.
+    the one with the most answers is taken. ``input`` is the prompt.
+    Raises HermesError that names the line, and where two lines of a document differ.
     """
     if path.suffix != ".jsonl":
         raise HermesError(f"{path} is no samples file of lmms-eval; give the .jsonl that --log_samples wrote")
-    records: dict[int, list[dict[str, Any]]] = {}
+    found: dict[int, tuple[str, list[str], str]] = {}
     for number, line in enumerate(file_rows(path), 1):
         where = f"{path}: row {number}"
-        document = _document(line, where)
-        texts = _responses(line, where)
-        if len(texts) > len(records.get(document, ())):
-            extra = {"doc": _without_images(line["doc"])} if isinstance(line.get("doc"), dict) else {}
-            records[document] = [
-                {"id": document, "index": index, "response": text, **extra} for index, text in enumerate(texts)
-            ]
-    return [record for group in records.values() for record in group]
+        document, texts = _document(line, where), _responses(line, where)
+        first, before, asked = found.get(document, (where, [], _question(line)))
+        if not _agree(before, texts):
+            raise HermesError(
+                f"{where} answers doc_id {document} otherwise than {first.rpartition(': ')[2]}; "
+                "keep the lines of one run and of one filter"
+            )
+        found[document] = (first, max(before, texts, key=len), asked)
+    for document, (where, texts, asked) in found.items():
+        for index, text in enumerate(texts):
+            yield Given(str(document), index, where, text=text, asked=asked)
+
+
+def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one holds what the other does, as far as that goes."""
+    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _document(line: Row, where: str) -> int:
@@ -50,5 +59,7 @@ def _responses(line: Row, where: str) -> list[str]:
     return texts
 
 
-def _without_images(doc: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in doc.items() if not (isinstance(value, dict) and {"bytes", "path"} & {*value})}
+def _question(line: Row) -> str:
+    """The question that the line says it answers, as far as it does."""
+    doc = line.get("doc")
+    return question_of(line.get("input") or (doc.get("question") if isinstance(doc, dict) else None))

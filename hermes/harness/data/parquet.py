@@ -8,6 +8,7 @@ from typing import Any
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.data.rows import IMAGE_COLUMN, with_image_paths
 from hermes.harness.records.images import Cell
+from hermes.harness.records.sources import unwrapped
 from hermes.harness.system.errors import HermesError
 
 ROWS = 1024
@@ -27,13 +28,15 @@ def parquet_rows(path: Path) -> Iterator[Row]:
         plain = [f"{field.name}.path" if field.name in encoded else field.name for field in file.schema_arrow]
         for group in range(file.num_row_groups):
             batches = file.iter_batches(ROWS, row_groups=[group], columns=plain, use_threads=False)
+            doubtful = {name for name in encoded if _holds_empty(file, group, name)}
             for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
                 images = {
                     name: Cell(partial(_image, path, group, name, number), f"{path}#{group}/{name}/{number}")
                     for name in encoded
                     if row.get(name) is not None
+                    and not (name in doubtful and unwrapped(_images.cell(path, group, name, number)) is None)
                 }
-                yield {**with_image_paths(row, path), **images}
+                yield {**with_image_paths(row, path), **dict.fromkeys(encoded), **images}
     except (pyarrow.ArrowException, OSError) as error:
         raise HermesError(f"{path} cannot be read as parquet ({error}); write the file again") from None
 
@@ -49,6 +52,15 @@ def _is_encoded(kind: Any) -> bool:
     from pyarrow import types
 
     return bool(types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind})
+
+
+def _holds_empty(file: Any, group: int, column: str) -> bool:
+    """Whether some of a column's images in a row group have no bytes, though they are no nulls."""
+    described = file.metadata.row_group(group)
+    parts = (described.column(number) for number in range(described.num_columns))
+    statistics = next(part.statistics for part in parts if part.path_in_schema == f"{column}.bytes")
+    nulls = file.read_row_group(group, columns=[f"{column}.path"], use_threads=False).column(0).null_count
+    return statistics is None or not statistics.has_null_count or statistics.null_count > nulls
 
 
 def _image(path: Path, group: int, column: str, row: int) -> Any:

@@ -13,8 +13,10 @@ from hermes.harness.data.files import file_rows, folder_rows
 from hermes.harness.data.fingerprint import DIGEST, Prints
 from hermes.harness.data.hub import hub_rows
 from hermes.harness.data.layouts import official_rows
+from hermes.harness.data.official.vlmevalkit import with_columns
 from hermes.harness.data.pins import Pins
-from hermes.harness.data.rows import Rows, checked, joined
+from hermes.harness.data.rows import Rows, checked, good_rows, joined, samples_of
+from hermes.harness.data.shares import SPLITS, of_splits
 from hermes.harness.records.types import DataInfo, Sample, Split
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
@@ -91,14 +93,14 @@ class Samples:
         Where each row is a group of its own, one row beyond the limit is read at most: it shows that there are more.
         """
         spec, limit = self.evaluator.data, self.limit
-        rows = checked(self.table.rows, spec.columns, self.table.where)
+        rows = checked(self.table.rows, spec, spec.columns, self.table.where)
         if limit is None:
-            yield from ((sample, True) for sample in self.evaluator.samples(rows))
+            yield from ((sample, True) for sample in samples_of(self.evaluator, rows, self.table.where))
             return
         if spec.ungrouped or (isinstance(self.table.rows, Rows) and self.table.rows.ungrouped):
             rows = islice(rows, limit if spec.n else limit + 1)
         groups: set[str] = set()
-        for sample in self.evaluator.samples(rows):
+        for sample in samples_of(self.evaluator, rows, self.table.where):
             wanted = sample.group_id in groups or len(groups) < limit
             if wanted:
                 groups.add(sample.group_id)
@@ -169,6 +171,8 @@ def open_table(
         asked, pins = revision or wanted or None, pins or Pins()
         rows, commit = hub_rows(spec, name, pins.wanted(name, asked))
         pins.read(name, asked, commit)
+        if evaluator.held_out:
+            rows = of_splits(rows, {split}, SPLITS, name)
         return Table(rows, name, f"hub:{name}", "real", commit, pin=f"{name}@{commit}")
     path = Path(source)
     local = evaluator.local_rows(path, split)
@@ -179,7 +183,7 @@ def open_table(
     if local is not None:
         return Table(local, str(path), "folder", "real")
     if path.is_file():
-        return Table(Rows(partial(file_rows, path)), str(path), "folder", "real")
+        return Table(Rows(partial(_file_rows, evaluator, path)), str(path), "folder", "real")
     return Table(Rows(partial(_folder_rows, evaluator, path)), str(path / evaluator.name), "folder", "real")
 
 
@@ -188,13 +192,17 @@ def _again(evaluator: Evaluator, path: Path, split: Split) -> Iterable[Row]:
     return evaluator.local_rows(path, split) or ()
 
 
+def _file_rows(evaluator: Evaluator, path: Path) -> Iterator[Row]:
+    return with_columns(file_rows(path, keep_bad=True), evaluator.data)
+
+
 def _folder_rows(evaluator: Evaluator, path: Path) -> Iterator[Row]:
     spec = evaluator.data
     rows = folder_rows(evaluator.name, path, spec.config, spec.split, spec.released)
     if spec.join is None or not (path / spec.join.config).is_dir():
-        return rows
+        return with_columns(rows, spec)
     others = folder_rows(spec.join.config, path, spec.join.config, spec.split)
-    images = {str(row[spec.join.id]): row[spec.join.column] for row in others}
+    images = {str(row[spec.join.id]): row[spec.join.column] for row in good_rows(others)}
     return joined(rows, images, spec.join.key, spec.join.column, str(path))
 
 
@@ -215,6 +223,7 @@ def _info(evaluator: Evaluator, table: Table, prints: Prints, given: int) -> Dat
         source=table.source,
         revision=table.revision,
         fingerprint=prints.fingerprint(),
+        rows=prints.rows(),
         n=n,
         n_expected=twin.n if twin else evaluator.data.n or given,
         world=table.world,

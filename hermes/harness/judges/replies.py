@@ -3,17 +3,14 @@
 import re
 
 from hermes.harness.contracts.prompts import SHORT_ANSWER
+from hermes.harness.contracts.reader import READER, yes_or_no
+from hermes.harness.contracts.reasoning import without_reasoning
 
-PROMPT_VERSION = "prompt1"
-"""Names the wording of `asked` and the reading of `plain_reply`; part of the identity of every judge that uses them."""
+WORDING = "prompt1"
+"""Names the wording of `asked`."""
 
-_FIRST_WORD = re.compile(
-    r"[\W_]*"
-    r"(?P<word>yes|no)"
-    r"(?![^\W_]|[-'’][^\W_])"  # "nobody", "no-one": another word
-    r"(?!(?:\W*(?:and|or)\W+|\s*[/|&]\W*)(?:yes|no)\b(?!\s*[^\W_]))",  # "yes and no", "yes/no": neither
-    re.IGNORECASE,
-)
+PROMPT_VERSION = f"{WORDING}-{READER}"
+"""Names the wording and the reading of `plain_reply`; part of the identity of every judge that uses them."""
 
 
 def asked(question: str) -> str:
@@ -22,16 +19,16 @@ def asked(question: str) -> str:
 
 
 def plain_reply(text: str) -> str:
-    """ "yes" or "no" where that is the first word, else the reply without space around it and full stops behind it.
+    """ "yes" or "no" where the reader finds one, else the reply without reasoning, outer space and final full stops.
 
-    Case, markdown, quotes and punctuation around the first word do not count: "**No**", "Yes, it is.". A reply that
-    names both ("yes and no", "yes/no") is neither. What holds no answer gives "". Lone surrogates, which cannot be
-    written to a file, become "?".
+    What holds no answer gives "". Lone surrogates, which cannot be written to a file, become "?".
     """
-    text = text.encode(errors="replace").decode()
-    if found := _FIRST_WORD.match(text):
-        return "yes" if found["word"][0] in "yY" else "no"
-    return re.sub(r"[\s.]+$", "", text).strip()
+    return yes_or_no(text) or re.sub(r"[\s.]+$", "", without_reasoning(writable(text))).strip()
+
+
+def writable(text: str) -> str:
+    """The text as it can be written to a file: lone surrogates become "?"."""
+    return text.encode(errors="replace").decode()
 
 
 def is_plain(reply: str) -> bool:

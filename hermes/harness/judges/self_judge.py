@@ -7,7 +7,7 @@ from PIL import Image
 
 from hermes.harness.contracts.judge import Detections
 from hermes.harness.contracts.model import UnifiedModel
-from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
+from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply, writable
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Request
 from hermes.harness.system.errors import HermesError
@@ -35,6 +35,10 @@ class SelfJudge:
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
         """One answer for each (image, question)."""
+        return [plain_reply(text) for text in self.replies(images, questions)]
+
+    def replies(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+        """What the model says to each (image, question)."""
         config = GenerationConfig(max_new_tokens=16, temperature=0.0)
         requests = [
             Request(
@@ -47,7 +51,7 @@ class SelfJudge:
             )
             for number, (image, question) in enumerate(zip(images, questions, strict=True))
         ]
-        return [plain_reply(text) for text in self._model.understand(requests)]
+        return [writable(text) for text in self._model.understand(requests)]
 
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         raise HermesError("the judge 'self' cannot detect objects; use --judge oracle or a detector")

@@ -4,12 +4,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.models.source import SETTINGS_FILES, is_hub_id
+from hermes.harness.models.families import refuse_other_family, refuse_other_folder
+from hermes.harness.models.source import is_hub_id
+from hermes.harness.models.trained import SETTINGS_FILES, checkpoint_folder, without_settings
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
 SHOWO, DIFFUSERS, ANY_VLM = "showo", "diffusers", "hf"
+PIPELINE = "model_index.json"
+NOTHING = "holds no config.json with a model_type; give a checkpoint folder"
 
 
 def model_class(reference: str) -> Any:
@@ -23,10 +27,12 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
     Show-o's config.json names its class, a diffusers pipeline has a model_index.json, and all others a ``model_type``:
-    a registered name or one that transformers knows as image-to-text. Raises HermesError where there is none.
+    a registered name or one that transformers knows as image-to-text. Raises HermesError where there is none, which
+    names the family where that is known.
     """
-    if Path(reference).expanduser().is_dir():
-        where, found = reference, _of_folder(Path(reference).expanduser())
+    if (folder := Path(reference).expanduser()).is_dir():
+        folder = checkpoint_folder(folder)
+        where, found = str(folder), _of_folder(folder)
     elif (repository := reference.partition("@")[0]).count("/") == 1 and is_hub_id(repository):
         where, found = reference, _of_hub(repository, reference.partition("@")[2] or None)
     else:
@@ -34,18 +40,21 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
             f"unknown model {reference!r}: neither a folder, nor OWNER/NAME of the hub, nor one of {', '.join(known)}"
         )
     if found is None:
-        raise HermesError(f"{where} holds no config.json with a model_type; give a checkpoint folder")
+        raise HermesError(f"{where} {NOTHING}")
     return _named(found, known, where)
 
 
 def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:
-    if settings.get("_class_name") == "Showo":
-        return SHOWO
-    if "_class_name" in settings and "_diffusers_version" in settings:
+    name, kind = settings.get("_class_name"), settings.get("model_type")
+    if PIPELINE in settings:
         return DIFFUSERS
-    kind = settings.get("model_type")
+    if name == "Showo":
+        return SHOWO
+    refuse_other_family(settings, where)
+    if isinstance(name, str) and "_diffusers_version" in settings:
+        raise HermesError(f"{where}: there is no adapter for {name}; of a pipeline give the folder of {PIPELINE}")
     if not isinstance(kind, str):
-        raise HermesError(f"{where} holds no config.json with a model_type; give a checkpoint folder")
+        raise HermesError(f"{where} {NOTHING}")
     if kind in known:
         return kind
     from transformers.models.auto import modeling_auto
@@ -61,10 +70,11 @@ def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:
 
 
 def _of_folder(folder: Path) -> dict[str, Any] | None:
-    for name in SETTINGS_FILES:
-        if (folder / name).is_file():
-            return _read(folder / name)
-    return None
+    found = [name for name in SETTINGS_FILES if (folder / name).is_file()]
+    if not found:
+        refuse_other_folder(folder)
+        raise HermesError(f"{folder} {without_settings(folder, SETTINGS_FILES[0])}")
+    return _read(folder / found[0])
 
 
 def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
@@ -92,8 +102,11 @@ def _unreachable(repository: str, error: Exception) -> HermesError:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """What the file says; of a pipeline's index that it is one."""
     try:
         settings = json_file(path)
     except (OSError, ValueError):
         return None
-    return settings if isinstance(settings, dict) else None
+    if not isinstance(settings, dict):
+        return None
+    return settings if path.name != PIPELINE else {PIPELINE: settings}

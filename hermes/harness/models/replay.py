@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from hermes.harness.contracts.model import Drew, Said
 from hermes.harness.models.replay_files import Stored, read_stored
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Ability, ModelInfo, Request
@@ -53,12 +54,17 @@ class ReplayModel:
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """The stored texts. Raises NotStored for the first request that has none."""
-        return [self._find(request, "text").content for request in requests]
+        found = [self._find(request, "text") for request in requests]
+        return [Said(answer.content, answer.truncated, answer.prompt_cut) for answer in found]
 
-    def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
+    def generate(self, requests: Sequence[Request]) -> "list[Image.Image | Drew]":
         """The stored images. Raises NotStored for the first request that has none, ImageError where one is broken."""
-        handles = [self._find(request, "image").image for request in requests]
-        return [handle.open() for handle in handles if isinstance(handle, ImageHandle)]
+        pictures: list[Image.Image | Drew] = []
+        for answer in [self._find(request, "image") for request in requests]:
+            if isinstance(answer.image, ImageHandle):
+                picture = answer.image.open()
+                pictures.append(Drew(picture, prompt_cut=True) if answer.prompt_cut else picture)
+        return pictures
 
     def _find(self, request: Request, kind: str) -> Stored:
         where = f"{request.sample_id}, index {request.index}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hermes.harness.data.answers import as_id
+from hermes.harness.data.answer_lines import as_id
 from hermes.harness.data.files import line_objects
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.journal import MARK, unsealed
@@ -23,7 +23,8 @@ RUN = "run.json"
 class Stored:
     """One stored answer. ``content`` is the text, the hash of the image's file, or why there is neither.
 
-    ``prompt_sha256`` and ``seed`` say which request it answers, where that was stored; ``where`` names its file.
+    ``prompt_sha256`` and ``seed`` say which request it answers, where that was stored; ``where`` names its file;
+    ``truncated`` and ``prompt_cut`` are those of the response.
     """
 
     sample_id: str
@@ -34,6 +35,8 @@ class Stored:
     image: ImageHandle | None = None
     prompt_sha256: str | None = None
     seed: int | None = None
+    truncated: bool = False
+    prompt_cut: bool = False
 
 
 def read_stored(path: str | None) -> list[Stored]:
@@ -58,7 +61,7 @@ def _homes(root: Path) -> list[Path]:
     """The folders that hold the journals of a run, of a store, or of a run of an older version."""
     if not (root / RUN).is_file():
         return sorted({journal.parent for level in ("", "*/") for journal in root.glob(level + JOURNALS)})
-    content = read_json(root / RUN)
+    content = read_json(root / RUN, "give another run folder")
     try:
         return [root / content["root"] / places["answers"] for places in content["tasks"].values()]
     except (KeyError, TypeError, AttributeError):
@@ -109,6 +112,8 @@ def _of_response(response: Response, media: Path, where: str) -> Stored:
         image=None if failed else image,
         prompt_sha256=response.prompt_sha256,
         seed=response.seed,
+        truncated=response.truncated,
+        prompt_cut=response.prompt_cut,
     )
 
 

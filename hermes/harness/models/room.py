@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.source import Source
+from hermes.harness.models.trained import WEIGHTS, is_step, is_weights
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_value
 
 STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 GB = 1e9
 
 
@@ -41,11 +41,13 @@ def check_room(sources: Sequence[Source], device: str, options: LoadOptions, nam
 def folder_bytes(folder: Path, width: int) -> int:
     """Bytes of a folder's weights in memory with ``width`` bytes a number; of pickles, their size on disk.
 
-    Where a folder holds both kinds, or whole and sharded files, safetensors count, and of those the shards.
+    Where a folder holds both kinds, or whole and sharded files, safetensors count, and of those the shards. What
+    a training left beside the weights, and its steps in folders below, do not count.
     """
     total = 0
-    for home in {path.parent for path in folder.rglob("*") if path.suffix in WEIGHTS}:
-        files = [path for path in home.iterdir() if path.suffix in WEIGHTS]
+    found = [path for path in folder.rglob("*") if is_weights(path)]
+    for home in {path.parent for path in found if not any(map(is_step, path.relative_to(folder).parents))}:
+        files = [path for path in home.iterdir() if is_weights(path)]
         safe = [path for path in files if path.suffix == ".safetensors" and ".fp16." not in path.name]
         shards = [path for path in safe if "-of-" in path.name]
         total += sum(_loaded(path, width) for path in shards or safe) if safe else sum(p.stat().st_size for p in files)

@@ -5,24 +5,29 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from hermes.harness.models.families import refuse_other_folder
+from hermes.harness.models.trained import checkpoint_folder, is_weights, title, without_settings
 from hermes.harness.system.errors import HermesError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-WEIGHTS_AND_SETTINGS = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
-SETTINGS_FILES = ("config.json", "model_index.json")
+READ = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
 
 
 class Source(NamedTuple):
-    """Where a model is: ``name`` is a folder's path or a hub id, with the ``revision`` wanted of the latter."""
+    """Where a model is: ``name`` is a folder's path or a hub id, with the ``revision`` wanted of the latter.
+
+    ``given``: the folder that was named, in which the training left the one of ``name``; "" for a hub id.
+    """
 
     name: str
     revision: str | None
     local: bool
+    given: str = ""
 
     @property
     def title(self) -> str:
-        """The folder's own name, or the hub id."""
-        return Path(self.name).resolve().name if self.local else self.name
+        """The folder's own name, with that of its training before that of a step, or the hub id."""
+        return title(Path(self.name)) if self.local else self.name
 
     def version(self, commit: str | None) -> str:
         """Twelve hexadecimal digits: of a folder's content, or of the hub's ``commit``."""
@@ -39,7 +44,7 @@ def source_of(reference: str, name: str, default: str | None = None, settings: s
 
 
 def parse_source(argument: str | None, who: str, name: str = "hf", settings: str = "config.json") -> Source:
-    """The source that "name:<argument>" names; a folder must hold the file ``settings``.
+    """The source that "name:<argument>" names; a folder, or a training's in it, must hold the file ``settings``.
 
     Raises HermesError, which begins with ``who``, where it cannot be one.
     """
@@ -47,9 +52,11 @@ def parse_source(argument: str | None, who: str, name: str = "hf", settings: str
         raise HermesError(f"{who}: no model is named; give {name}:FOLDER or {name}:HUB_ID[@REVISION]")
     folder = Path(argument).expanduser()
     if folder.is_dir():
-        if not (folder / settings).is_file():
-            raise HermesError(f"{who}: {argument} holds no {settings}; give the folder of a checkpoint")
-        return Source(str(folder), None, local=True)
+        found = checkpoint_folder(folder, (settings,))
+        if not (found / settings).is_file():
+            refuse_other_folder(found)
+            raise HermesError(f"{who}: {found} {without_settings(found, settings)}")
+        return Source(str(found), None, local=True, given=str(folder))
     repository, at, revision = argument.partition("@")
     if at and Path(repository).is_dir():
         raise HermesError(f"{who}: {repository} is a folder and has no revision; give {name}:{repository}")
@@ -72,7 +79,7 @@ def fingerprint(folder: Path, below: bool = False) -> str:
     named = {path.relative_to(folder).as_posix(): path for path in (folder.rglob("*") if below else folder.iterdir())}
     for name, path in sorted(named.items()):
         hidden = below and any(part.startswith(".") for part in Path(name).parts)
-        if path.suffix in WEIGHTS_AND_SETTINGS and path.is_file() and not hidden:
+        if (path.suffix in READ or is_weights(path)) and path.is_file() and not hidden:
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while block := file.read(1 << 22):

@@ -11,8 +11,9 @@ from textwrap import indent
 from typing import Any
 
 from hermes.harness.data.doubles import Known
-from hermes.harness.data.homologous.formats import read_items, source_files
+from hermes.harness.data.homologous.formats import read_items
 from hermes.harness.data.homologous.records import Item, Question, QuestionWriter, Written
+from hermes.harness.data.homologous.splits import files_of
 from hermes.harness.questions.answer_filter import AnswerFilter
 from hermes.harness.records.types import Record
 from hermes.harness.system.disk import make_folder, new_lines, sync_file, sync_folder
@@ -66,7 +67,7 @@ def make_questions(
     removes the file first. Raises HermesError for bad input, and where ``out`` was written by another writer.
     """
     progress = progress or Silent()
-    files = [path for path in source_files(captions, "captions", "test") if path.resolve() != out.resolve()]
+    files = [path for path in files_of(captions, "captions").every if path.resolve() != out.resolve()]
     items = _Captioned(read_items(files, images), captions, limit)
     total = sum(1 for _ in items)
     writer = make_writer(by, seed, device)

@@ -9,6 +9,7 @@ from typing import Any
 from hermes.harness.records.types import GenerationConfig
 
 SIZE = 16
+PREPARATION = b"1"  # raised when `pixels.prepare` makes other pixels of a file than it did
 BESIDE = {"seed", "num_images"}  # the seed of a request stands for the one, its index for the other
 
 
@@ -43,8 +44,9 @@ def judgement_key(request: str, image: str | None, sample: bytes) -> str:
 
 def asked_of(prompt: str, images: Sequence[bytes]) -> bytes:
     """What stands for a prompt with images, each named by its content's hash or its place in a pinned data set."""
+    shown = (PREPARATION, *images) if images else ()
     return hashlib.blake2b(
-        prompt.encode(errors="surrogatepass") + b"\0%d\0" % len(images) + b"\0".join(images), digest_size=SIZE
+        prompt.encode(errors="surrogatepass") + b"\0%d\0" % len(images) + b"\0".join(shown), digest_size=SIZE
     ).digest()
 
 

@@ -1,6 +1,25 @@
-"""Means and intervals that respect clusters: items that share a group are never taken as independent."""
+"""Means with intervals that respect clusters and bounds: items that share a group are never taken as independent.
 
-from collections.abc import Callable, Sequence
+All intervals are Wilson's score interval (1927) for p = the value on a scale of 0..1, z = 1.96 and n answers:
+
+    (p + z^2 / 2n  +-  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+so they stay within the bounds, and the nearer one is to p, the shorter that side. What n is, the clusters say:
+
+- pull_j, how far cluster j moves p away from where the others have it; V = sum pull_j^2 is the variance of p (the
+  sandwich estimator), and p (1 - p) / V as many independent answers as have this variance (Kish's effective sample).
+- K = (sum share_j)^2 / sum share_j^2, how many clusters there are, counted by their size.
+- c = (k - 2)^2 / (k (k - 1)) V^3 / (sum pull_j^3)^2, held within 1..k: how many of the k clusters carry V. The skewness
+  of pulls tells; where c answers of many differ from the rest, it is c.
+- n = K (p (1 - p) / V / K)^(1 - 1 / c): what V says weighs as much as there are clusters to say it, otherwise every
+  cluster counts as one answer. Clusters of one answer, right or wrong, have n = k: the textbook's interval.
+
+Where no cluster differs from another there is no V. Then the share of all others that may differ is
+w = z^2 / (K + z^2), Wilson's bound for none in K, and the interval goes that share of the way to either bound.
+`tests/harness/records/test_coverage.py` counts how often such intervals hold the truth.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,96 +28,154 @@ from numpy.typing import NDArray
 from hermes.harness.records.types import Metric
 
 Z95 = 1.959963984540054
-REPLICATES = 1000
+ALIKE = 1e-20  # A variance on the scale of 0..1 that is rounding alone.
+Floats = NDArray[np.float64]
 # The group of each item, by name or by number; numbers are to follow the order of the names.
 Groups = Sequence[str] | NDArray[np.integer[Any]]
+Bounds = tuple[float, float]
+UNIT: Bounds = (0.0, 1.0)
+DIFFERENCE: Bounds = (-1.0, 1.0)
 
 
-def _clusters(groups: Groups) -> tuple[NDArray[np.intp], int]:
-    """The number of each item's group among the sorted group names, and how many groups there are."""
-    if isinstance(groups, np.ndarray):
-        different, index = np.unique(groups, return_inverse=True)
-        return index, len(different)
-    numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
-    return np.fromiter((numbers[name] for name in groups), dtype=np.intp, count=len(groups)), len(numbers)
+def mean_metric(
+    values: Sequence[float] | Floats, groups: Groups, scale: float = 1.0, bounds: Bounds | None = UNIT
+) -> Metric:
+    """The mean with its 95 % interval, clustered by group.
 
-
-def mean_metric(values: Sequence[float] | NDArray[np.float64], groups: Groups, scale: float = 1.0) -> Metric:
-    """The mean with its cluster-robust 95 % interval (sandwich estimator with the k/(k-1) correction).
-
+    ``bounds`` hold every value; where some lie outside, or with None, none are known and the interval is Student's.
     ``scale`` multiplies value and interval (100 for percent). One cluster gives no interval; no value gives NaN.
     """
     x = np.asarray(values, dtype=np.float64)
     if x.size == 0:
         return Metric(value=float("nan"))
     mean = float(x.mean())
-    index, k = _clusters(groups)
-    if k < 2:
-        return Metric(value=scale * mean, n=x.size, groups=k)
-    sums = np.bincount(index, weights=x - mean, minlength=k)
-    half = Z95 * float(np.sqrt(k / (k - 1) * np.square(sums).sum())) / x.size
-    return Metric(value=scale * mean, low=scale * (mean - half), high=scale * (mean + half), n=int(x.size), groups=k)
+    pulls, shares = _clusters(x, mean, groups)
+    if bounds and not bounds[0] <= x.min() <= x.max() <= bounds[1]:
+        bounds = None
+    found = _between(mean, pulls, shares, bounds) if bounds else _student(mean, pulls)
+    return _metric(scale * mean, found, scale, x.size, len(pulls))
 
 
-def bootstrap_metric(
-    statistic: Callable[[NDArray[np.intp]], float],
-    groups: Groups,
+def sum_of_means(
+    parts: Sequence[tuple[Floats, Groups]],
+    weights: Sequence[float] | None = None,
     scale: float = 1.0,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    bounds: Bounds = UNIT,
 ) -> Metric:
-    """Any statistic of the items with a percentile interval from resampling whole clusters.
+    """A weighted sum of the means of parts that share no cluster; without weights the mean of the means.
 
-    ``statistic`` takes item indices, with repeats, and returns a number (NaN replicates are left out).
+    The parts' clusters make one interval together. No interval where a part has only one.
     """
-    found = bootstrap_metrics(lambda items: [statistic(items)], groups, scale, replicates, seed)
-    return found[0] if found else Metric(value=float("nan"))
+    means = [mean_metric(values, groups, scale, bounds) for values, groups in parts]
+    whole = sum_metric(means, weights)
+    if not parts or any(mean.groups < 2 for mean in means):
+        return whole.model_copy(update={"low": None, "high": None})
+    w = np.asarray([1 / len(parts)] * len(parts) if weights is None else weights, dtype=np.float64)
+    clusters = [_clusters(values, float(values.mean()), groups) for values, groups in parts]
+    pulls, shares = (
+        np.concatenate([a * each[side] for a, each in zip(w / w.sum(), clusters, strict=True)]) for side in (0, 1)
+    )
+    total = scale * float(w.sum())
+    return _metric(whole.value, _between(whole.value / total, pulls, shares, bounds), total, whole.n, whole.groups)
 
 
-def bootstrap_metrics(
-    statistics: Callable[[NDArray[np.intp]], Sequence[float]],
-    groups: Groups,
+def jackknife_metrics(
+    values: Sequence[float],
+    without: Floats,
+    shares: Floats,
+    n: int,
     scale: float = 1.0,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    bounds: Sequence[Bounds] | None = None,
 ) -> list[Metric]:
-    """As `bootstrap_metric`, for several statistics of the same resampled items; without items none."""
-    index, k = _clusters(groups)
-    n = len(index)
-    if n == 0:
-        return []
-    values = [float(value) for value in statistics(np.arange(n))]
-    if k < 2:
-        return [Metric(value=scale * value, n=n, groups=k) for value in values]
-    order = np.argsort(index, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(index, minlength=k))[:-1]) if k < n else []
-    rng = np.random.default_rng(seed)
+    """Statistics of the same items with their 95 % intervals.
 
-    def resample() -> NDArray[np.intp]:
-        drawn = rng.integers(0, k, k)
-        return order[drawn] if k == n else np.concatenate([members[c] for c in drawn])
-
-    draws = np.array([statistics(resample()) for _ in range(replicates)], dtype=np.float64).reshape(replicates, -1)
-    return [_percentile_metric(scale * value, scale * one, n, k) for value, one in zip(values, draws.T, strict=True)]
-
-
-def _percentile_metric(value: float, draws: NDArray[np.float64], n: int, groups: int) -> Metric:
-    finite = draws[np.isfinite(draws)]
-    if finite.size == 0:
-        return Metric(value=value, n=n, groups=groups)
-    low, high = np.percentile(finite, (2.5, 97.5))
-    return Metric(value=value, low=float(low), high=float(high), n=n, groups=groups)
+    ``without`` (clusters, statistics) is each statistic with one cluster left out, ``shares`` how much of it, of the
+    same shape, is that cluster's. Bounds are 0..1 where they are not given. No interval for a statistic that is
+    undefined without one of the clusters.
+    """
+    k = len(without)
+    found = []
+    for place, value in enumerate(values):
+        pulls = (k - 1) / k * (without[:, place].mean() - without[:, place])
+        limits = _between(value, pulls, shares[:, place], bounds[place] if bounds else UNIT)
+        found.append(_metric(scale * value, limits, scale, n, k))
+    return found
 
 
 def sum_metric(parts: Sequence[Metric], weights: Sequence[float] | None = None) -> Metric:
-    """A weighted sum of independent metrics; variances add. Without weights: the plain mean of the parts."""
+    """A weighted sum of independent metrics; without weights the plain mean of the parts.
+
+    The squares of the distances from value to bound add, on each side (Zou and Donner 2008), so that the interval
+    stays within the sum of the parts' own.
+    """
     if not parts:
         return Metric(value=float("nan"))
     w = [1 / len(parts)] * len(parts) if weights is None else list(weights)
     value = sum(a * part.value for a, part in zip(w, parts, strict=True))
     n, groups = sum(part.n for part in parts), sum(part.groups for part in parts)
-    halves = [(part.high - part.low) / 2 for part in parts if part.low is not None and part.high is not None]
-    if len(halves) < len(parts):
+    below, above = 0.0, 0.0
+    for a, part in zip(w, parts, strict=True):
+        if part.low is None or part.high is None:
+            return Metric(value=value, n=n, groups=groups)
+        sides = (a * (part.value - part.low)) ** 2, (a * (part.high - part.value)) ** 2
+        down, up = sides if a > 0 else sides[::-1]
+        below, above = below + down, above + up
+    return Metric(value=value, low=value - below**0.5, high=value + above**0.5, n=n, groups=groups)
+
+
+def _clusters(x: Floats, mean: float, groups: Groups) -> tuple[Floats, Floats]:
+    """How far each cluster pulls the mean, and its share of the values."""
+    if isinstance(groups, np.ndarray):
+        different, index = np.unique(groups, return_inverse=True)
+        k = len(different)
+    else:
+        numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
+        index, k = np.fromiter((numbers[name] for name in groups), dtype=np.intp, count=len(groups)), len(numbers)
+    pulls = np.bincount(index, weights=x - mean, minlength=k) / x.size
+    return pulls, np.bincount(index, minlength=k) / x.size
+
+
+def _between(value: float, pulls: Floats, shares: Floats, bounds: Bounds) -> Bounds | None:
+    """The interval of a value between bounds, as the head of this file has it."""
+    k = np.count_nonzero(shares)
+    if k < 2 or not np.isfinite(value) or not np.isfinite(pulls).all():
+        return None
+    lowest, width = bounds[0], bounds[1] - bounds[0]
+    p = min(1.0, max(0.0, (value - lowest) / width))
+    pulls = pulls / width
+    clusters = float(shares.sum() ** 2 / np.square(shares).sum())
+    variance, third = float(np.square(pulls).sum()), float((pulls**3).sum())
+    if variance <= ALIKE or p in (0.0, 1.0):
+        other = Z95**2 / (clusters + Z95**2)
+        low, high = p - other * p, p + other * (1 - p)
+    else:
+        carriers = (k - 2) ** 2 / (k * (k - 1)) * variance**3 / max(third**2, ALIKE * variance**3)
+        n = clusters * (p * (1 - p) / variance / clusters) ** (1 - 1 / min(float(k), max(1.0, carriers)))
+        middle, half = p + Z95**2 / (2 * n), Z95 * (p * (1 - p) / n + Z95**2 / (4 * n**2)) ** 0.5
+        low, high = (middle - half) / (1 + Z95**2 / n), (middle + half) / (1 + Z95**2 / n)
+    return lowest + width * max(0.0, low), lowest + width * min(1.0, high)
+
+
+def _student(mean: float, pulls: Floats) -> Bounds | None:
+    """Student's interval of a mean without bounds; none where clusters are alike, which says nothing of others."""
+    k = len(pulls)
+    variance = float(np.square(pulls).sum()) * k / (k - 1) if k > 1 else 0.0
+    if not variance > ALIKE * max(1.0, mean**2):
+        return None
+    half = _t95(k - 1) * variance**0.5
+    return mean - half, mean + half
+
+
+def _t95(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t: Cornish and Fisher's series, to 1 %, and its two exact values before that."""
+    if freedom < 3:
+        return (12.7062047362, 4.3026527297)[freedom - 1]
+    z, n = Z95, freedom
+    series = (z**3 + z) / 4 / n + (5 * z**5 + 16 * z**3 + 3 * z) / 96 / n**2
+    return z + series + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / n**3
+
+
+def _metric(value: float, found: Bounds | None, scale: float, n: int, groups: int) -> Metric:
+    if found is None:
         return Metric(value=value, n=n, groups=groups)
-    half = float(np.sqrt(sum((a * h) ** 2 for a, h in zip(w, halves, strict=True))))
-    return Metric(value=value, low=value - half, high=value + half, n=n, groups=groups)
+    return Metric(value=value, low=scale * found[0], high=scale * found[1], n=n, groups=groups)

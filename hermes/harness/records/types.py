@@ -63,7 +63,8 @@ class Response(Record):
     """What a model answered: ``text``, or ``image`` (sha256 of the stored PNG's bytes).
 
     ``key`` is the request's. ``content`` is the key that the same request has where its images are named by their
-    content, given where the key names them by their place in a data set.
+    content, given where the key names them by their place in a data set. ``truncated``: the text ends at the limit of
+    new tokens; ``prompt_cut``: the model did not read the prompt to its end. Both as far as the model's adapter tells.
     """
 
     key: str = ""
@@ -77,6 +78,8 @@ class Response(Record):
     status: Literal["ok", "error"] = "ok"
     error: str | None = None
     seconds: float = 0.0
+    truncated: bool = False
+    prompt_cut: bool = False
 
 
 class Judgement(Record):
@@ -127,18 +130,29 @@ class Metric(Record):
 
 
 class DataInfo(Record):
-    """Where the rows of a run came from."""
+    """Where the rows of a run came from.
+
+    ``fingerprint`` is a hash of all that can change an answer or a score, ``rows`` of what answers are scored against:
+    of all but prompts and images ("" in older runs). Answers from files have the latter for both.
+    """
 
     source: str
     revision: str | None = None
     fingerprint: str
+    rows: str = ""
     n: int
     n_expected: int
     world: Literal["shapes", "real"]
 
 
 class Result(Record):
-    """The scores of one evaluator in one run."""
+    """The scores of one evaluator in one run.
+
+    ``counts`` holds how many answers were "scored", "unparsed" and "error", and, where there are any, how many were
+    "truncated" or had their "prompt_cut", how many were "reasoned", and of how many the reasoning was "stripped".
+    ``failures`` are the commonest reasons of errors, each as it was first met, with how many are alike; ``notes`` say
+    what all answers have in common that answers should not.
+    """
 
     evaluator: str
     version: str
@@ -155,6 +169,8 @@ class Result(Record):
     n_expected: int
     partial: bool
     counts: dict[str, int]
+    failures: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
 
 
 class ModelInfo(Record):

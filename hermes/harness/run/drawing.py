@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
-from hermes.harness.contracts.model import UnifiedModel
+from hermes.harness.contracts.model import Drew, UnifiedModel
 from hermes.harness.records.journal import Index
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, Request, Response
+from hermes.harness.run.attempts import IN_A_ROW, Attempts
 from hermes.harness.system.errors import HermesError, ImageError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.processes import current
@@ -45,11 +46,13 @@ def draw(
     ability: Ability | None = None,
     pinned: bool = False,
     before: Callable[[], object] | None = None,
+    max_failures: int = IN_A_ROW,
 ) -> Drawn:
     """Answer all requests (``total`` of them) that the store does not hold yet.
 
     Each batch is on the disk before the next one is asked. A request whose answering fails is stored with status
-    ``error`` and tried again the next time; what is the machine's failure raises HermesError. ``ability`` defaults to:
+    ``error`` and tried again the next time; ``max_failures`` of them in a row raise HermesError, as does what is the
+    machine's failure (`attempts`). ``ability`` defaults to:
     understanding where there are images. ``pinned``: the requests' keys name images by their place in a data set; what
     was answered about the same images elsewhere is found by their content before the model is asked. ``before`` is
     called in the main process before the first answer is stored, if any is missing.
@@ -60,7 +63,7 @@ def draw(
     processes.wait()
     if processes.main and (damage := index.complaint()):
         progress.say(damage)
-    asker = Asker(model, store, index, ability, pinned)
+    asker = Asker(model, store, index, ability, pinned, Failing(label, progress.say, max_failures))
     progress.start(label, total)
     seen, pending = 0, 0
     mine: list[Request] = []
@@ -91,14 +94,29 @@ def chunks(items: Iterable[A], size: int) -> Iterator[list[A]]:
         yield chunk
 
 
+class Failing(NamedTuple):
+    """What is known of failures: what they are called, who is told, and after how many in a row it ends."""
+
+    label: str
+    say: Callable[[str], object]
+    in_a_row: int = IN_A_ROW
+
+
 class Asker:
     """Answers batches and stores them; counts how many requests went to the model."""
 
     def __init__(
-        self, model: UnifiedModel, store: Store, index: Index[Response], ability: Ability | None, pinned: bool
+        self,
+        model: UnifiedModel,
+        store: Store,
+        index: Index[Response],
+        ability: Ability | None,
+        pinned: bool,
+        failing: Failing,
     ) -> None:
         self.model, self.store, self.index, self.ability, self.pinned = model, store, index, ability, pinned
         self.asked = 0
+        self._attempts = Attempts(self._respond, _failed, failing.label, "answers", failing.say, failing.in_a_row)
 
     def answer(self, batch: Sequence[Request]) -> list[Response]:
         """The answers, on the disk: first those whose content is known, then the others, in the order of the batch."""
@@ -114,39 +132,43 @@ class Asker:
             else:
                 open_ones.append((request, content))
         if open_ones:
-            answers = self._respond([request for request, _ in open_ones])
-            found += [
+            answers = self._attempts.results([request for request, _ in open_ones])
+            new = [
                 answer.model_copy(update={"content": content}) if content else answer
-                for answer, (_, content) in zip(answers, open_ones, strict=True)
+                for answer, (_, content) in zip(answers, open_ones, strict=False)  # fewer where the rest is given up
             ]
-            self.asked += len(open_ones)
+            found += new
+            self.asked += len(new)
         self.store.responses.append(found)
+        self._attempts.refuse_more()
         return found
 
     def _respond(self, batch: Sequence[Request]) -> list[Response]:
-        """One batch; where it fails as a whole, its requests are tried one by one, so that one bad one fails alone."""
+        """The model's answers to one batch."""
         ability = self.ability or ("understanding" if batch[0].images else "generation")
         begin = time.perf_counter()
+        understand = ability == "understanding"
+        answers: Sequence[Any] = self.model.understand(batch) if understand else self.model.generate(batch)
+        if len(answers) != len(batch):
+            raise RuntimeError(f"the model gave {len(answers)} answers to {len(batch)} requests")
+        seconds = (time.perf_counter() - begin) / len(batch)
+        if understand:
+            contents = [{"text": str(_checked(answer, str))} for answer in answers]
+        else:
+            drawn = [answer.image if isinstance(answer, Drew) else answer for answer in answers]
+            contents = [{"image": digest} for digest in self._kept([_checked(image, Image.Image) for image in drawn])]
+        return [
+            _response(one, seconds, **content, **_cuts(answer))
+            for one, content, answer in zip(batch, contents, answers, strict=True)
+        ]
+
+    def _kept(self, images: Sequence[Image.Image]) -> list[str]:
         try:
-            understand = ability == "understanding"
-            answers: Sequence[Any] = self.model.understand(batch) if understand else self.model.generate(batch)
-            if len(answers) != len(batch):
-                raise RuntimeError(f"the model gave {len(answers)} answers to {len(batch)} requests")
-            seconds = (time.perf_counter() - begin) / len(batch)
-            if understand:
-                texts = [_checked(answer, str) for answer in answers]
-                return [_response(one, seconds, text=text) for one, text in zip(batch, texts, strict=True)]
-            images = self.store.keep_images([_checked(answer, Image.Image) for answer in answers])
-            return [_response(one, seconds, image=digest) for one, digest in zip(batch, images, strict=True)]
-        except Exception as error:
-            if isinstance(error, HermesError) and not isinstance(error, ImageError):
-                raise
-            if (failure := machine_failure(error, len(batch) == 1, self.store.folder)) is not None:
+            return self.store.keep_images(images)
+        except OSError as error:
+            if failure := machine_failure(error, where=self.store.folder):
                 raise HermesError(failure) from error
-            if len(batch) > 1:
-                return [response for request in batch for response in self._respond([request])]
-            reason = str(error) if isinstance(error, ImageError) else f"{type(error).__name__}: {error}"
-            return [_response(batch[0], 0.0, status="error", error=reason)]
+            raise
 
 
 def _content_key(request: Request) -> str:
@@ -165,6 +187,15 @@ def _checked(answer: Any, kind: type[A]) -> A:
     if isinstance(answer, str):
         answer.encode()  # a lone surrogate cannot be written
     return answer
+
+
+def _cuts(answer: Any) -> dict[str, bool]:
+    """What of an answer or its prompt was cut, as far as the answer tells."""
+    return {name: bool(getattr(answer, name, False)) for name in ("truncated", "prompt_cut")}
+
+
+def _failed(request: Request, reason: str) -> Response:
+    return _response(request, 0.0, status="error", error=reason)
 
 
 def _response(request: Request, seconds: float, **content: Any) -> Response:

@@ -9,7 +9,7 @@ chance and best.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hermes.harness.records.stats import mean_metric, sum_metric
+from hermes.harness.records.stats import DIFFERENCE, mean_metric, sum_metric
 from hermes.harness.records.types import Metric, Result, Score
 
 UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
@@ -29,7 +29,7 @@ def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) 
     return {
         "u": mean_metric(left, items),
         "g": mean_metric(right, items),
-        "gap": mean_metric([a - b for a, b in zip(left, right, strict=True)], items),
+        "gap": mean_metric([a - b for a, b in zip(left, right, strict=True)], items, bounds=DIFFERENCE),
         "items": len(items),
         "dropped": len({*u} | {*g}) - len(items),
     }

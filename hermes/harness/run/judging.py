@@ -1,6 +1,7 @@
 """Stored pictures to judgements: what a judge has said is not asked again, another judge's words lie beside it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,13 +11,16 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import judgement_key
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Judgement, Response, Sample
-from hermes.harness.system.errors import ImageError, JudgeError
+from hermes.harness.run.attempts import IN_A_ROW, Attempts
+from hermes.harness.system.errors import JudgeError
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 
 JUDGE_BATCH = 64
 Judged = tuple[Sample, bytes, Response]
 """A sample, the digest of all that is in it, and a response to it."""
+Asked = tuple[str, Answer]
+"""The key of a judgement, and the answer that is to be judged."""
 
 
 def judge_responses(
@@ -28,11 +32,14 @@ def judge_responses(
     progress: Progress | None = None,
     label: str = "judge",
     image: Callable[[Response], ImageHandle] | None = None,
+    max_failures: int = IN_A_ROW,
 ) -> int:
     """Ask the judge about every picture that it has not judged yet; batch by batch, shared by all processes.
 
     Returns how many pictures are not what was drawn: their files are removed, so that they are drawn again. ``image``
-    gives the picture of a response where the store does not hold it; such a picture is not checked.
+    gives the picture of a response where the store does not hold it; such a picture is not checked. A picture on which
+    the judge fails is stored with the reason and asked about again the next time; ``max_failures`` of them in a row
+    raise HermesError, as does what is the machine's failure (`attempts`).
     """
     progress, processes = progress or Silent(), current()
     journal = store.judgements(judge.identity)
@@ -42,10 +49,28 @@ def judge_responses(
         progress.say(damage)
     progress.start(label, total)
     lost, pending = 0, 0
-    mine: list[tuple[str, Answer]] = []
+    mine: list[Asked] = []
+
+    def judgements(asked: Sequence[Asked]) -> list[Judgement]:
+        spoken = evaluator.ask_judge([answer for _, answer in asked], judge)
+        return [judgement(one, data=_finite(data)) for one, data in zip(asked, spoken, strict=True)]
+
+    def judgement(asked: Asked, **content: Any) -> Judgement:
+        key, item = asked[0], asked[1].response
+        return Judgement(key=key, sample_id=item.sample_id, index=item.index, judge=judge.identity, **content)
+
+    attempts = Attempts(
+        judgements,
+        lambda asked, reason: judgement(asked, error=reason),
+        label,
+        "judgements",
+        progress.say,
+        max_failures,
+    )
 
     def flush() -> None:
-        journal.append(_judgements(evaluator, mine, judge))
+        journal.append(attempts.results(mine))
+        attempts.refuse_more()
         progress.advance(len(mine) * processes.world)
         mine.clear()
 
@@ -73,21 +98,10 @@ def judge_responses(
     return processes.total(lost)
 
 
-def _judgements(evaluator: Evaluator, asked: Sequence[tuple[str, Answer]], judge: Judge) -> Iterator[Judgement]:
-    """One batch; where the judge fails on it, each image is asked about alone, so that one bad one fails alone."""
-
-    def judgement(key: str, answer: Answer, **content: Any) -> Judgement:
-        item = answer.response
-        return Judgement(key=key, sample_id=item.sample_id, index=item.index, judge=judge.identity, **content)
-
+def _finite(data: dict[str, Any]) -> dict[str, Any]:
+    """The data. Raises JudgeError for a number in it that no file could hold."""
     try:
-        spoken = evaluator.ask_judge([answer for _, answer in asked], judge)
-    except (ImageError, JudgeError) as error:
-        if len(asked) == 1:
-            yield judgement(*asked[0], error=str(error))
-        else:
-            for one in asked:
-                yield from _judgements(evaluator, [one], judge)
-        return
-    for (key, answer), data in zip(asked, spoken, strict=True):
-        yield judgement(key, answer, data=data)
+        json.dumps(data, allow_nan=False)
+    except ValueError:
+        raise JudgeError("the judge gave a number that is not finite; check its weights") from None
+    return data

@@ -1,14 +1,18 @@
 """Models and judges by name: what they lack is said before weights are read."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.model import UnifiedModel
 from hermes.harness.contracts.options import PLAIN, LoadOptions, refuse_unsupported
+from hermes.harness.models.adapters import main_file
 from hermes.harness.models.detect import model_class
 from hermes.harness.models.device import pick_device
 from hermes.harness.models.room import check_room
+from hermes.harness.models.source import Source, parse_source
+from hermes.harness.models.trained import said_of
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress
@@ -28,11 +32,20 @@ def load_model(
     sources = cls.sources(reference) if hasattr(cls, "sources") else []
     size = check_room(sources, device, options, reference)
     if sources and progress is not None:
-        where = ", ".join(source.name + (f"@{source.revision}" if source.revision else "") for source in sources)
+        where = ", ".join(map(_place, sources))
         progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size and f', {size}'}, {device}")
+        if options.adapter:
+            adapter = parse_source(options.adapter, "adapter", "--adapter", main_file(options.adapter))
+            progress.say(f"adapter: {_place(adapter)}")
     accepted = getattr(cls, "options", ())
     model: UnifiedModel = cls.load(reference, device, options) if accepted else cls.load(reference, device)
     return model
+
+
+def _place(source: Source) -> str:
+    """Where a checkpoint is read from, and what was chosen where several are there."""
+    chosen = said_of(Path(source.name), Path(source.given)) if source.given else ""
+    return source.name + (f"@{source.revision}" if source.revision else "") + (chosen and f" ({chosen})")
 
 
 def device_of(cls: Any, wanted: str) -> str:

@@ -1,7 +1,7 @@
 """The plan of a run: which tasks over which data with which judge. All of it is checked before weights are loaded."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.reasoning import THINK, read_tags
 from hermes.harness.data.fingerprint import DIGEST
 from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Data, load_data
@@ -62,6 +63,10 @@ def plan_tasks(
     judges = named_judges(settings.judge)
     parsed = [parse_task(text) for text in dict.fromkeys(wanted)]
     evaluators: dict[str, Evaluator] = {one.reference: registry.evaluator(one.reference) for one in parsed}
+    tags = read_tags(settings.reasoning_tags)
+    for evaluator in evaluators.values():
+        evaluator.tags = tags
+        evaluator.held_out = (settings.split,) if settings.held_out and evaluator.divides else ()
     _check_protocol(settings.protocol, evaluators.values())
     sources.refuse_strangers({*evaluators, *(one.name for one in evaluators.values())})
     loaded: dict[tuple[str, str | None], Data] = {}
@@ -92,6 +97,8 @@ def plan_tasks(
         tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge)
     for name in sorted({task.judge for task in tasks.values() if task.judge and to_judge}):
         check_judge(name)
+    for task in tasks.values() if to_judge else ():
+        check_scope(task)
     return list(tasks.values())
 
 
@@ -192,6 +199,24 @@ def check_judge(reference: str) -> None:
         check(registry.split_reference(reference)[1])
 
 
+def check_scope(task: Task) -> None:
+    """Raise HermesError where the judge says that it knows nothing of what it would be asked about the images."""
+    knows = getattr(registry.load_class("judges", task.judge), "knows", None) if task.judge else None
+    if knows is not None and task.data.info.world != "shapes":
+        refuse_unknown(task.judge or "", knows, task.evaluator, task.data.samples)
+
+
+def refuse_unknown(judge: str, knows: Callable[[str], bool], evaluator: Evaluator, samples: Iterable[Sample]) -> None:
+    """Raise HermesError for the first question or class of the samples that the judge does not know."""
+    for sample in samples:
+        for asked in evaluator.judged(sample):
+            if not knows(asked):
+                raise HermesError(
+                    f"judge {judge!r} knows nothing of {asked[:60]!r} ({evaluator.name} {sample.id}); choose another "
+                    "--judge, `hermes list judges` shows all"
+                )
+
+
 @dataclass(frozen=True)
 class ParsedTask:
     """A task as it was asked for: the evaluator's reference, the run's name for it, and what the name overrides."""
@@ -284,6 +309,7 @@ def run_spec(
                 "config": resolved_config(task, info, seed).model_dump(),
                 "protocol": used_protocol(task.evaluator, protocol),
                 "judge": judges[task.judge] if task.judge else None,
+                **({} if task.evaluator.tags == THINK else {"reasoning_tags": task.evaluator.tags}),
             }
             for task in tasks
         },

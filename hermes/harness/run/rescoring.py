@@ -25,6 +25,9 @@ from hermes.harness.system.environment import describe
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress, Silent
 
+NOT_THERE = "give a run folder"
+REWRITE = "run hermes eval again, which writes it anew from the answers that are stored"
+
 
 def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> dict[str, Any]:
     """Score a finished run's stored answers under any protocol, without its model.
@@ -86,13 +89,13 @@ class FinishedRun:
 
 def read_run(folder: Path) -> FinishedRun:
     """A finished run. Raises HermesError where the folder holds none of this version."""
-    spec = read_json(folder / SPEC)
+    spec = read_json(folder / SPEC, NOT_THERE if not (folder / SPEC).exists() else REWRITE)
     if spec.get("schema") != SCHEMA_VERSION:
         raise HermesError(
             f"{folder} holds a run of another version (schema {spec.get('schema')}); run hermes eval again, with "
             f"--model replay:{folder} to use its answers"
         )
-    results, places = read_json(folder / RESULTS), read_json(folder / RUN)
+    results, places = read_json(folder / RESULTS, REWRITE), read_json(folder / RUN, REWRITE)
     starts = [entry for entry in environments(folder) if "settings" in entry]
     try:
         settings = EvalSettings.model_validate(starts[-1]["settings"])

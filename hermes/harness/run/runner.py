@@ -15,7 +15,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
-from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, chunks, draw
+from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, chunks, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
 from hermes.harness.run.gap import gaps
@@ -176,7 +176,8 @@ def _drawn_in_turn(
 
     So the rows need not be read again for the scores.
     """
-    asker = Asker(model, store, store.responses.index(), task.evaluator.ability, task.pinned)
+    failing = Failing(task.name, run.progress.say, run.settings.max_failures)
+    asker = Asker(model, store, store.responses.index(), task.evaluator.ability, task.pinned, failing)
     run.progress.start(task.name, task.data.info.n * config.num_images)
     note(store.folder, {"start": True, **run.start})
     for batch in chunks(keyed(task, config), run.settings.batch_size):
@@ -217,12 +218,16 @@ def _ask(
                 task.evaluator.ability,
                 pinned=task.pinned,
                 before=before,
+                max_failures=run.settings.max_failures,
             ).asked
         if judge is None:
             break
         with run.watch.stage(label := f"judge {task.name}"):
             answered = _answered(store, task, config)
-            lost = judge_responses(task.evaluator, answered, total, store, judge, run.progress, label)
+            most = run.settings.max_failures
+            lost = judge_responses(
+                task.evaluator, answered, total, store, judge, run.progress, label, max_failures=most
+            )
         if not lost:
             break
         run.progress.say(f"{task.name}: {lost} stored pictures are damaged; they are drawn again")

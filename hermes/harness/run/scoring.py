@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,16 +13,20 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from hermes.harness.contracts.benchmark import Answer, Evaluator, Scored, failed
+from hermes.harness.contracts.reasoning import THINK, has_reasoning, without_reasoning
 from hermes.harness.records.images import ImageHandle
-from hermes.harness.records.keys import judgement_key, slug_with_hash
+from hermes.harness.records.keys import judgement_key, short_hash, slug_with_hash
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Judgement, Response, Result, Sample, Score
+from hermes.harness.run.failing import Reasons
+from hermes.harness.run.likeness import Likeness
 from hermes.harness.run.plan import Task, keyed, used_protocol
 from hermes.harness.system.disk import json_text, new_lines, read_json, write_json
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
 
 CHUNK = 512
+CUTS = ("truncated", "prompt_cut")
 SUBMISSION = ".submission.json"
 NO_RESPONSE, NO_JUDGEMENT = "no response", "no judgement"
 
@@ -89,7 +94,8 @@ def places(task: Task, config: GenerationConfig, store: Store, protocol: str, ju
     """
     used = used_protocol(task.evaluator, protocol)
     said = f"{used}~{slug_with_hash(judge)}" if judge else used
-    name = f"{said}~{task.data.info.fingerprint}x{config.num_images}.jsonl"
+    tags = "" if task.evaluator.tags == THINK else f"~tags-{short_hash(task.evaluator.tags)}"
+    name = f"{said}~{task.data.info.fingerprint}x{config.num_images}{tags}.jsonl"
     found = {"answers": store.folder, "scores": store.folder / "scores" / name}
     return found | ({"judgements": store.judgements(judge).folder} if judge else {})
 
@@ -135,13 +141,18 @@ def summarise(
     """The result of all entries; ``keep`` gets every score in sample order, errors included."""
     info, evaluator = task.data.info, task.evaluator
     counts: Counter[str] = Counter()
+    reasons, likeness = Reasons(), Likeness()
+    looked = _looked_at(stream, evaluator, protocol, counts, likeness)
 
     def usable() -> Iterator[Scored]:
-        for sample, score in scored(evaluator, stream, protocol, judged=judge is not None):
+        for sample, found in scored(evaluator, looked, protocol, judged=judge is not None):
+            score = _finite(sample, found)
             counts[score.status] += 1
             keep(score)
             if score.status != "error":
                 yield sample, score
+            else:
+                reasons.add(score.reason)
 
     good = usable()
     first = next(good, None)
@@ -164,8 +175,41 @@ def summarise(
         n=n,
         n_expected=info.n_expected * num_images,
         partial=n < info.n_expected * num_images,
-        counts={status: counts[status] for status in ("scored", "unparsed", "error")},
+        counts={status: counts[status] for status in ("scored", "unparsed", "error")}
+        | {what: counts[what] for what in (*CUTS, "reasoned", "stripped") if counts[what]},
+        failures=reasons.commonest(),
+        notes=tuple(likeness.notes(counts["scored"])),
     )
+
+
+def _finite(sample: Sample, score: Score) -> Score:
+    """The score, or that of an error where a value of it is no number that a file could hold."""
+    for name, value in score.values.items():
+        if not math.isfinite(value):
+            return failed(sample, score.index, f"the value of {name} is {value}, not a finite number")
+    return score
+
+
+def _looked_at(
+    stream: Iterable[Entry], evaluator: Evaluator, protocol: str, counts: Counter[str], likeness: Likeness
+) -> Iterator[Entry]:
+    """The entries, without reasoning before their answers where the protocol takes it away; counted is what there was.
+
+    What is stored stays whole.
+    """
+    for entry in stream:
+        response = entry.response
+        if response is not None and response.status == "ok":
+            counts.update(what for what in CUTS if getattr(response, what))
+            if response.text and has_reasoning(response.text, evaluator.tags):
+                counts["reasoned"] += 1
+                if protocol in evaluator.strips_reasoning:
+                    text = without_reasoning(response.text, evaluator.tags)
+                    counts["stripped"] += text != response.text.strip()
+                    response = response.model_copy(update={"text": text})
+                    entry = entry._replace(response=response)
+            likeness.see(entry.sample, response, entry.judgement.data if entry.judgement else None)
+        yield entry
 
 
 def scored(evaluator: Evaluator, stream: Iterable[Entry], protocol: str, judged: bool) -> Iterator[Scored]:

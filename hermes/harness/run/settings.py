@@ -4,11 +4,16 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from hermes.harness.contracts.options import FolderSettings, ModelSettings, Panel
+from hermes.harness.contracts.options import FailureSettings, FolderSettings, ModelSettings, Panel
 from hermes.harness.records.types import Split
 
+TAGS_HELP = (
+    'Pairs of tags around reasoning before an answer, as JSON: [["<think>", "</think>"]], or none. '
+    "Default: those of lmms-eval."
+)
 
-class EvalSettings(ModelSettings, FolderSettings):
+
+class EvalSettings(ModelSettings, FailureSettings, FolderSettings):
     """What `hermes eval` is asked to do; each field is a key of the TOML file and an option of the command line."""
 
     panel: ClassVar = Panel.BENCHMARKS
@@ -24,14 +29,21 @@ class EvalSettings(ModelSettings, FolderSettings):
         "task: pope=hub,geneval=folder/. Default: what the model is made for, shapes or hub.",
     )
     update_data: bool = Field(False, description="Read the newest commit of hub data sets, not that of the first run.")
-    split: Split = Field("test", description="Split of the shapes world.")
+    split: Split = Field("test", description="Split of the shapes world, and of homologous items in files of splits.")
+    held_out: bool = Field(
+        False,
+        description="Of homologous items without files for --split, only the share that hermes align keeps for it.",
+    )
     limit: int | None = Field(None, ge=1, description="Only the first N items of each task. Default: all.")
     judge: str | None = Field(
         None,
         description="Who judges generated images, as in mask2former,mplug:FOLDER; `hermes list judges` shows all. "
         "Default: the benchmark's own, where it has one.",
     )
-    protocol: str = Field("official", description="How answers are scored: official, lmms-eval, llava, corrected.")
+    protocol: str = Field(
+        "official", description="How answers are scored: official, lmms-eval, llava, corrected, similarity."
+    )
+    reasoning_tags: str | None = Field(None, description=TAGS_HELP)
     seed: int = Field(0, description="Seed of all sampling.")
     batch_size: int = Field(64, ge=1, description="Requests a batch; changes no answer.")
     label: str | None = Field(None, description="Name of the row in leaderboards. Default: the model's name.")

@@ -25,7 +25,9 @@ RUN, RESULTS, ENVIRONMENT = "run.json", "results.json", "environment.jsonl"
 def open_run(folder: Path, spec: Mapping[str, Any], fresh: bool) -> None:
     """Start or resume a run folder, without what killed processes have left half written. The caller holds its lock.
 
-    Raises HermesError where the folder holds another run or something else.
+    A run is a view of answers that are stored by what was asked: one whose spec is damaged, and one with errors whose
+    data was mended since, as their messages ask for, goes on. Raises HermesError where the folder holds another run or
+    something else.
     """
     path = folder / SPEC
     if path.exists():
@@ -33,12 +35,43 @@ def open_run(folder: Path, spec: Mapping[str, Any], fresh: bool) -> None:
             raise HermesError(f"{path} was not written by Hermes; give another --out")
         if fresh:
             empty(folder)
-        else:
-            _refuse_others(folder, old or read_json(path), spec)
+        elif old and _mended(folder, old, spec):
+            (folder / RESULTS).unlink(missing_ok=True)
+        elif old:
+            _refuse_others(folder, old, spec)
+        elif (folder / RESULTS).is_file() and read_json(folder / RESULTS).get("run_id") != run_id(dict(spec)):
+            raise HermesError(f"{path} is damaged, and {RESULTS} beside it is of another run; give another --out")
     elif any(not item.name.startswith(".") and item.name != PINS for item in folder.iterdir()):
         raise HermesError(f"{folder} is not empty and holds no {SPEC} of a run; give another --out")
     remove_parts(folder)
     write_json(path, spec)
+
+
+def _mended(folder: Path, old: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether the specs differ in data alone, and that of tasks that have errors or no results yet."""
+    if _without_data(old) != _without_data(spec) or old == spec:
+        return False
+    try:
+        results = read_json(folder / RESULTS).get("results", {}) if (folder / RESULTS).is_file() else {}
+        errors = {name: result["counts"]["error"] for name, result in results.items()}
+    except (HermesError, KeyError, TypeError, AttributeError):
+        return False
+    changed = [name for name, task in spec["tasks"].items() if old["tasks"][name] != task] or list(spec["tasks"])
+    return all(errors.get(name, 1) for name in changed)
+
+
+def _without_data(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec without what stands for rows and pictures; those of answers from files are the model's fingerprint."""
+    tasks = spec.get("tasks")
+    plain = dict(json.loads(json_text(spec)))
+    if isinstance(tasks, dict):
+        plain["tasks"] = {
+            name: {key: value for key, value in task.items() if key not in ("data", "n")}
+            for name, task in plain["tasks"].items()
+        }
+    if spec.get("answers") == "files":
+        plain["model"] = {**plain["model"], "fingerprint": None}
+    return plain
 
 
 def _refuse_others(folder: Path, old: Mapping[str, Any], spec: Mapping[str, Any]) -> None:

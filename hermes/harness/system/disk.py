@@ -182,16 +182,16 @@ def write_jsonl(path: Path, records: Iterable[BaseModel]) -> None:
             add(record.model_dump_json())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that the file holds. Raises HermesError that names the file."""
+def read_json(path: Path, remedy: str = "remove it and run the same command again") -> dict[str, Any]:
+    """The object that the file holds. Raises HermesError that names the file and says the ``remedy``."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HermesError(f"{path} cannot be read ({error.strerror}); give a run folder") from None
+        raise HermesError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
-        raise HermesError(f"{path} is not valid JSON ({error}); run the command again with --fresh") from None
+        raise HermesError(f"{path} is not valid JSON ({error}); {remedy}") from None
     if not isinstance(content, dict):
-        raise HermesError(f"{path} holds no JSON object; run the command again with --fresh")
+        raise HermesError(f"{path} holds no JSON object; {remedy}")
     return content
 
 

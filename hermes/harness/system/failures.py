@@ -1,7 +1,9 @@
 """Which errors are the machine's (no room, no permission, too many files), in one line each that says what to do."""
 
 import errno
+import gc
 import re
+import sys
 from pathlib import Path
 
 from hermes.harness.system.errors import HermesError
@@ -24,6 +26,9 @@ CAUSES = {
 }
 THREADS = ("too many processes and threads", "raise the limit (ulimit -u)")
 MEMORY = "lower --batch-size, or take --dtype bfloat16 or a smaller model,"
+LESS = "--dtype bfloat16, a smaller model or --device cpu needs"
+# How torch says it in a plain RuntimeError: on the CPU, in cuBLAS, on Apple's GPUs, and from threads of its own.
+SHORT = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "MPS backend out of memory", "CUDA out of memory")
 RUST = re.compile(r"\(os error (\d+)\)")  # how safetensors and tokenizers, which raise classes of their own, say it
 
 
@@ -46,7 +51,7 @@ def file_error(path: Path, error: OSError, remedy: str, wanted: str = "read") ->
 def _cause(error: BaseException, alone: bool, where: Path | None) -> tuple[str, str] | None:
     text = str(error)
     if is_out_of_memory(error):
-        return (f"out of memory on {_device(text)}", MEMORY) if alone else None
+        return (f"out of memory on {place_of(error)}", MEMORY) if alone else None
     number = error.errno if isinstance(error, OSError) else None
     if number is None and (told := RUST.search(text)):
         number = int(told[1])
@@ -67,12 +72,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory, a GPU's or the machine's, was too small; torch is not imported to find out."""
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT)
+
+
+def out_of_memory(error: BaseException) -> str:
+    """Why something that cannot be made smaller failed, and what needs less."""
+    return f"out of memory on {place_of(error)} with nothing beside it; {LESS} less"
+
+
+def free_memory() -> None:
+    """Give back what a failed batch has left: the cycles that held it, and what torch keeps of the GPU's memory."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def place_of(error: BaseException) -> str:
+    """The device whose memory was too small, as torch's message names it."""
     text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "CUBLAS_STATUS_ALLOC_FAILED" in text)
-
-
-def _device(text: str) -> str:
-    """The device that torch's message names."""
     if found := re.search(r"\bGPU (\d+)", text):
         return f"cuda:{found[1]}"
-    return "the GPU" if "CU" in text else "this machine"
+    return "the GPU" if "CU" in text or "MPS" in text else "this machine"

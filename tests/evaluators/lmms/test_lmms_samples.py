@@ -17,7 +17,7 @@ def written(folder: Path, *lines: Any) -> Path:
 
 
 def read(folder: Path, *lines: Any) -> list[tuple[int, int, str]]:
-    return [(record["id"], record["index"], record["response"]) for record in read_samples(written(folder, *lines))]
+    return [(int(answer.id), answer.index, str(answer.text)) for answer in read_samples(written(folder, *lines))]
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,25 @@ def test_answers_come_out_of_their_lists(line: dict[str, Any], texts: list[str],
 
 
 def test_documents_keep_their_order_and_filters_are_one(tmp_path: Path) -> None:
-    lines = [{"doc_id": 1, "filtered_resps": "a"}, {"doc_id": 0, "filtered_resps": "b"}]
-    again = [{"doc_id": 1, "filtered_resps": ["a", "c"]}, {"doc_id": 0, "filtered_resps": "[invalid]"}]
+    lines = [{"doc_id": 1, "filtered_resps": "a"}, {"doc_id": 0, "resps": [["b"]], "filtered_resps": "B"}]
+    again = [{"doc_id": 1, "filtered_resps": ["a", "c"]}, {"doc_id": 0, "resps": [["b"]], "filtered_resps": "[no]"}]
     assert read(tmp_path, *lines, *again) == [(1, 0, "a"), (1, 1, "c"), (0, 0, "b")]
 
 
-def test_a_document_is_passed_on_without_its_images(tmp_path: Path) -> None:
-    doc = {"question": "Is there?", "options": {"A": "x"}, "image": {"bytes": "...", "path": None}}
-    path = written(tmp_path, {"doc_id": 0, "doc": doc, "filtered_resps": "yes"})
-    assert read_samples(path) == [
-        {"id": 0, "index": 0, "response": "yes", "doc": {"question": "Is there?", "options": {"A": "x"}}}
-    ]
+@pytest.mark.parametrize("again", ["[invalid]", ["maybe"], ["no", "b"]])
+def test_a_document_that_is_answered_in_two_ways_is_refused(again: Any, tmp_path: Path) -> None:
+    lines = [{"doc_id": 0, "resps": [["b"]], "filtered_resps": "x"}, {"doc_id": 1, "filtered_resps": "a"}]
+    with pytest.raises(HermesError, match=r"row 3 answers doc_id 0 otherwise than row 1; keep the lines of one run"):
+        read(tmp_path, *lines, {"doc_id": 0, "filtered_resps": again})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"input": "Is there?\nAnswer the question using a single word or phrase."}, {"doc": {"question": "Is there?"}}],
+)
+def test_the_question_is_passed_on(more: dict[str, Any], tmp_path: Path) -> None:
+    (answer,) = read_samples(written(tmp_path, {"doc_id": 0, "filtered_resps": "yes", **more}))
+    assert answer.asked == "Is there?"
 
 
 @pytest.mark.parametrize(
@@ -68,4 +76,4 @@ def test_bad_lines_are_named(line: Any, said: str, tmp_path: Path) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HermesError, match="no samples file"):
-        read_samples(tmp_path / "results.json")
+        list(read_samples(tmp_path / "results.json"))

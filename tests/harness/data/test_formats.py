@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hermes.harness.data.homologous.formats import IMAGE_ROOT, homologous_rows, read_items, source_files
+from hermes.harness.data.homologous.formats import homologous_rows, read_items
+from hermes.harness.data.homologous.splits import files_of
+from hermes.harness.data.image_places import IMAGE_ROOT
 from hermes.harness.data.json_stream import json_values
+from hermes.harness.data.rows import good_rows
 from hermes.harness.system.errors import HermesError
 
 TIFA = Path(__file__).parents[4] / "shared" / "realdata" / "tifa"
@@ -31,7 +34,7 @@ def picture(path):
 
 
 def rows(source, split="test"):
-    return list(homologous_rows(source, "homologous-u", split))
+    return list(good_rows(homologous_rows(source, "homologous-u", split)))
 
 
 def read(*files):
@@ -166,6 +169,16 @@ def test_parquet_rows(tmp_path):
     assert row["questions"][0]["choices"] == ["yes", "no"]
 
 
+@pytest.mark.parametrize("written", [json.dumps, str, lambda choices: str(choices).replace(",", "")])
+def test_choices_may_be_written_as_text(tmp_path, written):
+    """As in a CSV of one question a row: JSON, Python, numpy."""
+    asked = {"id": "a", "caption": "A cat.", **CAT, "choices": written(CAT["choices"])}
+    pandas = pytest.importorskip("pandas")
+    pandas.DataFrame([asked]).to_csv(tmp_path / "questions.csv", index=False)
+    (row,) = rows(tmp_path / "questions.csv")
+    assert row["questions"][0]["choices"] == ["yes", "no"]
+
+
 def test_a_line_that_says_why_it_has_no_questions_is_left_out(tmp_path):
     lines = [{**FIRST, "id": 1}, {**FIRST, "id": 2, "questions": [], "reason": "outside"}]
     assert [row["id"] for row in rows(write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, lines))))] == ["1"]
@@ -205,9 +218,9 @@ def test_files_that_contradict_each_other_are_refused(tmp_path):
 
 def test_a_folder_without_rows_is_refused(tmp_path):
     with pytest.raises(HermesError, match="holds no rows"):
-        source_files(tmp_path, "homologous-u", "test")
+        files_of(tmp_path, "homologous-u")
     with pytest.raises(HermesError, match="does not exist"):
-        source_files(tmp_path / "nowhere", "homologous-u", "test")
+        files_of(tmp_path / "nowhere", "homologous-u")
 
 
 JSON = st.dictionaries(st.text(), st.none() | st.integers() | st.text(), min_size=1)

@@ -89,6 +89,23 @@ def test_gqa_joins_its_images(cache: None, tmp_path: Path, source: str) -> None:
     assert colors == [(0, 255, 0), (255, 0, 0), (0, 255, 0)]
 
 
+@pytest.mark.parametrize("revision", [None, "v1"])
+def test_joined_tables_are_of_one_commit(
+    cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    name = repository(tmp_path / "gqa", gqa_tables(["n1", "n2"]))
+    asked: list[str | None] = []
+    load = datasets.load_dataset
+
+    def noting(*given: Any, revision: str | None, **named: Any) -> Any:
+        asked.append(revision)
+        return load(*given, **named)
+
+    monkeypatch.setattr(datasets, "load_dataset", noting)
+    _, commit = hub_rows(GQA.data, name, revision)
+    assert asked == [revision, commit]
+
+
 def test_a_row_without_image_in_the_joined_table_is_named(cache: None, tmp_path: Path) -> None:
     name = repository(tmp_path / "gqa", gqa_tables(["n1"]))
     with pytest.raises(HermesError, match="no image has the id 'n2' that a row's imageId names"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hermes.harness.data import json_stream
 from hermes.harness.data.files import file_rows
-from hermes.harness.data.json_stream import holds_table, json_members, json_values
+from hermes.harness.data.json_stream import holds_table, json_elements, json_members, json_values
 from hermes.harness.system.errors import HermesError
 
 VALUES = st.recursive(
@@ -168,6 +168,28 @@ def test_rows_of_json_are_a_strict_list(path, text, said):
     with pytest.raises(HermesError, match=said) as error:
         list(file_rows(path))
     assert "\n" not in str(error.value)
+
+
+@given(st.lists(VALUES, max_size=4), st.dictionaries(st.sampled_from("xyz"), VALUES, max_size=3), CHUNKS, st.booleans())
+def test_the_elements_of_a_list_are_streamed(path, elements, others, chunk, last):
+    whole = {**others, "list": elements} if last else {"list": elements, **others}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "CHUNK", chunk)
+        assert list(json_elements(path, ("list",))) == [("list", element) for element in elements]
+
+
+@pytest.mark.parametrize("text", ['[{"list": [1]}]', "7", "", '{"list": 1}', '{"other": [1]}'])
+def test_without_such_a_list_there_are_no_elements(path, text):
+    path.write_text(text)
+    assert list(json_elements(path, ("list",))) == []
+
+
+@pytest.mark.parametrize("text", ['{"list": [1, 2', '{"list": [1 2]}', '{"list": [1]'])
+def test_a_list_that_breaks_off_is_told(path, text):
+    path.write_text(text)
+    with pytest.raises(HermesError, match="line 1 is not valid JSON"):
+        list(json_elements(path, ("list",)))
 
 
 def test_rows_of_json(path):

@@ -12,10 +12,9 @@ from PIL import Image
 from hermes.evaluators.dpg_bench import DPGBench
 from hermes.evaluators.geneval import GenEval
 from hermes.evaluators.pope import POPE
-from hermes.harness.data.layouts import grid_images
 from hermes.harness.data.tables import load_data
 from hermes.harness.records.types import Result
-from hermes.harness.system.errors import HermesError, ImageError
+from hermes.harness.system.errors import HermesError
 from hermes.shapes.draw import draw
 from hermes.shapes.scene import scenes
 from hermes.shapes.twins import twin_of
@@ -147,26 +146,6 @@ def test_metadata_of_two_prompts_in_one_folder_is_refused(command: Command, gene
     said = command("score", "--task", "geneval", "--responses", geneval, "--judge", "oracle")
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert "00002/metadata.jsonl holds 2 objects" in said.err
-
-
-def test_a_grid_is_cut_row_by_row(tmp_path: Path) -> None:
-    handles = grid_images(colors(tmp_path / "a.png"), 4)
-    assert [(handle.open().size, handle.open().getpixel((0, 0))) for handle in handles] == [
-        ((6, 4), RGB[color]) for color in FOUR
-    ]
-    assert len({handle.sha256() for handle in handles}) == 4
-
-
-def test_the_resolution_cuts_from_the_corner(tmp_path: Path) -> None:
-    path = colors(tmp_path / "a.png", (8, 8))
-    assert [handle.open().size for handle in grid_images(path, 4, 8)] == [(8, 8)] * 4
-    assert [handle.open().getpixel((3, 3)) for handle in grid_images(path, 4, 4)] == [RGB["red"]] * 4
-    (alone,) = grid_images(path, 1, 8)
-    assert (alone.open().size, alone.open().getpixel((7, 7))) == ((8, 8), RGB["red"])
-    (whole,) = grid_images(path, 1)
-    assert whole.open().size == (16, 16)
-    with pytest.raises(ImageError, match="16 x 16 pixels hold no image 3 of 9 x 9"):
-        grid_images(path, 4, 9)[3].open()
 
 
 def test_dpg_benchs_grids_are_scored_by_item_and_crop(command: Command, tmp_path: Path) -> None:

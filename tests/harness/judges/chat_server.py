@@ -20,7 +20,8 @@ from hermes.harness.contracts.prompts import SHORT_ANSWER
 class Answer:
     """What the server does with one request: a completion with ``text``, or something else.
 
-    ``body`` replaces the completion; ``close``: nothing is answered; ``seconds``: only after a while.
+    ``body`` replaces the completion; ``close``: nothing is answered; ``seconds``: only after a while; ``drip``: one
+    byte each so many seconds, of the headers if ``headers_too``; ``endless``: the body never ends.
     """
 
     text: Any = "Yes."
@@ -29,6 +30,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     close: bool = False
     seconds: float = 0.0
+    drip: float = 0.0
+    headers_too: bool = False
+    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,31 @@ class ChatServer:
                 self.send_response(answer.status)
                 for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
+                if answer.headers_too:
+                    self.drip(b"".join(self._headers_buffer), answer.drip)
+                self.send_header("Content-Length", str(1 << 40 if answer.endless else len(body)))
                 self.end_headers()
+                if answer.drip:
+                    self.drip(body, answer.drip)
+                while answer.endless:
+                    self.write(b" " * (1 << 16))
+                    if self.close_connection:
+                        return
                 self.wfile.write(body)
+
+            def drip(self, data: bytes, seconds: float) -> None:
+                for byte in data:
+                    self.write(bytes([byte]))
+                    time.sleep(seconds)
+                    if self.close_connection:
+                        return
+
+            def write(self, data: bytes) -> None:
+                """What nobody takes any more ends the connection."""
+                try:
+                    self.wfile.write(data)
+                except OSError:
+                    self.close_connection = True
 
             def log_message(self, *_: Any) -> None:
                 """Tests need no log."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from chat_server import Answer, Asked, ChatServer
+from chat_server import Answer, Asked, ChatServer, completion
 from PIL import Image
 
 from hermes.harness.records.images import pixel_sha256
@@ -127,6 +127,15 @@ def test_waits_grow_from_try_to_try(server, make):
     assert [wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.2), strict=True)] == [True] * 3
 
 
+def test_a_reply_that_is_all_reasoning_is_not_asked_for_again(server, make):
+    """At temperature 0 it would end at the same limit every time."""
+    body = completion("").replace('"finish_reason": "stop"', '"finish_reason": "length"')
+    server.answer = lambda asked, tries: Answer(body=body)
+    with pytest.raises(JudgeError, match="its reasoning takes all tokens that a reply has"):
+        make().answer([picture()], ["q"])
+    assert len(server.asked) == 1
+
+
 def test_a_refused_question_is_asked_once(server, make):
     server.answer = lambda asked, tries: Answer(status=400, body='{"error": {"message": "unsafe image"}}')
     with pytest.raises(JudgeError, match=r"HTTP 400 .*unsafe image"):
@@ -192,6 +201,22 @@ def test_an_image_that_is_refused_with_all_its_questions_does_not_stop_the_comma
 def test_the_same_question_about_the_same_pixels_is_asked_once(server, make):
     assert make().answer([picture(), picture(), picture(1)], ["q"] * 3) == ["yes"] * 3
     assert len(server.asked) == 2
+
+
+class TestBounds:
+    @pytest.mark.parametrize("headers_too", [True, False])
+    def test_a_reply_that_drips_is_given_up_after_its_time(self, server, make, headers_too):
+        server.answer = lambda asked, tries: Answer(drip=0.05, headers_too=headers_too)
+        begin = time.monotonic()
+        with pytest.raises(JudgeError, match=r"no whole reply within 0\.3 seconds after 2 tries"):
+            make(timeout=0.3, retries=1, backoff=0.01).answer([picture()], ["Red?"])
+        assert time.monotonic() - begin < 3
+
+    @pytest.mark.parametrize("status", [200, 500])
+    def test_a_reply_without_end_is_given_up_after_its_share_of_bytes(self, server, make, status):
+        server.answer = lambda asked, tries: Answer(status=status, endless=True)
+        with pytest.raises(JudgeError, match=r"a reply of more than 4 MiB$"):
+            make(timeout=30).answer([picture()], ["Red?"])
 
 
 class TestStored:
@@ -299,7 +324,7 @@ def test_the_key_reaches_the_server_and_nothing_else(server, monkeypatch, tmp_pa
     judge = EndpointJudge(read_settings(f"test@{server.url}"))
     judge.answer([picture()], ["q"])
     assert server.asked[0].key == "Bearer sk-123"
-    assert judge.identity == f"openai-test@{server.url[7:-3]}-prompt1"
+    assert judge.identity == f"openai-test@{server.url[7:-3]}-prompt1-reader1"
     stored = (tmp_path / "cache" / "judges" / "test.jsonl").read_text()
     assert "sk-123" not in stored + repr(judge.settings) + judge.usage()
 

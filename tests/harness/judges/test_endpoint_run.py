@@ -57,7 +57,7 @@ class TestRun:
         bad = min(asked[1] - asked[0])
         server.answer = lambda asked, tries: Answer(status=500) if asked.question == bad else Answer()
         result = run()
-        assert result.judge == f"openai-test@{server.url[7:-3]}-prompt1"
+        assert result.judge == f"openai-test@{server.url[7:-3]}-prompt1-reader1"
         assert result.counts == {"scored": 4, "unparsed": 0, "error": 4}
         assert result.metrics["overall"].value == 100.0
         assert set(server.questions) == asked[0] | asked[1]
@@ -123,6 +123,28 @@ class TestRun:
         assert command.returncode == 130
         assert f"judge openai:test: requests: {len(server.asked)};" in err
         assert len(stored.read_text().splitlines()) == len(server.asked) <= 5
+
+    def test_ctrl_c_ends_a_command_whose_endpoint_says_nothing(self, server, environment, tmp_path):
+        server.answer = lambda asked, tries: Answer(seconds=20)
+        arguments = ["eval", "--model", "null", "--tasks", "dpg_bench", "--limit", "2", "--device", "cpu"]
+        command = subprocess.Popen(
+            [sys.executable, "-m", "hermes", *arguments, "--judge", f"openai:test@{server.url}"],
+            env=environment | {"HERMES_CACHE": "cache", "NO_PROXY": "127.0.0.1"},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not server.asked:
+            time.sleep(0.01)
+        command.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        err = command.communicate(timeout=120)[1]
+        assert command.returncode == 130
+        assert time.monotonic() - begin < 4  # two seconds, on a machine that has nothing else to do
+        assert "hermes: stopped" in err
+        assert "Traceback" not in err
+        assert "pending" not in err
 
     def test_a_command_without_a_key_is_one_line(self, server, command):
         said = command("eval", "--model", "null", "--tasks", "dpg_bench", "--judge", "openai:gpt")

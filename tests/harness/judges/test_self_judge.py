@@ -36,7 +36,7 @@ def test_it_is_asked_and_read_like_other_judges():
 
 
 def test_its_identity_is_that_of_the_model_and_of_the_prompt():
-    assert SelfJudge(Talker()).identity == "self-null-null-1-prompt1"
+    assert SelfJudge(Talker()).identity == "self-null-null-1-prompt1-reader1"
 
 
 def test_it_cannot_be_had_without_a_model_and_detects_nothing():

@@ -164,11 +164,10 @@ class TestMemory:
         assert judge.answer(images[:5], questions[:5]) == expected[:5]
         assert tried == [16, 8, *[4] * 5, 1, 4, 1]
 
-    def test_where_one_question_does_not_fit_the_command_stops(self, llava, sizes):
+    def test_one_question_that_does_not_fit_is_out_of_memory(self, llava, sizes):
         sizes(0)
-        with pytest.raises(HermesError, match="does not fit into memory") as error:
+        with pytest.raises(torch.OutOfMemoryError):
             VLMJudge.load(str(llava), "cpu").answer(*pairs(1))
-        assert not isinstance(error.value, JudgeError)
 
 
 def test_a_model_that_fails_on_an_image_is_an_error_of_that_image(tmp_path):
@@ -243,7 +242,7 @@ class TestHub:
     @pytest.mark.parametrize("name", ["org/tiny", "org/tiny@main", f"org/tiny@{COMMIT}"])
     def test_the_identity_has_the_commit(self, llava, name):
         judge = VLMJudge.load(name, "cpu")
-        assert judge.identity == "hf-org/tiny-0123456789ab-prompt1"
+        assert judge.identity == "hf-org/tiny-0123456789ab-prompt1-reader1"
         assert judge.answer(*pairs(1)) == VLMJudge.load(str(llava), "cpu").answer(*pairs(1))
 
     @pytest.mark.parametrize("name", ["org/other", "org/tiny@v2"])

@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+import hermes
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.system.errors import HermesError
 
@@ -27,7 +28,6 @@ def folder(home: Path, settings: Any, name: str = "config.json") -> str:
         ({"_class_name": "Showo", "model_type": "showo"}, "showo"),
         ({"model_type": "qwen2_vl"}, "hf"),
         ({"model_type": "vilt", "auto_map": {"AutoModel": "x.Y"}}, "hf"),
-        ({"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.8.0"}, "diffusers"),
     ],
 )
 def test_settings_name_the_adapter(settings: dict[str, Any], expected: str, tmp_path: Path) -> None:
@@ -46,12 +46,45 @@ def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
         ({"model_type": "my-own", "auto_map": {"AutoModel": "x.Y"}}, "brings its own code, which is never run"),
         ({"_class_name": "UNet2DConditionModel"}, "no config.json with a model_type"),
         (["model_type"], "no config.json with a model_type"),
+        (
+            {"_class_name": "Showo2Qwen2_5", "_diffusers_version": "0.31.0"},
+            "is Show-o2; there is no adapter for Showo2Q",
+        ),
+        (
+            {"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.31.0"},
+            "no adapter for UNet2DConditionModel",
+        ),
+        ({"_class_name": "MAGVITv2"}, "is Show-o's image tokeniser, not a model"),
+        ({"model_type": "multi_modality"}, "is Janus in its authors' layout; .* deepseek-community/Janus-Pro-1B"),
+        ({"model_type": "multi_modality", "vision_gen_dec_config": {}}, "is JanusFlow, for which there is no adapter"),
+        (
+            {"model_type": "Emu3", "auto_map": {"AutoConfig": "x.Y"}},
+            "is Emu3 in its authors' layout; .* BAAI/Emu3-Chat",
+        ),
+        ({"model_type": "mmada"}, "is MMaDA, for which there is no adapter"),
+        ({"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]}, "is LLaVA in its authors' .* llava-hf/"),
+        ({"model_type": "gemma", "vocab_size": 264192}, "is Liquid, for which there is no adapter"),
     ],
 )
 def test_what_nobody_runs_is_one_line(settings: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(HermesError, match=words) as caught:
         adapter_of(folder(tmp_path, settings), KNOWN)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["showo", "diffusers", "janus", "hf", "emu3", "chameleon"])
+def test_a_family_is_named_whatever_adapter_was_asked_for(name: str, tmp_path: Path) -> None:
+    where = folder(tmp_path, {"_class_name": "Showo2Qwen2_5", "_diffusers_version": "0.31.0"})
+    with pytest.raises(HermesError, match="is Show-o2; there is no adapter for Showo2Qwen2_5") as caught:
+        hermes.load_model(f"{name}:{where}", "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_family_without_settings_is_known_by_its_files(tmp_path: Path) -> None:
+    for name in ("llm_config.json", "vit_config.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(HermesError, match="is BAGEL, for which there is no adapter"):
+        adapter_of(str(tmp_path), KNOWN)
 
 
 class Hub:

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from hermes.harness.contracts.model import Drew
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.pipeline.adapter import DiffusersModel
 from hermes.harness.records.types import GenerationConfig, Request
@@ -89,6 +90,16 @@ def test_it_draws_what_diffusers_draws(folder: Path) -> None:
         assert same(model.generate([ask]), [drawn(pipe, ask.prompt, ask.seed)])
     pictures = model.generate(asked())
     assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+
+
+def test_a_prompt_that_no_tokenizer_reads_to_its_end_is_told(folders: dict[str, Path]) -> None:
+    long = "a red square " * 8
+    asks = [request(f"{long} {end}") for end in ("and a cat", "and a dog")]
+    clip, t5 = (load(folders[name]).generate(asks) for name in CLASSES)
+    assert all(isinstance(answer, Drew) and answer.prompt_cut for answer in clip)
+    assert len({answer.image.tobytes() for answer in clip}) == 1
+    assert not any(isinstance(answer, Drew) for answer in t5)  # CLIP's 77 tokens are not all that FLUX reads
+    assert len({answer.tobytes() for answer in t5}) == 2
 
 
 def test_its_settings_are_those_of_diffusers(folder: Path) -> None:
@@ -294,6 +305,28 @@ class TestAdapter:
         refused(tmp_path, "the adapter .* does not fit")
         save_file({"other": torch.ones(1)}, tmp_path / "pytorch_lora_weights.safetensors")
         refused(tmp_path, "the adapter .* does not fit .it holds no updates")
+        weights = tmp_path / "pytorch_lora_weights.safetensors"
+        stored = load_file(adapters["stable_diffusion"] / weights.name)
+        for value, words in ((torch.nan, "holds numbers that are not finite"), (0.0, "changes no weight of the pipe")):
+            save_file({name: torch.full_like(tensor, value) for name, tensor in stored.items()}, weights)
+            refused(tmp_path, f"the adapter .* {words}")
+
+    @pytest.mark.parametrize("kind", [peft.LoraConfig, peft.LoHaConfig])
+    def test_one_in_pefts_layout_is_merged_into_the_denoiser(self, kind: Any, folder: Path, tmp_path: Path) -> None:
+        pipe = CLASSES[folder.name].from_pretrained(folder)
+        part = "unet" if folder.name == "stable_diffusion" else "transformer"
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(3)
+            made: Any = peft.get_peft_model(getattr(pipe, part), kind(r=2, target_modules=["to_q", "to_v"]))
+            for weight in made.parameters():
+                if weight.requires_grad:
+                    weight.normal_(0.0, 0.5)
+        made.save_pretrained(tmp_path)
+        model = load(folder, adapter=str(tmp_path))
+        merged = getattr(model._pipe, part).state_dict()
+        for name, tensor in made.merge_and_unload().state_dict().items():
+            torch.testing.assert_close(merged[name], tensor, atol=1e-5, rtol=1e-5)
+        assert model.info.fingerprint != load(folder).info.fingerprint
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -388,6 +421,21 @@ class Code:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.parametrize("part", ["unet", "text_encoder", "vae"])
+def test_parts_are_read_as_trainings_leave_them(part: str, folders: dict[str, Path], copied: Path) -> None:
+    (safe,) = (copied / part).glob("*.safetensors")
+    weights, pickled = load_file(safe), copied / part / "pytorch_model.bin"
+    safe.unlink()
+    torch.save({"state_dict": {f"module.{name}": weight for name, weight in weights.items()}}, pickled)
+    expected = load(folders["stable_diffusion"])
+    assert same(load(copied).generate([request()]), expected.generate([request()]))
+    with pytest.raises(HermesError, match=rf"{part} bears a wrapper's names; leave --device-map out"):
+        load(copied, device_map="cpu")
+    torch.save({f"module.{name}": weight * torch.inf for name, weight in weights.items()}, pickled)
+    with pytest.raises(HermesError, match=rf"the weights of {part}: .* holds numbers that are not finite"):
+        load(copied)
+
+
 def test_pickles_are_read_only_where_there_is_nothing_else_and_only_as_tensors(
     folders: dict[str, Path], copied: Path, tmp_path: Path
 ) -> None:
@@ -428,19 +476,22 @@ class TestMemory:
 
         return limit
 
-    def test_calls_are_halved_for_good(self, folders: dict[str, Path], sizes: Callable[[int], list[int]]) -> None:
+    def test_calls_are_halved_for_good(
+        self, folders: dict[str, Path], sizes: Callable[[int], list[int]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
         model, requests = load(folders["stable_diffusion"]), [request(seed=seed) for seed in range(11)]
         expected = model.generate(requests)
         tried = sizes(3)
         assert apart(model.generate(requests), expected) <= 1
         assert tried == [8, 4, 2, 2, 2, 2, 2, 1]
-        assert model.chunk == 2
+        assert model.fitting.size == 2
+        assert "out of memory with 8 at once; going on with 2 at once" in capsys.readouterr().err
 
-    def test_where_one_image_does_not_fit_the_command_stops(
+    def test_one_image_that_does_not_fit_is_out_of_memory(
         self, folders: dict[str, Path], sizes: Callable[[int], list[int]]
     ) -> None:
         sizes(0)
-        with pytest.raises(HermesError, match="does not fit into memory"):
+        with pytest.raises(torch.OutOfMemoryError):
             load(folders["stable_diffusion"]).generate([request(), request()])
 
 

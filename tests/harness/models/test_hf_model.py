@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import hermes
+from hermes.harness.contracts.model import Said
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.vlm.adapter import HFModel
 from hermes.harness.records.images import ImageHandle
@@ -80,6 +81,13 @@ def told(folder: Path, asked: Request) -> str:
     inputs = processor(images=images, text=text, return_tensors="pt")
     out = model.generate(**inputs, max_new_tokens=asked.config.max_new_tokens, do_sample=False)
     return str(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()
+
+
+@pytest.mark.parametrize("name", ["llava", "blip_vqa"])
+def test_an_answer_that_ends_at_its_limit_is_told(folders: dict[str, Path], name: str) -> None:
+    (said,) = load(folders[name]).understand([request("a?", pictures(1)[0], max_new_tokens=1)])
+    assert isinstance(said, Said)
+    assert said.truncated
 
 
 @pytest.mark.parametrize("config", [{}, {"temperature": 1.5}, {"temperature": 3.0, "top_k": 5}], ids=str)

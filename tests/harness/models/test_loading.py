@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 import hermes
-from hermes.harness.models.lora import merge_adapter, version_with
+from hermes.harness.models.adapters import merge_adapter, version_with
 from hermes.harness.records.types import GenerationConfig, Request
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError, MissingExtra

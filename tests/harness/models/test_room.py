@@ -42,6 +42,15 @@ def test_only_what_is_read_counts(tmp_path: Path) -> None:
     assert folder_bytes(tmp_path, 4) == 4 * (10 + 20 + 5) + 3 * 8 + 77
 
 
+def test_what_a_training_left_beside_the_weights_does_not_count(tmp_path: Path) -> None:
+    stored(tmp_path / "model.safetensors", 100)
+    stored(tmp_path / "checkpoint-7" / "model.safetensors", 1000)
+    for name in ("optimizer.bin", "optimizer.pt", "rng_state.pth", "training_args.bin"):
+        (tmp_path / name).write_bytes(bytes(999))
+    assert folder_bytes(tmp_path, 4) == 4 * 100 + 8
+    assert folder_bytes(tmp_path / "checkpoint-7", 4) == 4 * 1000 + 8
+
+
 def test_a_torn_file_is_left_to_the_loader(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x10\x00")
     assert folder_bytes(tmp_path, 4) == 0

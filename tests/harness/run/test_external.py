@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from hermes.harness.data.answers import read_answers
+from hermes.harness.data.cuts import Cutting
 from hermes.harness.data.tables import load_data
 from hermes.harness.records.types import Response, Score
 from hermes.harness.run.outside.rows import scored_rows
@@ -115,13 +116,13 @@ def test_bad_images_in_the_rows_do_not_matter(tmp_path: Path) -> None:
 
 def test_answers_are_numbered_from_the_files_highest_index(tmp_path: Path) -> None:
     answers = [{"id": "a", "index": k, "image": "a.png"} for k in (0, 4)]
-    assert read_answers(write(tmp_path / "answers.jsonl", answers), 1, None).num_images == 5
+    assert read_answers(write(tmp_path / "answers.jsonl", answers), (), Cutting(), "generation").num_images == 5
 
 
 def test_a_byte_order_mark_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + b'{"id": "a", "response": ""}\n\n  \n{"id": "b", "response": "x"}')
-    assert [answer.id for answer in read_answers(path, 1, None).given] == ["a", "b"]
+    assert [answer.id for answer in read_answers(path, (), Cutting(), "understanding").given] == ["a", "b"]
 
 
 def test_test_dev_has_no_score_but_a_submission(tmp_path: Path) -> None:
@@ -190,3 +191,62 @@ def test_judgements_of_a_third_partys_form_are_scored(plugins: None, tmp_path: P
     rows = [{"id": 0, "color": "red"}]
     good = [{"id": 0, "judgement": {"color": "red"}}]
     assert score(tmp_path, "theirs-drawing", rows, good).result.metrics["accuracy"].value == 100
+
+
+def asked_rows(n: int, **more: Any) -> list[dict[str, Any]]:
+    """Rows with an id from 0 and a question_id from 1."""
+    row = {"category": "random", "image_source": "a", **more}
+    told = ((k, ("yes", "no", "no")[k % 3]) for k in range(n))
+    return [{"id": k, "question_id": k + 1, "question": f"Is there a {k}?", "answer": a, **row} for k, a in told]
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_lmms_evals_documents_are_the_rows_numbers_and_nothing_else(tmp_path: Path, first: int) -> None:
+    rows = [row | {"id": row["question_id"]} for row in asked_rows(6)]
+    answers = [{"doc_id": k, "resps": [[rows[k]["answer"]]], "filtered_resps": ["x"]} for k in range(first, 6)]
+    found = score(tmp_path, "pope", rows, answers)
+    assert (found.result.metrics["accuracy"].value, found.result.counts["error"]) == (100, first)
+
+
+def test_a_document_that_asks_another_rows_question_is_refused(tmp_path: Path) -> None:
+    told = [f"Is there a {k + 1}?\nAnswer briefly." for k in range(2)]
+    answers = [{"doc_id": k, "filtered_resps": "yes", "input": text} for k, text in enumerate(told)]
+    with pytest.raises(HermesError, match=r"row 1 answers 'Is there a 1\?', but row 1 of the data"):
+        score(tmp_path, "pope", asked_rows(3), answers)
+    unlike = [answer | {"input": "What do you see?"} for answer in answers]
+    assert score(tmp_path, "pope", asked_rows(3), unlike).result.counts["error"] == 1
+
+
+def test_an_id_that_fits_two_ways_is_refused(tmp_path: Path) -> None:
+    answers = [{"question_id": k, "prompt": "q", "text": "yes"} for k in range(1, 3)]
+    with pytest.raises(HermesError, match="line 1: the id '1' may mean row 2 or row 1 of the data"):
+        score(tmp_path, "pope", asked_rows(3), answers)
+
+
+@pytest.mark.parametrize(("ids", "right"), [((1, 2), 50), ((2, 3), 100)])
+def test_questions_decide_where_an_id_fits_two_ways(tmp_path: Path, ids: Sequence[int], right: int) -> None:
+    """Question 1 is row 0's, whose right answer is yes; the others' is no."""
+    rows = asked_rows(3)
+    told = {row["question_id"]: f"{row['question']}\nAnswer the question." for row in rows}
+    answers = [{"question_id": k, "prompt": told[k], "text": "no"} for k in ids]
+    assert score(tmp_path, "pope", rows, answers).result.metrics["accuracy"].value == right
+
+
+def test_all_ids_fit_one_way_where_one_of_them_does(tmp_path: Path) -> None:
+    answers = [{"question_id": k, "text": "no"} for k in range(3)]
+    found = score(tmp_path, "pope", asked_rows(3), answers)
+    assert [entry.values["correct"] for entry in found.scores] == [0, 1, 1]
+
+
+def test_the_rows_and_a_run_over_them_have_one_hash(tmp_path: Path) -> None:
+    """Without images, and under whatever names, the rows are those that a run sees."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    rows = asked_rows(3, image="a.png")
+    run = load_data(registry.evaluator("pope"), str(write(tmp_path / "pope.jsonl", rows)), "test").info
+    bare_rows = [{key: value for key, value in row.items() if key not in ("image", "id")} for row in rows]
+    files = scored_rows(registry.evaluator("pope"), str(write(tmp_path / "bare.jsonl", bare_rows))).data.info
+    named = scored_rows(registry.evaluator("pope"), str(tmp_path / "pope.jsonl")).data.info
+    assert files.fingerprint == files.rows == named.rows == run.rows != run.fingerprint
+    other = [row | {"answer": "yes"} for row in rows]
+    changed = scored_rows(registry.evaluator("pope"), str(write(tmp_path / "other.jsonl", other))).data.info
+    assert changed.rows != run.rows

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hermes.harness.records.stats import Z95
+from hermes.harness.records.stats import DIFFERENCE, Z95, mean_metric
 from hermes.harness.records.types import Ability, DataInfo, Metric, Result, Score
 from hermes.harness.run.gap import benchmark_gap, gaps, homologous_gap, normalised
 
@@ -65,17 +65,25 @@ def test_gap_by_hand() -> None:
 def test_the_interval_is_of_the_paired_differences() -> None:
     found = homologous_gap(ASKED, DRAWN)
     assert found is not None
-    deviations = [0.5 - 0.5, 0 - 0.5, 1 - 0.5]
-    assert half(found["gap"]) == pytest.approx(Z95 * math.sqrt(3 / 2 * sum(d * d for d in deviations)) / 3)
+    assert found["gap"] == mean_metric([0.5, 0, 1], ["a", "b", "c"], bounds=DIFFERENCE)
 
 
-def test_items_that_rise_and_fall_together_have_a_certain_gap() -> None:
+def test_items_that_rise_and_fall_together_have_the_gap_of_no_change_in_twenty() -> None:
     asked = [u(str(item), 0, item % 2) for item in range(20)]
     drawn = [g(str(item), 0, item % 2) for item in range(20)]
     found = homologous_gap(asked, drawn)
     assert found is not None
     assert half(found["u"]) > 0.2
-    assert (found["gap"].value, half(found["gap"])) == (0, 0)
+    assert found["gap"].value == 0
+    assert half(found["gap"]) == pytest.approx(Z95**2 / (20 + Z95**2))
+
+
+def test_the_gap_stays_within_one() -> None:
+    found = homologous_gap([u(item, 0, 1) for item in "abc"], [g(item, 0, 0.0) for item in "abc"])
+    assert found is not None
+    assert (found["gap"].value, found["gap"].high) == (1, 1)
+    assert found["u"].high == 1
+    assert found["g"].low == 0
 
 
 def test_the_images_of_an_item_are_averaged_and_count_once() -> None:

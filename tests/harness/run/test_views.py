@@ -152,7 +152,9 @@ def stop() -> None:
 
 def versions(monkeypatch: pytest.MonkeyPatch, torch: str) -> Watch:
     """This version of torch is installed from now on."""
-    monkeypatch.setattr("hermes.harness.system.environment._version", lambda name: torch if name == "torch" else "1.0")
+    monkeypatch.setattr(
+        "hermes.harness.system.environment.package_version", lambda name: torch if name == "torch" else "1.0"
+    )
     return Watch()
 
 

@@ -15,10 +15,9 @@ The files of a folder are joined by id. Where more than one is there, the items 
 of, as in the reference scripts; a caption alone then is no item.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,33 +25,44 @@ from weakref import WeakValueDictionary
 
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.data.doubles import Doubles
-from hermes.harness.data.files import READERS, file_rows, folder_files
+from hermes.harness.data.files import file_rows
 from hermes.harness.data.homologous.joined import JoinedItems, Part
 from hermes.harness.data.homologous.records import Item, Question, read_question, read_questions
+from hermes.harness.data.homologous.splits import Share, files_of
+from hermes.harness.data.image_places import image_path, image_root
 from hermes.harness.data.json_stream import holds_table, json_members, json_values
-from hermes.harness.data.rows import Rows
+from hermes.harness.data.rows import BadRow, Rows
+from hermes.harness.data.saved import saved_rows
+from hermes.harness.data.shares import MadeUp, of_splits
+from hermes.harness.records.sources import is_path, unwrapped
+from hermes.harness.records.types import Split
 from hermes.harness.system.errors import HermesError
 
-IMAGE_ROOT = "HERMES_IMAGE_ROOT"
-IMAGE_FOLDERS = ("", "imgs", "images")
 ROW_KEYS = {"caption", "prompt", "question", "questions", "img_path", "image", "Task2"}
 
 
-def homologous_rows(source: Path, task: str, split: str) -> Rows:
+def homologous_rows(source: Path, task: str, split: Split, held_out: Collection[Split] = ()) -> Rows:
     """``{id, image, caption, questions}`` of every item that has questions; ``image`` is None where there is none.
 
-    Raises HermesError for items without caption, and where there are no questions.
+    Where some splits are ``held_out``, the split's rows are none of theirs: `splits.Files.share`. Raises HermesError
+    for items without caption, and where there are no questions.
     """
-    files = source_files(source, task, split)
-    items = read_items(files)
-    return Rows(partial(_asked_rows, items, source, len(files) == 1), ungrouped=items.whole)
+    found = files_of(source, task)
+    share = found.share(split, held_out) if held_out else Share(found.of(split), (split,), {split})
+    items = read_items(share.files)
+    rows = Rows(lambda: _asked_rows(items.with_bad(), source, len(share.files) == 1), ungrouped=items.whole)
+    return of_splits(rows, share.wanted, share.among, str(source))
 
 
-def _asked_rows(items: Iterable[Item], source: Path, alone: bool) -> Iterator[Row]:
+def _asked_rows(items: Iterable[Item | BadRow], source: Path, alone: bool) -> Iterator[Row]:
     """The rows of the items with questions; where one file is ``alone``, all of its items must have some."""
     silent: Item | None = None
     some = False
     for item in items:
+        if isinstance(item, BadRow):
+            some = True
+            yield item
+            continue
         if item.questions is None:
             silent = silent or item
         some = some or bool(item.questions)
@@ -68,27 +78,13 @@ def _asked_rows(items: Iterable[Item], source: Path, alone: bool) -> Iterator[Ro
         raise HermesError(f"{source}: the items have no questions; `hermes data questions` makes some")
 
 
-def source_files(source: Path, task: str, split: str) -> list[Path]:
-    """The file itself; of a folder ``<task>``, ``homologous`` or ``<split>`` with a known suffix, else all of it."""
-    if source.is_file():
-        return [source]
-    for name in (task, "homologous", split):
-        if named := [path for suffix in READERS if (path := source / f"{name}{suffix}").is_file()]:
-            return named[:1]
-    files = folder_files(task, source, None, split)
-    if not files:
-        raise HermesError(f"{source} holds no rows for {task}; give a folder with captions and questions")
-    return files
-
-
 def read_items(files: Sequence[Path], images: Path | None = None) -> "Items":
     """All items of the files, joined by id, in the order in which the ids come first.
 
     Relative image paths are looked up in ``images`` (else in the folder that HERMES_IMAGE_ROOT names), beside the file,
     in imgs/ and images/ there, and in the folders above. Raises HermesError where two files contradict each other.
     """
-    root = images or (Path(os.environ[IMAGE_ROOT]) if os.environ.get(IMAGE_ROOT) else None)
-    return Items(tuple(files), root)
+    return Items(tuple(files), images or image_root())
 
 
 @dataclass(frozen=True)
@@ -99,13 +95,22 @@ class Items:
     root: Path | None
 
     def __iter__(self) -> Iterator[Item]:
-        every = self._stream() if self.whole else self._joined
-        return (item for item in every if item.caption is not None or item.questions is not None)
+        for item in self.with_bad():
+            if isinstance(item, BadRow):
+                raise item.error
+            yield item
+
+    def with_bad(self) -> Iterator[Item | BadRow]:
+        """The items as they come, with the errors of rows of a file that holds a whole item in each row."""
+        every: Iterable[Item | BadRow] = self._stream() if self.whole else self._joined
+        return (
+            item for item in every if isinstance(item, BadRow) or item.caption is not None or item.questions is not None
+        )
 
     @cached_property
     def whole(self) -> bool:
         """Whether there is one file, with a whole item in each row."""
-        return len(self.files) == 1 and all(question is None for _, question in islice(self._parts(self.files[0]), 1))
+        return len(self.files) == 1 and not any(map(_asks_one, islice(_rows(self.files[0]), 1)))
 
     @cached_property
     def _joined(self) -> JoinedItems:
@@ -117,10 +122,15 @@ class Items:
             found = _JOINED[key] = JoinedItems({path: self._parts(path) for path in self.files})
         return found
 
-    def _stream(self) -> Iterator[Item]:
+    def _stream(self) -> Iterator[Item | BadRow]:
         (path,) = self.files
         ids = Doubles()
-        for item, question in self._parts(path):
+        for number, row in enumerate(_rows(path)):
+            try:
+                item, question = self._part(path, number, row)
+            except HermesError as error:
+                yield BadRow(error)
+                continue
             if question is not None:
                 raise HermesError(
                     f"{path}: a row of item {item.id!r} asks one question, the rows before hold whole items; "
@@ -132,19 +142,28 @@ class Items:
 
     def _parts(self, path: Path) -> Iterator[Part]:
         """The item of every row, and the one question that the row asks."""
-        for number, row in enumerate(_rows(path)):
-            where = f"{path}: row {number + 1}"
-            if not isinstance(row, Mapping):
-                raise HermesError(f"{where} is not an object; write one object for each row")
-            item = _item(row, number, where, path.parent, self.root)
-            yield item, read_question(row, where) if isinstance(row.get("question"), str) else None
+        return (self._part(path, number, row) for number, row in enumerate(_rows(path)))
+
+    def _part(self, path: Path, number: int, row: Any) -> Part:
+        where = f"{path}: row {number + 1}"
+        if not isinstance(row, Mapping):
+            raise HermesError(f"{where} is not an object; write one object for each row")
+        item = _item(row, number, where, path.parent, self.root)
+        return item, read_question(row, where) if _asks_one(row) else None
 
 
 _JOINED: WeakValueDictionary[tuple[Any, ...], JoinedItems] = WeakValueDictionary()
 
 
+def _asks_one(row: Any) -> bool:
+    """Whether a row asks one question about an item, rather than holding the item."""
+    return isinstance(row, Mapping) and isinstance(row.get("question"), str)
+
+
 def _rows(path: Path) -> Iterable[Any]:
-    if path.suffix not in (".json", ".jsonl"):
+    if path.is_dir():
+        return saved_rows(path, "test")
+    if path.suffix.lower() not in (".json", ".jsonl"):
         return file_rows(path)
     return _rows_by_id(json_members(path)) if holds_table(path, ROW_KEYS) else json_values(path)
 
@@ -161,21 +180,21 @@ def _rows_by_id(table: Iterable[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _item(row: Mapping[str, Any], number: int, where: str, folder: Path, root: Path | None) -> Item:
-    image = next((row[key] for key in ("image", "img_path") if row.get(key)), None)
+    image = next((source for key in ("image", "img_path") if (source := unwrapped(row.get(key)))), None)
     name = row.get("id")
     if name is None and isinstance(row.get("question"), str):
         raise HermesError(f"{where} asks a question but has no id; add the id of its caption")
     if name is None:
-        name = Path(image).stem if isinstance(image, str) else f"{number:05d}"
+        name = MadeUp(Path(image).stem if is_path(image) else f"{number:05d}")
     task = row.get("Task2")
     captions = (row.get("caption"), task.get("Caption") if isinstance(task, Mapping) else None, row.get("prompt"))
     caption = next((text for text in captions if text), None)
     if caption is not None and not isinstance(caption, str):
         raise HermesError(f"{where}: the caption must be text, not {type(caption).__name__}; fix the row")
     return Item(
-        id=str(name),
+        id=name if isinstance(name, MadeUp) else str(name),
         caption=caption,
-        image=image_path(image, folder, root) if isinstance(image, str) else image,
+        image=image_path(image, folder, root) if is_path(image) else image,
         questions=_questions(row, f"homologous item {name}"),
         metadata=row if isinstance(row.get("include"), list) else None,
     )
@@ -193,17 +212,3 @@ def _questions(row: Mapping[str, Any], where: str) -> tuple[Question, ...] | Non
         for entry in (entries if isinstance(entries, list) else ())
         if isinstance(entry, Mapping) and entry.get("Question") and entry.get("Answer")
     )
-
-
-def image_path(value: str, folder: Path, root: Path | None) -> str:
-    """Where the image lies that an annotation file in ``folder`` names; beside the file if it is nowhere."""
-    # Not Path.is_file, which raises where a name is too long or a folder above may not be read.
-    found = (home for home in _homes(folder, folder.absolute(), root) if os.path.isfile(os.path.join(home, value)))
-    return str(Path(next(found, str(folder)), value))
-
-
-@lru_cache(maxsize=16)
-def _homes(folder: Path, absolute: Path, root: Path | None) -> tuple[str, ...]:
-    """The folders in which an image may lie, in the order in which they are looked at."""
-    homes = [root] if root else []
-    return tuple(map(str, (*homes, *(folder / name for name in IMAGE_FOLDERS), *absolute.parents)))

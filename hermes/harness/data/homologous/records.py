@@ -1,9 +1,11 @@
 """Homologous items and their questions, and how questions are read from the forms in which others write them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hermes.harness.contracts.fields import nested
+from hermes.harness.contracts.reader import gold_choice, words
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
 
@@ -65,28 +67,41 @@ class QuestionWriter(Protocol):
 def read_question(entry: Any, where: str) -> Question:
     """A question from ``{question, answer, kind | element_type | type, choices | options, element}``, in any case.
 
-    Numbers become text. Options may be lettered ({"A": "cat"}); an answer that is a letter then means its option.
-    Raises HermesError that names the item.
+    Numbers become text. Where there are options, lettered ({"A": "cat"}) or not, the answer is one of them: its text,
+    its letter, or both. Raises HermesError that names the item.
     """
     if not isinstance(entry, Mapping):
         raise HermesError(f"{where}: {entry!r} is no question; write objects with question and answer")
     fields = {str(key).lower(): value for key, value in entry.items()}
     question, answer = (_text(fields.get(name), name, where) for name in ("question", "answer"))
     options = next((fields[key] for key in CHOICE_KEYS if fields.get(key)), ())
-    if isinstance(options, Mapping):
-        letter = answer.strip(" .()").upper()
-        answer = _text(options.get(letter, answer), "answer", where)
-        options = list(options.values())
-    if isinstance(options, str):
+    options = nested(options)
+    if isinstance(options, str) or not isinstance(options, Mapping | Sequence):
         raise HermesError(f"{where}: the choices of {question[:40]!r} must be a list, not text; fix the row")
+    if isinstance(options, Mapping):
+        answer = _text(options.get(answer.strip(" .():").upper(), answer), "answer", where)
+        options = list(options.values())
+    choices = tuple(_text(choice, "choice", where) for choice in options)
+    if not words(answer):
+        raise HermesError(f"{where}: the answer to {question[:40]!r} is {answer[:40]!r}; use a split that has answers")
+    if choices:
+        answer = choices[_right(answer, choices, f"{where}: the answer to {question[:40]!r}")]
     kind = next((fields[key] for key in KIND_KEYS if fields.get(key)), "other")
     return Question(
         question=question,
         answer=answer,
         kind=str(kind),
-        choices=tuple(_text(choice, "choice", where) for choice in options),
+        choices=choices,
         element=str(fields.get("element") or ""),
     )
+
+
+def _right(answer: str, choices: Sequence[str], what: str) -> int:
+    place = gold_choice(answer, choices)
+    if place is None:
+        options = ", ".join(map(repr, choices))
+        raise HermesError(f"{what} is {answer[:40]!r}, which is none of the choices {options[:120]}; fix the row")
+    return place
 
 
 def read_questions(found: Any, where: str) -> tuple[Question, ...]:

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from hermes.harness.judges.endpoint.bounds import MOST_BYTES, Background, TooLarge, bounded_client
 from hermes.harness.judges.endpoint.settings import EndpointSettings
 from hermes.harness.judges.replies import asked, plain_reply
 from hermes.harness.system.errors import HermesError, JudgeError
@@ -38,11 +39,18 @@ class ChatClient:
     """Safe to use from many threads. ``requests`` counts every try; ``tokens_in`` and ``tokens_out`` what was paid."""
 
     def __init__(self, settings: EndpointSettings) -> None:
-        from openai import OpenAI
+        from openai import AsyncOpenAI
 
         self.settings = settings
         self.requests = self.tokens_in = self.tokens_out = 0
-        self._openai = OpenAI(api_key=settings.key, base_url=settings.address, timeout=settings.timeout, max_retries=0)
+        self._openai = AsyncOpenAI(
+            api_key=settings.key,
+            base_url=settings.address,
+            timeout=settings.timeout,
+            max_retries=0,
+            http_client=bounded_client(),
+        )
+        self._background = Background()
         self._pace = Pace(settings.requests_a_minute)
         self._reached = False
         self._lock = Lock()
@@ -81,18 +89,25 @@ class ChatClient:
         self._pace.wait(stopped)
         if stopped.is_set():
             raise AskError("not asked, since the command stops", again=False)
-        return self._request(content, max_tokens)
+        return self._request(content, max_tokens, stopped)
 
-    def _request(self, content: Any, max_tokens: int) -> str:
+    def _request(self, content: Any, max_tokens: int, stopped: Event) -> str:
         import openai
 
+        work = self._openai.chat.completions.create(
+            model=self.settings.model,
+            messages=[{"role": "user", "content": content}],
+            temperature=0.0,
+            max_tokens=max_tokens,
+        )
         try:
-            completion: Any = self._openai.chat.completions.create(
-                model=self.settings.model,
-                messages=[{"role": "user", "content": content}],
-                temperature=0.0,
-                max_tokens=max_tokens,
-            )
+            completion: Any = self._background.run(work, self.settings.timeout, stopped)
+        except TimeoutError:
+            self._reached = True
+            raise AskError(f"no whole reply within {self.settings.timeout:g} seconds") from None
+        except TooLarge:
+            self._reached = True
+            raise AskError(f"a reply of more than {MOST_BYTES >> 20} MiB", again=False) from None
         except openai.APIStatusError as error:
             self._reached = True
             raise self._status_error(error) from None
@@ -168,13 +183,18 @@ class Pace:
 def _content(completion: Any) -> str:
     """The text of the first choice. Raises AskError where there is none."""
     try:
-        message = completion.choices[0].message
+        choice = completion.choices[0]
+        message = choice.message
         content = message.content
     except (AttributeError, IndexError, KeyError, TypeError):
         raise AskError(f"HTTP 200 without an answer ({_short(completion)})") from None
     if not isinstance(content, str) or not plain_reply(content):
+        empty = "HTTP 200 with an empty answer"
+        if getattr(choice, "finish_reason", None) == "length":
+            why = "its reasoning takes all tokens that a reply has; give a model that answers at once"
+            raise AskError(f"{empty}: {why}", refused=True, again=False)
         refusal = getattr(message, "refusal", None)
-        raise AskError("HTTP 200 with an empty answer" + (f" ({_short(refusal)})" if refusal else ""), refused=True)
+        raise AskError(empty + (f" ({_short(refusal)})" if refusal else ""), refused=True)
     return content
 
 
@@ -193,6 +213,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and what led to it."""
     while error is not None:
         yield error
+        if isinstance(error, BaseExceptionGroup):  # one connection tried several addresses
+            for each in error.exceptions:
+                yield from _causes(each)
         error = error.__cause__ or error.__context__
 
 

@@ -14,7 +14,7 @@ from hermes.harness.contracts.judge import Detections
 from hermes.harness.judges.endpoint.client import AskError, ChatClient
 from hermes.harness.judges.endpoint.settings import EndpointSettings, read_settings
 from hermes.harness.judges.endpoint.store import ReplyStore
-from hermes.harness.judges.replies import PROMPT_VERSION, is_plain, plain_reply
+from hermes.harness.judges.replies import PROMPT_VERSION, WORDING, is_plain, plain_reply, writable
 from hermes.harness.records.images import pixel_sha256, png_bytes
 from hermes.harness.system.errors import HermesError, JudgeError
 from hermes.harness.system.text import say
@@ -54,7 +54,11 @@ class EndpointJudge:
         return judge
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
-        """One answer for each (image, question), from the store where it holds the reply.
+        """One answer for each (image, question); raises what `replies` raises."""
+        return [plain_reply(text) for text in self.replies(images, questions)]
+
+    def replies(self, images: Sequence[Image.Image], questions: Sequence[str]) -> list[str]:
+        """What the endpoint says to each (image, question), from the store where it holds the reply.
 
         Raises JudgeError where a question got no reply; the others are asked nevertheless, and stored. Raises
         HermesError, and asks no more, where the endpoint cannot answer at all: see `ChatClient.ask`, or eight
@@ -72,7 +76,7 @@ class EndpointJudge:
         self._used.update(key for key in keys if key in self._store)
         if error is not None:
             raise error
-        return [plain_reply(self._store[key]) for key in keys]
+        return [writable(self._store[key]) for key in keys]
 
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         raise HermesError("the judge 'openai' cannot detect objects; use --judge mask2former")
@@ -95,7 +99,7 @@ class EndpointJudge:
             say(self.usage())
 
     def _key(self, image_sha256: str, question: str) -> str:
-        parts = (self.settings.model, self.settings.address, PROMPT_VERSION, image_sha256, question)
+        parts = (self.settings.model, self.settings.address, WORDING, image_sha256, question)
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
     def _ask_all(self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str]) -> JudgeError | None:

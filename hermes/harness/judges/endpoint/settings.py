@@ -21,7 +21,7 @@ class EndpointSettings:
 
     ``requests_a_minute`` and ``price`` (dollars per million tokens in and out) are None where they were not given.
     A question is tried 1 + ``retries`` times; the waits between double from ``backoff`` seconds on, up to eight.
-    ``timeout`` is that of one try, in seconds.
+    ``timeout`` is that of one try in seconds, from the question to the last byte of its reply.
     """
 
     model: str
@@ -45,7 +45,8 @@ def read_settings(argument: str | None, environment: Mapping[str, str] = os.envi
     """The settings of "openai:<argument>", that is MODEL or MODEL@http://HOST:PORT/v1.
 
     From the environment: OPENAI_BASE_URL, OPENAI_API_KEY, HERMES_CACHE, HERMES_JUDGE_CONCURRENCY, HERMES_JUDGE_RPM,
-    HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; sends no request.
+    HERMES_JUDGE_TIMEOUT, HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; sends
+    no request.
     """
     found = re.fullmatch(r"(?P<model>.+?)(?:@(?P<address>https?:.*))?", argument or "", re.DOTALL)
     if found is None or not found["model"].strip():
@@ -66,6 +67,7 @@ def read_settings(argument: str | None, environment: Mapping[str, str] = os.envi
         replies=cache_folder(environment) / "judges" / f"{quote(model, safe='')}.jsonl",
         key=key or "none",
         concurrency=_number(environment, "HERMES_JUDGE_CONCURRENCY", int) or EndpointSettings.concurrency,
+        timeout=_number(environment, "HERMES_JUDGE_TIMEOUT", float) or EndpointSettings.timeout,
         requests_a_minute=_number(environment, "HERMES_JUDGE_RPM", float),
         price=_price(environment),
     )

@@ -87,15 +87,18 @@ def load_checkpoint(path: Path, config: "Mask2FormerConfig | None" = None) -> Ch
             converted = None
         if converted is not None and converted.sha256 == sha256:
             return converted
-    weights = state_dict(_read(path), str(path))
+    weights = state_dict(read(path), str(path))
     checkpoint = Checkpoint(convert(weights, str(path)), config or config_of(weights, str(path)), sha256)
     if config is None:
         _keep(checkpoint, cached)
     return checkpoint
 
 
-def _read(path: Path) -> Any:
-    """What a checkpoint file holds; of pickles only weights, plain data and numpy's numbers are unpickled."""
+def read(path: Path) -> Any:
+    """What a checkpoint file holds; of pickles only weights, plain data and numpy's numbers are unpickled.
+
+    Raises HermesError for a torn file, or one that holds more than that.
+    """
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 

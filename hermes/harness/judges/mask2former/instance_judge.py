@@ -11,8 +11,7 @@ from hermes.harness.contracts.judge import Detections
 from hermes.harness.judges.mask2former.classes import CLASSES
 from hermes.harness.judges.mask2former.colors import ColorClassifier, Crop, cut_out
 from hermes.harness.judges.mask2former.postprocess import Instances
-from hermes.harness.system.errors import HermesError, JudgeError
-from hermes.harness.system.failures import is_out_of_memory
+from hermes.harness.system.errors import HermesError
 
 STORED_ABOVE = 0.05
 COLORED_ABOVE = 0.3
@@ -43,18 +42,8 @@ class InstanceJudge(ABC):
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         """For each image ``{class: [{"box": [x0, y0, x1, y1], "score", "color"}]}``, best first, boxes in pixels.
 
-        Raises ImageError for an image that cannot be detected in, JudgeError where the images do not fit into memory,
-        HermesError where one alone does not.
+        Raises ImageError for an image that cannot be detected in.
         """
-        try:
-            return self._detect(images, colored)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            kind = JudgeError if len(images) > 1 else HermesError
-            raise kind(f"the judge {self.identity!r} ran out of memory; try --device cpu") from None
-
-    def _detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
         detections: list[Detections] = [{} for _ in images]
         boxes: list[dict[str, Any]] = []
         crops: list[Crop] = []

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.contracts.judge import Detections
-from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply
+from hermes.harness.judges.replies import PROMPT_VERSION, asked, plain_reply, writable
 from hermes.harness.models.source import parse_source
 from hermes.harness.models.vlm.ask import Ask, Unanswered
 from hermes.harness.system.errors import HermesError, JudgeError
@@ -47,10 +47,14 @@ class VLMJudge:
 
     def answer(self, images: "Sequence[Image.Image]", questions: Sequence[str]) -> list[str]:
         """One answer for each (image, question). Raises JudgeError where the model fails on one of them."""
+        return [plain_reply(text) for text in self.replies(images, questions)]
+
+    def replies(self, images: "Sequence[Image.Image]", questions: Sequence[str]) -> list[str]:
+        """What the model says to each (image, question)."""
         pairs = zip(images, questions, strict=True)
         asks = [Ask(self._worded(question), (image,), MAX_NEW_TOKENS) for image, question in pairs]
         try:
-            return [plain_reply(text) for text in self._model.replies(asks)]
+            return [writable(text) for text in self._model.replies(asks)]
         except Unanswered as error:
             raise JudgeError(f"{WHO}: {error}") from None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.emu3.places import NAME, PARTS, find, write_pair
 from hermes.harness.models.recompute import recompute
@@ -147,10 +147,11 @@ class Emu3:
 
         return collate_items(prepared, self.gen.processor.tokenizer.pad_token_id).to(self.gen.network.device)
 
-    def _answers(self, requests: Sequence[Request]) -> list[str]:
+    def _answers(self, requests: Sequence[Request]) -> list[Said]:
         from transformers import LogitsProcessorList
 
         from hermes.harness.models.emu3.prompting import padded, question_ids
+        from hermes.harness.models.ended import end_tokens, said
         from hermes.harness.models.seeded_draws import SeededDraws
 
         network, words = self.chat.network, self.chat.processor.tokenizer
@@ -168,10 +169,11 @@ class Emu3:
             do_sample=False,
             guidance_scale=None,
         )
-        said = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        written = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        ends = end_tokens(network, words)
         return [
-            str(words.decode(row[:count], skip_special_tokens=True)).strip()
-            for row, count in zip(said, lengths, strict=True)
+            said(str(words.decode(row[:count], skip_special_tokens=True)).strip(), row, count, ends)
+            for row, count in zip(written, lengths, strict=True)
         ]
 
     def _pictures(self, requests: Sequence[Request], side: int) -> "list[Image.Image]":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
@@ -118,9 +118,10 @@ class Janus:
 
         return collate_items(prepared, self.processor.tokenizer.pad_token_id, self.side).to(self.network.device)
 
-    def _answers(self, requests: Sequence[Request]) -> list[str]:
+    def _answers(self, requests: Sequence[Request]) -> list[Said]:
         from transformers import GenerationMixin, LogitsProcessorList
 
+        from hermes.harness.models.ended import end_tokens, said
         from hermes.harness.models.janus.prompting import question, understanding_inputs
         from hermes.harness.models.seeded_draws import SeededDraws
 
@@ -138,10 +139,12 @@ class Janus:
             do_sample=False,
             guidance_scale=None,
         )
-        said = ids[:, inputs["input_ids"].shape[1] :].tolist()
-        decode = self.processor.tokenizer.decode
+        written = ids[:, inputs["input_ids"].shape[1] :].tolist()
+        words = self.processor.tokenizer
+        ends = end_tokens(self.network, words)
         return [
-            str(decode(row[:count], skip_special_tokens=True)).strip() for row, count in zip(said, tokens, strict=True)
+            said(str(words.decode(row[:count], skip_special_tokens=True)).strip(), row, count, ends)
+            for row, count in zip(written, tokens, strict=True)
         ]
 
     def _pictures(self, requests: Sequence[Request]) -> "list[Image.Image]":

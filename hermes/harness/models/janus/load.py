@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hermes.harness.contracts.options import LoadOptions
-from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.pretrained import read_pretrained
 from hermes.harness.models.source import Source
 

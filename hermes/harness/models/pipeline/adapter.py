@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from hermes.harness.contracts.model import Drew
 from hermes.harness.contracts.options import PLAIN, LoadOptions
-from hermes.harness.models.lora import version_with
+from hermes.harness.models.adapters import OF_PIPELINES, main_file, version_with
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.records.types import Ability, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
-from hermes.harness.system.failures import is_out_of_memory
+from hermes.harness.system.fitting import Fitting
+from hermes.harness.system.text import say
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,16 +47,15 @@ class DiffusersModel:
 
     def __init__(self, name: str, loaded: "Loaded", adapter: str | None = None) -> None:
         from hermes.harness.models.pipeline.drawing import own_defaults, own_side
-        from hermes.harness.models.pipeline.lora import WEIGHTS
         from hermes.harness.models.precision import dtype_name
 
         self._pipe = loaded.pipe
-        self.chunk = CHUNK
+        self.fitting = Fitting(CHUNK, WHO, say)
         networks = [part for part in loaded.pipe.components.values() if hasattr(part, "parameters")]
         self.info = ModelInfo(
             name=name,
             revision=loaded.commit,
-            fingerprint=version_with(loaded.version, adapter, WEIGHTS),
+            fingerprint=version_with(loaded.version, adapter, main_file(adapter, OF_PIPELINES) if adapter else ""),
             abilities=self.abilities,
             parameters=sum(weight.numel() for weight in {w for part in networks for w in part.parameters()}),
             resolution=own_side(loaded.pipe),
@@ -77,36 +79,27 @@ class DiffusersModel:
     def understand(self, requests: Sequence[Request]) -> list[str]:
         raise HermesError(f"the model {NAME!r} answers no questions; choose tasks that ask for images")
 
-    def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
+    def generate(self, requests: Sequence[Request]) -> "list[Image.Image | Drew]":
         """One image for each request."""
-        import torch
-
-        from hermes.harness.models.pipeline.drawing import draw, drawing_of
+        from hermes.harness.models.pipeline.drawing import cuts, drawing_of
 
         groups: dict[tuple[str, Drawing], list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
             groups[request.prompt, drawing_of(request.config, self.info.defaults, self._pipe, WHO)].append(number)
-        pictures: dict[int, Image.Image] = {}
+        pictures: dict[int, Image.Image | Drew] = {}
         for (prompt, drawing), members in groups.items():
-            begin = 0
-            while begin < len(members):
-                part = members[begin : begin + self.chunk]
-                try:
-                    drawn = draw(self._pipe, prompt, [requests[number].seed for number in part], drawing, WHO)
-                except Exception as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    self._halve(len(part))
-                    torch.cuda.empty_cache()
-                    continue
-                pictures |= dict(zip(part, drawn, strict=True))
-                begin += len(part)
+            cut, left = cuts(self._pipe, prompt), members
+            while left:
+                drawn = self.fitting.run(
+                    partial(self._first, prompt, [requests[number].seed for number in left], drawing)
+                )
+                for number, picture in zip(left, drawn, strict=False):
+                    pictures[number] = Drew(picture, prompt_cut=True) if cut else picture
+                left = left[len(drawn) :]
         return [pictures[number] for number in range(len(requests))]
 
-    def _halve(self, size: int) -> None:
-        """Fewer pictures a call from now on, where ``size`` do not fit into memory."""
-        if size == 1:
-            raise HermesError(
-                f"{WHO}: one image alone does not fit into memory; use --dtype float16 or a smaller pipeline"
-            )
-        self.chunk = size // 2
+    def _first(self, prompt: str, seeds: Sequence[int], drawing: "Drawing") -> "list[Image.Image]":
+        """The pictures of the first seeds, as many as go into a call."""
+        from hermes.harness.models.pipeline.drawing import draw
+
+        return draw(self._pipe, prompt, seeds[: self.fitting.size], drawing, WHO)

@@ -39,6 +39,19 @@ def own_defaults(pipe: Any) -> GenerationConfig:
     return GenerationConfig(**{key: value for key, value in found.items() if isinstance(value, int | float)})
 
 
+def cuts(pipe: Any, prompt: str) -> bool:
+    """Whether none of the pipeline's tokenizers reads the prompt to its end (CLIP's has 77 tokens, T5's more)."""
+    takes = inspect.signature(type(pipe).__call__).parameters
+    longest = takes["max_sequence_length"].default if "max_sequence_length" in takes else None
+    found = []
+    for name, part in pipe.components.items():
+        if name.startswith("tokenizer") and hasattr(part, "model_max_length"):
+            clip = type(part).__name__.startswith("CLIP")
+            most: int = part.model_max_length if clip or not isinstance(longest, int) else longest
+            found.append(len(part(prompt, truncation=False, verbose=False)["input_ids"]) > most)
+    return bool(found) and all(found)
+
+
 def own_side(pipe: Any) -> int:
     """The pixels of a side that the pipeline draws where it is not told, 0 where that is unknown."""
     network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)

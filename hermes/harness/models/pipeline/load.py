@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers.utils import logging
 from huggingface_hub import hf_hub_download
 
 from hermes.harness.contracts.options import LoadOptions
+from hermes.harness.models.pipeline.fusing import fuse_adapter
 from hermes.harness.models.pipeline.index import (
     INDEX,
     OWN_CODE,
@@ -19,12 +21,12 @@ from hermes.harness.models.pipeline.index import (
     pipeline_class,
     read_index,
 )
-from hermes.harness.models.pipeline.lora import fuse_adapter
 from hermes.harness.models.precision import torch_dtype
-from hermes.harness.models.pretrained import refuse_missing
+from hermes.harness.models.pretrained import TRANSFORMERS, of_tensors, refuse_unfit, rewrapped
 from hermes.harness.models.source import Source, fingerprint
 from hermes.harness.system.errors import HermesError
 
+DIFFUSERS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 # A blacked-out or watermarked image is not the model's. The watermark also depends on what else is installed.
 OFF = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False, "watermarker": None}
 SPREAD = {"auto": "balanced"}
@@ -63,8 +65,9 @@ def load_pipeline(source: Source, device: str, options: LoadOptions, who: str) -
         networks = _networks(index, folder, dtype, off, f"{who}: {name}")
         if options.device_map:
             # Read once to see that they are whole, and again to be placed, whole part by whole part.
-            for _ in networks:
-                pass
+            for part, network in networks:
+                if rewrapped(folder / part, _read_by(type(network)), who) is not None:
+                    raise HermesError(f"{who}: {folder / part} bears a wrapper's names; leave --device-map out")
             ready: dict[str, Any] = {"device_map": SPREAD.get(options.device_map, options.device_map)}
         else:
             ready = dict(networks)
@@ -102,11 +105,29 @@ def _networks(
         kind = network_class(library, class_name)
         if kind is None or name in off or not (folder / name).is_dir():
             continue
-        # Pickles only where there is nothing else; both libraries then read tensors alone (torch's weights_only).
-        safe = any((folder / name).glob("*.safetensors"))
-        network, info = kind.from_pretrained(folder / name, dtype=dtype, use_safetensors=safe, output_loading_info=True)
-        refuse_missing(info, f"{where}: the weights of {name}")
+        network, info = _network(kind, folder / name, dtype, where)
+        refuse_unfit(network, info, f"{where}: the weights of {name}")
         yield name, network
+
+
+def _network(kind: Any, home: Path, dtype: torch.dtype, who: str) -> tuple[Any, dict[str, Any]]:
+    """A part's network, and what its weights lacked."""
+    stored = rewrapped(home, _read_by(kind), who)
+    if stored is None:
+        # Pickles only where there is nothing else; both libraries then read tensors alone (torch's weights_only).
+        safe = any(home.glob("*.safetensors"))
+        network, info = kind.from_pretrained(home, dtype=dtype, use_safetensors=safe, output_loading_info=True)
+        return network, info
+    if not issubclass(kind, diffusers.ModelMixin):
+        return of_tensors(kind, str(home), stored, {"dtype": dtype})
+    network = kind.from_config(kind.load_config(home)).to(dtype).eval()
+    lost = network.load_state_dict(stored, strict=False)
+    return network, {"missing_keys": lost.missing_keys, "unexpected_keys": lost.unexpected_keys, "mismatched_keys": []}
+
+
+def _read_by(kind: Any) -> tuple[str, str]:
+    """The names of the weights' files that the library of a class reads."""
+    return DIFFUSERS if issubclass(kind, diffusers.ModelMixin) else TRANSFORMERS
 
 
 def _refuse_empty_tokenizers(pipe: Any, folder: Path, where: str) -> None:

@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
+from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.fingerprint import WeightsFingerprint
-from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
-from hermes.harness.models.showo.clip import ClipVision, read_clip, take_projector
+from hermes.harness.models.showo.clip import ClipVision, projector_state, read_clip, take_projector
 from hermes.harness.models.showo.config import ShowoConfig, read_config
 from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
 from hermes.harness.models.showo.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
@@ -122,10 +123,12 @@ class ShowO:
         if options.adapter:
             transformer = merge_adapter(transformer, options.adapter, "model showo")
         transformer = transformer.to(device, torch_dtype(options.dtype, device))
+        refuse_not_finite(transformer.state_dict(), f"{folder}")
         if options.compile:
             transformer.compile(dynamic=True)
         clip = None
         if projector is not None:
+            refuse_not_finite(projector_state(projector), f"{folder}")
             clip = read_clip(clip_folder(folder), projector.to(device, torch_dtype(options.dtype, device)), device)
         images_at = image_folder(folder)
         commit = None if source.local else folder.name
@@ -185,12 +188,13 @@ class ShowO:
                 for request, image in zip(part, which, strict=True)
             ]
             written = write_behind(self.transformer, self.layout, seen, asks, self.text.end)
-            answers += [self.text.decode(tokens).strip() for tokens in written]
+            for ask, tokens in zip(asks, written, strict=True):
+                answers.append(Said(self.text.decode(tokens).strip(), truncated=len(tokens) >= ask.max_new_tokens))
         return answers
 
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+    def generate(self, requests: Sequence[Request]) -> list[Image.Image | Drew]:
         """One image for each request; it is the one that the reference draws alone with a generator of its seed."""
-        pictures: dict[int, Image.Image] = {}
+        pictures: dict[int, Image.Image | Drew] = {}
         groups: dict[Drawing, list[int]] = {}
         for index, request in enumerate(requests):
             groups.setdefault(self._drawing(request), []).append(index)
@@ -201,7 +205,9 @@ class ShowO:
                 generators = [torch.Generator().manual_seed(requests[index].seed) for index in part]
                 blank = empty_image(self.layout, len(part), self.config.num_vq_tokens, self._device)
                 ids = draw_image(self.transformer, self.layout, texts, blank, generators, drawing)
-                pictures |= {index: self._picture(row) for index, row in zip(part, ids, strict=True)}
+                for index, row, text in zip(part, ids, texts, strict=True):
+                    picture = self._picture(row)
+                    pictures[index] = Drew(picture, prompt_cut=True) if self.layout.cuts(text) else picture
         return [pictures[index] for index in range(len(requests))]
 
     def prepare(self, items: Sequence[LikelihoodItem]) -> list[Prepared]:

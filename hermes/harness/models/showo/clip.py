@@ -3,8 +3,7 @@
 Source: Show-o commit 45a5a2d, models/clip_encoder.py, models/modeling_showo.py and inference_mmu.py.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from hermes.harness.models.finite import refuse_not_finite
+from hermes.harness.models.quiet import quiet
 from hermes.harness.system.errors import HermesError
 
 PROJECTOR = "mm_projector."
@@ -128,7 +129,7 @@ def read_clip(folder: Path, projector: nn.Sequential, device: str) -> ClipVision
         if kind not in KINDS:
             raise HermesError(f"{folder} is a {kind!r} model, not CLIP; give openai/clip-vit-large-patch14-336")
         loader: Any = transformers.CLIPVisionModel
-        with _quiet():
+        with quiet():  # about the text tower of a whole CLIP, which stays unread
             tower, told = loader.from_pretrained(
                 folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
             )
@@ -140,6 +141,7 @@ def read_clip(folder: Path, projector: nn.Sequential, device: str) -> ClipVision
         raise HermesError(f"{folder}: CLIP cannot be read ({reason}); download it again") from None
     if lost := sorted(told["missing_keys"]):
         raise HermesError(f"{folder} lacks {len(lost)} of CLIP's vision weights, such as {lost[0]}; download it again")
+    refuse_not_finite(tower.state_dict(), str(folder))
     clip = ClipVision(tower.to(device).eval().requires_grad_(False), processor, projector, folder)
     width, size = tower.config.hidden_size, tower.config.image_size
     takes = next(projector.parameters()).shape[1]
@@ -148,17 +150,3 @@ def read_clip(folder: Path, projector: nn.Sequential, device: str) -> ClipVision
     if clip.pixels(Image.new("RGB", (8, 8))).shape != (3, size, size):
         raise HermesError(f"{folder}: preprocessor_config.json does not cut images to {size} x {size} px; fix it")
     return clip
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning that the text tower of a whole CLIP stays unread."""
-    from transformers.utils import logging as transformers_logging
-
-    logging: Any = transformers_logging
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

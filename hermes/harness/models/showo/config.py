@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hermes.harness.models.families import refuse_other_family
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
@@ -100,6 +101,8 @@ def read_config(path: Path) -> ShowoConfig:
     """Raises HermesError where the file is not a Show-o config, or contradicts itself."""
     try:
         values = json_file(path)
+        if isinstance(values, dict):
+            refuse_other_family(values, str(path.parent))
         config = ShowoConfig(
             llm_vocab_size=int(values["llm_vocab_size"]),
             codebook_size=int(values["codebook_size"]),

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from hermes.harness.models.showo.clip import projector_state
-from hermes.harness.models.showo.magvit_checkpoint import FILES, read_tensors
 from hermes.harness.models.showo.phi import Phi, Shape
 from hermes.harness.models.source import Source, is_hub_id
+from hermes.harness.models.tensors import misfit, read_tensors
+from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
-PREFIX = "showo."
+PREFIX, ANCHOR = "showo.", "model.embed_tokens.weight"
+COMPUTED = "rotary_emb.inv_freq"
 WEIGHTS = "pytorch_model.safetensors"
 IMAGES, TEXT = "showlab/magvitv2", "microsoft/phi-1_5"
 CLIP = "openai/clip-vit-large-patch14-336"
@@ -37,13 +39,13 @@ def checkpoint_folder(source: Source) -> Path:
 
 def image_folder(folder: Path) -> Path:
     """MAGVITv2: the subfolder or sibling ``magvitv2``, else the published one."""
-    near = [path for path in (folder / "magvitv2", folder.absolute().parent / "magvitv2") if path.is_dir()]
+    near = [place / "magvitv2" for place in around(folder) if (place / "magvitv2").is_dir()]
     return near[0] if near else checkpoint_folder(Source(IMAGES, None, local=False))
 
 
 def clip_folder(folder: Path) -> Path:
     """CLIP: the subfolder or sibling ``clip``, else the published one."""
-    near = [path for path in (folder / "clip", folder.absolute().parent / "clip") if path.is_dir()]
+    near = [place / "clip" for place in around(folder) if (place / "clip").is_dir()]
     if near:
         return near[0]
     try:
@@ -54,18 +56,26 @@ def clip_folder(folder: Path) -> Path:
 
 def text_folder(folder: Path, path: str) -> Path:
     """The tokenizer: beside the weights, under ``tokenizer``, or where config.json's ``llm_model_path`` says."""
-    near = (folder / "tokenizer", folder, folder / path, folder.absolute().parent / Path(path).name, Path(path))
-    for candidate in near:
+    beside = [place / name for place in around(folder) for name in ("tokenizer", "", Path(path).name)]
+    for candidate in (folder / "tokenizer", folder, folder / path, *beside, Path(path)):
         if (candidate / "tokenizer.json").is_file():
             return candidate
     return checkpoint_folder(Source(path if path.count("/") == 1 and is_hub_id(path) else TEXT, None, local=False))
 
 
 def read_state(folder: Path) -> dict[str, Tensor]:
-    """The checkpoint's tensors in float32, without the common prefix."""
-    if not any((folder / (name + ending)).is_file() for name in FILES for ending in ("", ".index.json")):
-        raise HermesError(f"{folder} holds no weights ({', '.join(FILES)}); download the checkpoint completely")
-    return {name.removeprefix(PREFIX): tensor.float() for name, tensor in read_tensors(folder).items()}
+    """The checkpoint's tensors in float32, without what stands before their names, which its embedding tells."""
+    stored = read_tensors(folder).tensors
+    found = [name for name in stored if f".{name}".endswith(f".{ANCHOR}")]
+    if len(found) > 1:
+        raise HermesError(f"{folder} holds {len(found)} transformers ({', '.join(found)}); keep the one to be run")
+    if not found:
+        held = f"no {PREFIX}{ANCHOR}, but {next(iter(stored))}"
+        raise HermesError(f"{folder} holds no Show-o transformer ({held}); give a Show-o checkpoint")
+    before = found[0].removesuffix(ANCHOR)
+    outer = before.removesuffix(PREFIX)
+    own = {name: name.removeprefix(before if name.startswith(before) else outer) for name in stored}
+    return {own[name]: tensor.float() for name, tensor in stored.items() if not name.endswith(COMPUTED)}
 
 
 def read_network(folder: Path, llm_model_path: str, state: dict[str, Tensor] | None = None) -> Phi:
@@ -74,17 +84,15 @@ def read_network(folder: Path, llm_model_path: str, state: dict[str, Tensor] | N
     Its sizes are those of the tensors; the other settings are Phi-1.5's where no Phi config is near.
     """
     state = read_state(folder) if state is None else state
-    settings = _phi_settings(folder / llm_model_path / "config.json")
+    settings = _phi_settings(folder, llm_model_path)
     try:
         with torch.device("meta"):
             network = Phi(_shape(state, settings))
-        wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        odd = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        odd = misfit(network.state_dict(), state)
     except KeyError as error:
-        odd = [str(error.args[0])]
+        odd = f"lacks {error.args[0]}"
     if odd:
-        raise HermesError(f"{folder} holds no Show-o transformer (see {PREFIX}{odd[0]}); give a Show-o checkpoint")
+        raise HermesError(f"{folder} holds no whole Show-o transformer: it {odd}; give a Show-o checkpoint")
     network.load_state_dict(state, assign=True)
     return network
 
@@ -130,9 +138,11 @@ def _shape(state: dict[str, Tensor], settings: dict[str, Any]) -> Shape:
     )
 
 
-def _phi_settings(path: Path) -> dict[str, Any]:
-    """A Phi config.json, or nothing where there is none."""
-    if not path.is_file():
+def _phi_settings(folder: Path, at: str) -> dict[str, Any]:
+    """The Phi config.json that lies ``at`` a path from the folder or one around it; nothing where there is none."""
+    near = [place / at / "config.json" for place in around(folder)]
+    path = next((path for path in near if path.is_file()), None)
+    if path is None:
         return {}
     try:
         settings = json_file(path)

@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.full_float32 import full_float32
-from hermes.harness.models.showo.magvit_checkpoint import read_tensors
 from hermes.harness.models.showo.magvit_config import MagvitConfig, infer_config
 from hermes.harness.models.showo.magvit_decoder import Decoder
 from hermes.harness.models.showo.magvit_encoder import Encoder
 from hermes.harness.models.showo.quantiser import Quantiser
+from hermes.harness.models.tensors import misfit, read_tensors
 from hermes.harness.system.errors import HermesError
 
 
@@ -88,14 +89,16 @@ def load_magvit(source: str | Path, device: str = "cpu", config: MagvitConfig | 
     numbers.
     """
     path = Path(source).expanduser()
-    stored = read_tensors(path)
+    stored = read_tensors(path).tensors
     if config is None:
         config = infer_config({name: tuple(tensor.shape) for name, tensor in stored.items()}, str(path))
     with torch.device("meta"):
         model = Magvit(config)
     standard = {f"quantize.{name}": buffer for name, buffer in Quantiser(config.bits).named_buffers()}
     weights = standard | stored
-    _check(path, model, weights)
+    if odd := misfit(model.state_dict(), weights):
+        raise HermesError(f"{path} is no whole MAGVITv2: it {odd}; give the published checkpoint showlab/magvitv2")
+    refuse_not_finite(weights, str(path))
     for name, buffer in standard.items():
         if not torch.equal(weights[name].to(buffer.dtype), buffer):
             raise HermesError(f"{path}: {name} orders the codes unlike MAGVITv2; give the published checkpoint")
@@ -104,25 +107,3 @@ def load_magvit(source: str | Path, device: str = "cpu", config: MagvitConfig | 
     }
     model.load_state_dict(state, assign=True)
     return model.requires_grad_(False).eval()
-
-
-def _check(path: Path, model: Magvit, weights: dict[str, Tensor]) -> None:
-    """Raise HermesError unless the weights are the model's, name by name, shape by shape, and numbers."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if missing := [name for name in wanted if name not in weights]:
-        raise HermesError(
-            f"{path} lacks {len(missing)} of the {len(wanted)} tensors of its MAGVITv2, such as {missing[0]}; "
-            "give the published checkpoint showlab/magvitv2"
-        )
-    if odd := sorted(set(weights) - set(wanted)):
-        raise HermesError(
-            f"{path} holds {len(odd)} tensors that its MAGVITv2 does not have, such as {odd[0]}; "
-            "give the published checkpoint showlab/magvitv2"
-        )
-    for name, shape in wanted.items():
-        if tuple(weights[name].shape) != shape:
-            raise HermesError(
-                f"{path}: {name} has the shape {tuple(weights[name].shape)}, not {shape}; give a whole MAGVITv2"
-            )
-        if not weights[name].isfinite().all():
-            raise HermesError(f"{path}: {name} holds values that are not finite; download the file again")

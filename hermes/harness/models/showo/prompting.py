@@ -38,12 +38,19 @@ class Layout:
 
         Too long a text loses its end, so that the end token still fits.
         """
+        part = self._whole_text(text)
+        if self.cuts(text):
+            part = [*part[: self.max_text], self.vocabulary.end]
+        return [self.vocabulary.pad] * (self.image_begin - len(part)) + part
+
+    def cuts(self, text: Sequence[int]) -> bool:
+        """Whether a generation row has no room for the whole text."""
+        return len(self._whole_text(text)) > self.image_begin
+
+    def _whole_text(self, text: Sequence[int]) -> list[int]:
         vocabulary = self.vocabulary
         begun = text if text and text[0] == vocabulary.end else [vocabulary.end, *text]
-        part = [vocabulary.t2i, *begun, vocabulary.end]
-        if len(part) > self.image_begin:
-            part = [*part[: self.max_text], vocabulary.end]
-        return [vocabulary.pad] * (self.image_begin - len(part)) + part
+        return [vocabulary.t2i, *begun, vocabulary.end]
 
     def generation(self, text: Sequence[int], image: Sequence[int]) -> list[int]:
         """A generation row: text part, <soi>, image token ids, <eoi>."""

@@ -10,12 +10,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem, Said
+from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.pictures import only_image
+from hermes.harness.models.source import Source, source_of
+from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
 from hermes.harness.models.tiny.drawing import draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture, to_tensor
@@ -60,20 +62,25 @@ class TinyModel:
         self.masks = masks
 
     @classmethod
+    def sources(cls, reference: str) -> list[Source]:
+        """The folder that ``load`` reads; the weights that ship with Hermes are not spoken of."""
+        return [] if reference == NAME else [source_of(reference, NAME)]
+
+    @classmethod
     def load(cls, reference: str = NAME, device: str = "cpu") -> "TinyModel":
         """The shipped weights (``hermes-tiny``) or a folder written by ``save``."""
-        folder = WEIGHTS if reference == NAME else Path(reference)
+        folder = next((Path(source.name) for source in cls.sources(reference)), WEIGHTS)
         try:
             config = json_file(folder / "config.json")
             transformer, images = Transformer(Shape(**config["shape"])), ImageTokenizer()
-            transformer.load_state_dict(_weights(folder / "transformer.safetensors"))
-            images.load_state_dict(_weights(folder / "tokenizer.safetensors"))
             masks = int(config["image_masks"])
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise HermesError(
                 f"{folder}: not a hermes-tiny model ({reason}); give '{NAME}' or a folder that align saved"
             ) from None
+        _read(transformer, folder / "transformer.safetensors")
+        _read(images, folder / "tokenizer.safetensors")
         text = TextTokenizer.load(folder / "vocabulary.json")
         return cls(NAME, text, images.to(device), transformer.to(device), masks)
 
@@ -124,7 +131,8 @@ class TinyModel:
             part = asks[start : start + CHUNK]
             used = sorted({ask.image for ask in part})
             local = [replace(ask, image=used.index(ask.image)) for ask in part]
-            answers += [self.text.decode(ids) for ids in write(self.transformer, codes[used], local)]
+            for ask, ids in zip(local, write(self.transformer, codes[used], local), strict=True):
+                answers.append(Said(self.text.decode(ids), truncated=len(ids) >= ask.max_new_tokens))
         return answers
 
     def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
@@ -189,8 +197,17 @@ class TinyModel:
         return torch.stack(codes) if codes else torch.empty(0, 36, dtype=torch.long), which
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
-    return {name: tensor.float() for name, tensor in load_file(path).items()}
+def _read(module: nn.Module, path: Path) -> None:
+    """Put the file's weights into the module. Raises HermesError where they are not its own, or no numbers."""
+    if not path.is_file():
+        raise HermesError(f"{path} is missing; give '{NAME}' or a folder that align saved")
+    wanted = module.state_dict()
+    held = without_prefix(read_tensors(path).tensors, wanted)
+    stored = {name: tensor.float() for name, tensor in held.items()}
+    if odd := misfit(wanted, stored):
+        raise HermesError(f"{path} {odd}; give '{NAME}' or a folder that align saved")
+    refuse_not_finite(stored, str(path))
+    module.load_state_dict(stored)
 
 
 def _fingerprint(modules: Sequence[nn.Module], text: TextTokenizer) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hermes.harness.contracts.options import PLAIN, LoadOptions
-from hermes.harness.models.lora import version_with
+from hermes.harness.models.adapters import version_with
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.vlm.ask import Ask
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
@@ -71,7 +71,7 @@ class HFModel:
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, with none, one or several images."""
-        return [text.strip() for text in self._model.replies([_ask(request, self.name) for request in requests])]
+        return list(self._model.replies([_ask(request, self.name) for request in requests]))
 
     def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
         raise HermesError(f"the model {self.name!r} draws no images; choose tasks that ask questions")

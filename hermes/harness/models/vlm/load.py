@@ -8,7 +8,7 @@ from huggingface_hub import hf_hub_download
 from transformers.models.auto import modeling_auto
 
 from hermes.harness.contracts.options import PLAIN, LoadOptions
-from hermes.harness.models.lora import merge_adapter
+from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt

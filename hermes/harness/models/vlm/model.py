@@ -2,15 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from PIL import Image
 
+from hermes.harness.contracts.model import Said
+from hermes.harness.models.ended import end_tokens, said
 from hermes.harness.models.vlm.ask import Ask, Unanswered
 from hermes.harness.models.vlm.sampling import SeededRows
-from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import is_out_of_memory, machine_failure
+from hermes.harness.system.fitting import Fitting
+from hermes.harness.system.text import say
 
 BATCH = 16
 
@@ -25,37 +29,26 @@ class VLM:
     """
 
     def __init__(self, model: Any, processor: Any, prompt: Prompt, answers_only: bool, who: str) -> None:
-        self.batch_size = BATCH
+        self.fitting = Fitting(BATCH, who, say)
         self.module = model
         self._processor = processor
         self._prompt = prompt
         self.answers_only = answers_only
         self._who = who
 
-    def replies(self, asks: Sequence[Ask]) -> list[str]:
-        """The text that the model answers to each, in order.
+    def replies(self, asks: Sequence[Ask]) -> list[Said]:
+        """The text that the model answers to each, in order, without outer white space.
 
-        A batch that does not fit into memory is halved, for good. Raises HermesError where one prompt alone
-        does not fit, Unanswered where the model or its processor fails otherwise.
+        A batch that memory is too small for is halved, for good, and that is said. Raises the error where one prompt
+        alone is too much, Unanswered where the model or its processor fails otherwise.
         """
-        texts: dict[int, str] = {}
+        texts: dict[int, Said] = {}
         for group in self._groups(asks):
-            begin = 0
-            while begin < len(group):
-                batch = group[begin : begin + self.batch_size]
-                try:
-                    said = self._reply([asks[i] for i in batch])
-                except Exception as error:
-                    if is_out_of_memory(error):
-                        self._halve(len(batch))
-                        continue
-                    if machine_failure(error):
-                        raise
-                    reason = " ".join(f"{type(error).__name__}: {error}".split())
-                    prompt = asks[batch[0]].prompt
-                    raise Unanswered(f"{prompt!r} cannot be answered ({reason[:200]})") from None
-                texts |= dict(zip(batch, said, strict=True))
-                begin += len(batch)
+            left = group
+            while left:
+                found = self.fitting.run(partial(self._first, [asks[i] for i in left]))
+                texts |= dict(zip(left, found, strict=False))
+                left = left[len(found) :]
         return [texts[i] for i in range(len(asks))]
 
     def _groups(self, asks: Sequence[Ask]) -> list[list[int]]:
@@ -71,18 +64,22 @@ class VLM:
             groups[len(ask.images), ask.max_new_tokens, length].append(number)
         return list(groups.values())
 
-    def _halve(self, size: int) -> None:
-        if size == 1:
-            raise HermesError(f"{self._who}: one question alone does not fit into memory; use a smaller model")
-        self.batch_size = size // 2
-        torch.cuda.empty_cache()
+    def _first(self, asks: Sequence[Ask]) -> list[Said]:
+        """The replies to the first of them, as many as go into a batch."""
+        try:
+            return self._reply(asks[: self.fitting.size])
+        except Exception as error:
+            if is_out_of_memory(error) or machine_failure(error):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise Unanswered(f"{asks[0].prompt!r} cannot be answered ({reason[:200]})") from None
 
     @torch.inference_mode()
-    def _reply(self, asks: Sequence[Ask]) -> list[str]:
+    def _reply(self, asks: Sequence[Ask]) -> list[Said]:
         inputs = self._encoded(asks)
         if not hasattr(self.module, "generate"):
             best = self.module(**inputs).logits.argmax(-1).tolist()
-            return [self.module.config.id2label[number] for number in best]
+            return [Said(self.module.config.id2label[number]) for number in best]
         drawn = {"logits_processor": [SeededRows(asks)]} if any(ask.temperature > 0 for ask in asks) else {}
         out = self.module.generate(
             **inputs, max_new_tokens=asks[0].max_new_tokens, do_sample=False, num_beams=1, **drawn
@@ -91,8 +88,9 @@ class VLM:
         length = prompt.shape[1]
         if out.shape[1] >= length and torch.equal(out[:, :length], prompt):
             out = out[:, length:]
-        said: list[str] = self._processor.tokenizer.batch_decode(out, skip_special_tokens=True)
-        return said
+        texts: list[str] = self._processor.tokenizer.batch_decode(out, skip_special_tokens=True)
+        ends, limit = end_tokens(self.module, self._processor.tokenizer), asks[0].max_new_tokens
+        return [said(text.strip(), row, limit, ends) for text, row in zip(texts, out.tolist(), strict=True)]
 
     def _encoded(self, asks: Sequence[Ask]) -> dict[str, Any]:
         images: list[list[Image.Image]] = [[image.convert("RGB") for image in ask.images] for ask in asks]

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Evaluator
-from hermes.harness.data.answers import Answers, Given
+from hermes.harness.data.answers import Answers
+from hermes.harness.data.given import Given
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import judgement_key
 from hermes.harness.records.types import GenerationConfig, Judgement, Response, Sample
@@ -46,18 +47,18 @@ class Records:
 
 
 def records_of(
-    task: Task, config: GenerationConfig, names: Mapping[str, str], answers: Answers, progress: Progress
+    task: Task, config: GenerationConfig, found: Sequence[Sample], answers: Answers, progress: Progress
 ) -> Records:
     """The records of all answers; every image is read once, and one that cannot be read is a response with an error.
 
-    ``names`` maps the answers' ids to the samples'. Raises HermesError for judgements of another form than the
+    ``found`` are the samples of the answers. Raises HermesError for judgements of another form than the
     evaluator's.
     """
     wanted = {(one.sample.id, one.number): one for one in keyed(task, config)}
     records = Records({}, {}, {})
     progress.start("read answers", len(answers.given))
-    for answer in answers.given:
-        one = wanted[names[answer.id], answer.index]
+    for answer, sample in zip(answers.given, found, strict=True):
+        one = wanted[sample.id, answer.index]
         prompt = hashlib.sha256(one.sample.prompt.encode()).hexdigest()
         response = Response(
             key=one.key,

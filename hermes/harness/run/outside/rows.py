@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Evaluator, Row
-from hermes.harness.data.answers import Answers, Given, as_id
-from hermes.harness.data.rows import checked
+from hermes.harness.data.answer_lines import as_id
+from hermes.harness.data.fingerprint import Prints
+from hermes.harness.data.rows import checked, samples_of
 from hermes.harness.data.tables import Data, held_data, open_table
 from hermes.harness.records.images import no_image
 from hermes.harness.records.types import Sample
@@ -15,41 +16,26 @@ from hermes.harness.system.errors import HermesError
 
 IMAGE = re.compile(r"image(_\d+)?")
 NAMES = ("id", "question_id", "image_id", "imageId", "img_id", "image_source", "text", "prompt")
+NAMING = ("question_id", "image_id", "index")  # By which the answers of other harnesses name a row.
 FROM_FILES = "answers from files"
+BALANCED = "isBalanced"  # GQA: scored only where it is true
 
 
 @dataclass
 class ScoredRows:
-    """The samples that stored answers are scored against, without images, and the names that answers may call them."""
+    """The samples that stored answers are scored against, without images, and the names that answers may call them.
+
+    ``own_ids`` are the evaluator's; ``columns`` are those of the rows that answers may name a row by.
+    """
 
     data: Data
     own_ids: tuple[str, ...]
+    columns: Mapping[str, Sequence[str]]
 
-    def matched(self, answers: Answers) -> dict[str, str]:
-        """Each answer's id to its sample's.
-
-        All ids are those of the rows, or all are the evaluator's own, or, in lmms-eval's samples, all are the rows'
-        numbers from 0. Raises HermesError that names the first that is none.
-        """
-        samples = [sample.id for sample in self.data.samples]
-        namings = [{name: name for name in samples}]
-        if len(set(self.own_ids)) == len(samples):
-            namings.append(dict(zip(self.own_ids, samples, strict=True)))
-        if answers.numbered:
-            namings.append({str(number): name for number, name in enumerate(samples)})
-        for names in namings:
-            if all(answer.id in names for answer in answers.given):
-                return names
-        stranger = _best_known(answers.given, namings)
-        raise HermesError(
-            f"{stranger.where}: no row has the id {stranger.id!r}; the ids are such as {', '.join(samples[:3])}"
-        )
-
-
-def _best_known(given: list[Given], namings: list[dict[str, str]]) -> Given:
-    """The first answer that the naming which knows the most answers does not know."""
-    names = max(namings, key=lambda names: sum(answer.id in names for answer in given))
-    return next(answer for answer in given if answer.id not in names)
+    @property
+    def known(self) -> set[str]:
+        """All names that a sample has."""
+        return {*self.own_ids, *(sample.id for sample in self.data.samples)}
 
 
 @dataclass
@@ -61,6 +47,7 @@ class _Filled:
     images: Mapping[str, Any]
     where: str
     ids: list[str] = field(default_factory=list)
+    columns: dict[str, list[str]] = field(default_factory=lambda: {column: [] for column in NAMING})
     count: int = 0
 
     def __iter__(self) -> Iterator[Row]:
@@ -69,8 +56,11 @@ class _Filled:
                 self.ids.append(as_id(row["id"], f"{self.where}: row {self.count + 1}"))
             name = self.ids[-1] if row.get("id") is not None else str(self.count)
             self.count += 1
-            absent = {column: _stand_in(column, name) for column in self.optional if row.get(column) is None}
-            yield _plain({**row, **absent, **self.images})
+            for column, names in self.columns.items():
+                if row.get(column) is not None:
+                    names.append(str(row[column]))
+            absent = {column: _stand_in(column, name) for column in self.optional if _lacks(row, column)}
+            yield {**row, **absent, **self.images}
 
 
 def scored_rows(evaluator: Evaluator, source: str) -> ScoredRows:
@@ -83,39 +73,31 @@ def scored_rows(evaluator: Evaluator, source: str) -> ScoredRows:
     needed = evaluator.data.scored or evaluator.data.columns
     optional = [column for column in evaluator.data.columns if column not in needed]
     images = {column: None if column[-1].isdigit() else no_image for column in optional if IMAGE.fullmatch(column)}
-    filled = _Filled(checked(table.rows, needed, table.where), optional, images, table.where)
-    samples = list(evaluator.samples(filled))
+    filled = _Filled(checked(table.rows, evaluator.data, needed, table.where), optional, images, table.where)
+    samples = list(samples_of(evaluator, filled, table.where))
     if not samples:
         raise HermesError(f"{table.where}: no rows for {evaluator.name}; give a file or folder with its rows")
     own_ids = tuple(sample.id for sample in samples)
     names = filled.ids if len(filled.ids) == filled.count == len(samples) else own_ids
-    samples = [_named(sample, name) for sample, name in zip(samples, names, strict=True)]
-    data = held_data(evaluator, table, samples)
-    info = data.info.model_copy(update={"source": f"{data.info.source}, {FROM_FILES}"})
-    return ScoredRows(replace(data, info=info), own_ids)
+    named = [_named(sample, name) for sample, name in zip(samples, names, strict=True)]
+    data = held_data(evaluator, table, named)
+    scored = Prints(held=True)
+    for sample in samples:
+        scored.add(sample.model_copy(update={"images": ()}))
+    told = {"source": f"{data.info.source}, {FROM_FILES}", "fingerprint": scored.rows(), "rows": scored.rows()}
+    info = data.info.model_copy(update=told)
+    columns = {column: found for column, found in filled.columns.items() if len(found) == filled.count == len(samples)}
+    return ScoredRows(replace(data, info=info), own_ids, columns)
+
+
+def _lacks(row: Row, column: str) -> bool:
+    """Whether something is to stand in for a cell; an empty isBalanced is for the benchmark to refuse."""
+    return column not in row or (row[column] is None and column != BALANCED)
 
 
 def _stand_in(column: str, name: str) -> Any:
     """What scoring does not look at: the row's name where rows are told apart by the column, or nothing."""
-    return True if column == "isBalanced" else name if column in NAMES else ""
-
-
-def _plain(row: dict[str, Any]) -> Row:
-    """The row with the values that others write brought to the data set's.
-
-    Numbers become text where they are answers or options, a CSV's True or False a truth, and plain answers of several
-    people the records of as many.
-    """
-    answer, options, people = row.get("answer"), row.get("options"), row.get("answers")
-    if isinstance(row.get("isBalanced"), str):
-        row["isBalanced"] = row["isBalanced"].strip().lower() in ("true", "1")
-    if isinstance(answer, int | float) and not isinstance(answer, bool):
-        row["answer"] = str(answer)
-    if isinstance(options, list):
-        row["options"] = [str(option) for option in options]
-    if isinstance(people, list) and people and all(isinstance(said, str) for said in people):
-        row["answers"] = [{"answer": said, "answer_id": number} for number, said in enumerate(people, 1)]
-    return row
+    return True if column == BALANCED else name if column in NAMES else ""
 
 
 def _named(sample: Sample, name: str) -> Sample:

@@ -9,22 +9,27 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
-from hermes.harness.contracts.options import FolderSettings, Panel, PluginSettings
+from hermes.harness.contracts.options import FailureSettings, FolderSettings, Panel, PluginSettings
 from hermes.harness.contracts.plugins import load_plugins
+from hermes.harness.contracts.reasoning import read_tags
 from hermes.harness.data.answers import read_answers
+from hermes.harness.data.cuts import Cutting, read_grid
+from hermes.harness.data.layouts import usual_grid
 from hermes.harness.records.journal import Journal
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Judgement, ModelInfo, Response, Result, Score
 from hermes.harness.run.gap import gaps
 from hermes.harness.run.judging import judge_responses
 from hermes.harness.run.loading import load_judges
+from hermes.harness.run.outside.matching import matched
 from hermes.harness.run.outside.records import Records, records_of
 from hermes.harness.run.outside.rows import scored_rows
 from hermes.harness.run.outside.task import GIVEN, check_kinds, chosen_judge, chosen_protocol, data_source
-from hermes.harness.run.plan import Task, keyed, run_id, run_spec, used_protocol
+from hermes.harness.run.plan import Task, check_scope, keyed, run_id, run_spec, used_protocol
 from hermes.harness.run.scoring import Entry, places, read_scores, score_task, summarise
-from hermes.harness.run.settings import EvalSettings
+from hermes.harness.run.settings import TAGS_HELP, EvalSettings
 from hermes.harness.run.stores import asked_identity, open_store
 from hermes.harness.run.view import RESULTS, note, open_run, results_content, write_places
 from hermes.harness.system import registry
@@ -35,9 +40,10 @@ from hermes.harness.system.progress import Progress, Silent
 
 NAME = "answers"
 CODE = "files"
+MOST_CUT = 100  # Images in a file.
 
 
-class ScoreSettings(PluginSettings, FolderSettings):
+class ScoreSettings(PluginSettings, FailureSettings, FolderSettings):
     """What `hermes score --task` is asked to do."""
 
     panel: ClassVar = Panel.ANSWERS
@@ -51,17 +57,26 @@ class ScoreSettings(PluginSettings, FolderSettings):
     )
     protocol: str | None = Field(
         None,
-        description="How answers are scored: official, lmms-eval, llava, corrected. Default: the benchmark's first.",
+        description="How answers are scored: official, lmms-eval, llava, corrected, similarity. Default: the "
+        "benchmark's first.",
     )
+    reasoning_tags: str | None = Field(None, description=TAGS_HELP)
     judge: str | None = Field(
         None,
         description="Who judges images: mask2former, mplug, ...; `hermes list judges` shows all. Default: the "
         "benchmark's own, where it has one.",
     )
     pic_num: int | None = Field(
-        None, description="Images in a file of an image folder: 1, or 4 in a grid. Default: as the benchmark has it."
+        None,
+        description="Images in each file of an image folder. Default: as the files show, and --grid and --resolution "
+        "say.",
     )
-    resolution: int | None = Field(None, description="Side of one image of a grid, in pixels. Default: half the grid.")
+    grid: str | None = Field(
+        None, description="How images lie in each file: columns x rows, such as 2x2 or 4x1. Default: as they show."
+    )
+    resolution: int | None = Field(
+        None, description="Side of one image in pixels, cut from the top left. Default: files are divided evenly."
+    )
     label: str | None = Field(None, description="Name of the row in leaderboards. Default: answers.")
     device: str = Field("auto", description="Where the judge runs: auto, cpu, cuda or cuda:N.")
 
@@ -79,11 +94,15 @@ def refuse_mixture(run: Path | None, options: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """The result, the scores in sample order, and what results.json holds, with "folder" (None where none is)."""
+    """The result, the scores in sample order, and what results.json holds, with "folder" (None where none is).
+
+    ``cut`` says how files of images were cut, and is empty where there are none.
+    """
 
     result: Result
     scores: list[Score]
     content: dict[str, Any]
+    cut: str = ""
 
     def write_scores(self, path: Path) -> None:
         """One Score record a line, in sample order. Raises HermesError where the file cannot be written."""
@@ -105,6 +124,7 @@ class _Run:
     spec: dict[str, Any]
     judge: Judge | None
     identity: str | None
+    cut: str
 
 
 def score_files(settings: ScoreSettings, progress: Progress | None = None) -> Scored:
@@ -131,7 +151,7 @@ def score_files(settings: ScoreSettings, progress: Progress | None = None) -> Sc
         )
         protocol = used_protocol(run.task.evaluator, run.settings.protocol)
         result = summarise(run.task, stream, run.config.num_images, protocol, run.identity, scores.append)
-    return Scored(result, scores, _content(run, result) | {"folder": None})
+    return Scored(result, scores, _content(run, result) | {"folder": None}, run.cut)
 
 
 @contextmanager
@@ -148,15 +168,19 @@ def _no_collection() -> Iterator[None]:
 
 def _prepared(settings: ScoreSettings, progress: Progress) -> _Run:
     evaluator = registry.evaluator(settings.task)
+    evaluator.tags = read_tags(settings.reasoning_tags)
     protocol = chosen_protocol(evaluator, settings.protocol)
     source = data_source(evaluator, settings.data, settings.responses)
-    answers = read_answers(settings.responses, _pictures(settings, evaluator.config.num_images), settings.resolution)
+    cutting = _cutting(settings, evaluator)
+    rows = scored_rows(evaluator, source)
+    answers = read_answers(settings.responses, rows.known, cutting, evaluator.ability)
     check_kinds(evaluator, answers)
     judge_name = chosen_judge(evaluator, answers, settings.judge, source == "shapes")
-    rows = scored_rows(evaluator, source)
     task = Task(settings.task, evaluator, {"num_images": answers.num_images}, rows.data, judge_name)
+    if judge_name not in (None, GIVEN):
+        check_scope(task)
     config = evaluator.config.model_copy(update={"num_images": answers.num_images})
-    records = records_of(task, config, rows.matched(answers), answers, progress)
+    records = records_of(task, config, matched(rows, answers), answers, progress)
     judge = load_judges([judge_name], None, settings.device)[judge_name] if judge_name not in (None, GIVEN) else None
     identity = judge.identity if judge else judge_name
     answered = ModelInfo(name=NAME, fingerprint=records.fingerprint(), abilities=(evaluator.ability,))
@@ -169,21 +193,27 @@ def _prepared(settings: ScoreSettings, progress: Progress) -> _Run:
         data=str(Path(source).resolve()) if Path(source).exists() else source,
         judge=settings.judge,
         protocol=protocol,
+        reasoning_tags=settings.reasoning_tags,
         device=settings.device,
         label=settings.label,
+        max_failures=settings.max_failures,
         out=settings.out,
         plugin=settings.plugin,
     )
-    return _Run(known, task, config, records, info, spec | {"answers": "files"}, judge, identity)
+    return _Run(known, task, config, records, info, spec | {"answers": "files"}, judge, identity, answers.cut)
 
 
-def _pictures(settings: ScoreSettings, num_images: int) -> int:
-    """How many images a file of an image folder holds."""
-    if settings.pic_num not in (None, 1, 4):
-        raise HermesError(f"--pic-num must be 1 or 4 (a 2 x 2 grid), not {settings.pic_num}")
-    if settings.resolution is not None and settings.resolution < 1:
-        raise HermesError(f"--resolution must be a number of pixels, not {settings.resolution}")
-    return settings.pic_num or (4 if num_images == 4 else 1)
+def _cutting(settings: ScoreSettings, evaluator: Evaluator) -> Cutting:
+    """How files of images are to be cut. Raises HermesError for options that cannot be, or contradict each other."""
+    count, side, grid = settings.pic_num, settings.resolution, read_grid(settings.grid) if settings.grid else None
+    most = max(MOST_CUT, evaluator.config.num_images)
+    if count is not None and not 1 <= count <= most:
+        raise HermesError(f"--pic-num must be a number of images from 1 to {most}, not {count}")
+    if side is not None and side < 1:
+        raise HermesError(f"--resolution must be a number of pixels, not {side}")
+    if grid and count not in (None, grid.count):
+        raise HermesError(f"--grid {settings.grid} holds {grid.count} images, not the {count} of --pic-num; give one")
+    return Cutting(evaluator.config.num_images, usual_grid(evaluator.data.columns), count, grid, side)
 
 
 def _in_folder(run: _Run, folder: Path, progress: Progress) -> Scored:
@@ -204,15 +234,16 @@ def _in_store(run: _Run, store: Store, folder: Path, progress: Progress) -> Scor
             if one.key in records.responses
         )
         total = len(records.responses)
-        judge_responses(task.evaluator, judged, total, store, run.judge, progress, f"judge {task.name}", records.image)
+        label, most = f"judge {task.name}", run.settings.max_failures
+        judge_responses(task.evaluator, judged, total, store, run.judge, progress, label, records.image, most)
     result = score_task(task, run.config, store, run.settings.protocol, run.identity)
     found = places(task, run.config, store, run.settings.protocol, run.identity)
     content = _content(run, result)
     device = run.settings.device if run.judge else "cpu"
     write_places(folder, folder, {task.name: found})
-    note(folder, {"end": True, **describe(device), "settings": run.settings.model_dump(mode="json")})
+    note(folder, {"end": True, **describe(device), "settings": run.settings.model_dump(mode="json"), "cut": run.cut})
     write_json(folder / RESULTS, content)
-    return Scored(result, list(read_scores(found["scores"])), content | {"folder": folder})
+    return Scored(result, list(read_scores(found["scores"])), content | {"folder": folder}, run.cut)
 
 
 def _add(journal: Journal[Any], records: Collection[Response] | Collection[Judgement]) -> None:

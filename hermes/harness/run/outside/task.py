@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.reasoning import read_tags
 from hermes.harness.data.answers import Answers
-from hermes.harness.data.layouts import geneval_folders
+from hermes.harness.data.geneval import geneval_folders, holds_results
 from hermes.harness.run.outside.rows import scored_rows
 from hermes.harness.run.plan import Task, check_judge, judge_name, named_judges
 from hermes.harness.run.settings import EvalSettings
@@ -30,7 +31,7 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
     """
     if data is not None:
         return data
-    if responses.is_dir() and geneval_folders(responses):
+    if holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
         return str(responses)
     if evaluator.own_rows() is not None:
         return evaluator.name
@@ -75,6 +76,7 @@ def stored_task(settings: EvalSettings, spec: dict[str, Any]) -> Task:
     """The task of a run folder of scored files, for scoring it again under ``settings.protocol``."""
     (name,) = settings.tasks
     evaluator = registry.evaluator(name)
+    evaluator.tags = read_tags(settings.reasoning_tags)
     chosen_protocol(evaluator, settings.protocol)
     data = scored_rows(evaluator, settings.data or "").data
     return Task(name, evaluator, {}, data, spec["tasks"][name]["judge"])

@@ -21,7 +21,7 @@ from hermes.harness.judges.mask2former.postprocess import Instances
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.run.plan import check_judge
 from hermes.harness.system.cache import file_sha256
-from hermes.harness.system.errors import HermesError, ImageError, JudgeError, MissingExtra
+from hermes.harness.system.errors import HermesError, ImageError, MissingExtra
 from hermes.harness.system.registry import load_class, split_reference
 
 SIZE = (20, 30)
@@ -106,16 +106,6 @@ def test_at_most_sixteen_boxes_of_a_class_get_a_colour_of_equal_scores_the_later
 def test_it_answers_no_questions():
     with pytest.raises(HermesError, match="answers no questions"):
         ToldJudge([]).answer([blank()], ["Is there a cup?"])
-
-
-def test_memory_that_runs_out_fails_a_batch_and_ends_the_command_where_one_image_does_not_fit():
-    judge = ToldJudge([])
-    judge.find = lambda images: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(JudgeError, match="ran out of memory"):
-        judge.detect([blank(), blank()], [(), ()])
-    with pytest.raises(HermesError, match="ran out of memory") as error:
-        judge.detect([blank()], [()])
-    assert not isinstance(error.value, JudgeError)
 
 
 def test_an_image_that_is_too_narrow_fails_as_an_image(tiny):

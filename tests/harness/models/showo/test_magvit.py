@@ -140,10 +140,14 @@ def broken(name: str, tensor: Tensor | None) -> State:
         ("encoder.mid.attn_1.q.bias", None, "lacks 1 of .* such as encoder.mid.attn_1.q.bias"),
         ("decoder.up.1.block.0.norm2.weight", None, "lacks the tensor decoder.up.1.block.0.norm2.weight"),
         ("encoder.extra.weight", torch.zeros(1), "holds 1 tensors .* such as encoder.extra.weight"),
-        ("decoder.conv_out.bias", torch.zeros(4), r"decoder.conv_out.bias has the shape \(4,\), not \(3,\)"),
+        ("decoder.conv_out.bias", torch.zeros(4), r"decoder.conv_out.bias with the shape \(4,\), not \(3,\)"),
         ("encoder.conv_in.bias", torch.zeros(31), "a layer of 31 channels"),
         ("encoder.quant_conv.bias", torch.zeros(5, 1), "not one dimension"),
-        ("encoder.conv_in.bias", torch.full((32,), torch.nan), "encoder.conv_in.bias holds values that are not finite"),
+        (
+            "encoder.conv_in.bias",
+            torch.full((32,), torch.nan),
+            "encoder.conv_in.bias holds numbers that are not finite",
+        ),
         ("quantize.power_vals", 2 ** torch.arange(5), "quantize.power_vals orders the codes unlike"),
     ],
 )

@@ -10,6 +10,7 @@ from PIL import Image
 from tiny_showo import make_checkpoint
 
 import hermes
+from hermes.harness.contracts.model import Drew
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.phi import Phi
 from hermes.harness.records.images import ImageHandle
@@ -33,7 +34,8 @@ def answers(model: ShowO) -> tuple[list[str], list[bytes]]:
         Request(sample_id=p, index=0, prompt=p, config=GenerationConfig(steps=3), seed=s)
         for s, p in enumerate(("a red cat", "two boats, a cat and the night"))
     ]
-    return model.understand(asked), [picture.tobytes() for picture in model.generate(wanted)]
+    drawn = [answer.image if isinstance(answer, Drew) else answer for answer in model.generate(wanted)]
+    return model.understand(asked), [picture.tobytes() for picture in drawn]
 
 
 def test_a_folder_is_known_by_its_class_name(folder: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.images import left_masked
 from hermes.harness.models.showo.likelihood import Prepared, masks_of
@@ -43,6 +43,23 @@ def prompt(text: str, seed: int, **config: object) -> Request:
     return Request(sample_id=text, index=0, prompt=text, config=GenerationConfig(steps=3, **config), seed=seed)
 
 
+def drawn(model: ShowO, requests: list[Request]) -> list[bytes]:
+    """The pixels of each picture, whether its prompt was cut or not."""
+    answers = model.generate(requests)
+    return [(answer.image if isinstance(answer, Drew) else answer).tobytes() for answer in answers]
+
+
+def test_what_was_cut_is_told(model: ShowO) -> None:
+    long = "a red cat sits on two boats " * 3
+    answers = model.generate([prompt(long + "at night", 1), prompt("a", 1), prompt(long + "by day", 1)])
+    assert [isinstance(answer, Drew) and answer.prompt_cut for answer in answers] == [True, False, True]
+    assert drawn(model, [prompt(long + "at night", 1)]) == drawn(model, [prompt(long + "by day", 1)])
+    (short,) = model.understand([question("is it day?", 0, max_new_tokens=1)])
+    assert isinstance(short, Said)
+    assert short.truncated
+    assert not short.prompt_cut
+
+
 def test_answers_are_those_of_one_request_alone(model: ShowO) -> None:
     requests = [
         question("is it day?", 0, max_new_tokens=9),
@@ -58,8 +75,8 @@ def test_answers_are_those_of_one_request_alone(model: ShowO) -> None:
 
 def test_images_are_those_of_one_request_alone(model: ShowO) -> None:
     requests = [prompt("a red cat", 1), prompt("two boats, a cat and the night", 2), prompt("", 3, guidance_scale=0.0)]
-    together = [picture.tobytes() for picture in model.generate(requests)]
-    assert together == [model.generate([request])[0].tobytes() for request in requests]
+    together = drawn(model, requests)
+    assert together == [drawn(model, [request])[0] for request in requests]
     assert model.generate(requests)[0].size == (32, 32)
     seeds = {model.generate([prompt("a red cat", seed)])[0].tobytes() for seed in range(4)}
     greedy = {model.generate([prompt("a red cat", seed, temperature=0.0)])[0].tobytes() for seed in range(4)}

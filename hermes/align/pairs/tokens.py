@@ -1,0 +1,66 @@
+"""Preferences as a model sees them: as likelihood items, and those whose winner and loser are the same tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.pairs.preferences import Preference, Side
+from hermes.harness.contracts.model import Alignable, LikelihoodItem
+from hermes.harness.records.images import ImageHandle
+
+BATCH = 64
+
+
+def train_pair(preference: Preference, media: Path) -> TrainPair:
+    """A preference as the likelihood items that it is trained on; both sides belong to one homologous item."""
+
+    def stored(digest: str | None) -> ImageHandle:
+        return ImageHandle(media / f"{digest}.png", where=f"{media / str(digest)}.png ({preference.item_id})")
+
+    und, gen = preference.und, preference.gen
+    captions, images = None, None
+    if und:
+        real = stored(preference.image)
+        captions = (
+            LikelihoodItem("text", preference.prompt, real, und.winner.text or ""),
+            LikelihoodItem("text", preference.prompt, real, und.loser.text or ""),
+        )
+    if gen:
+        images = (
+            LikelihoodItem("image", preference.caption, stored(gen.winner.image)),
+            LikelihoodItem("image", preference.caption, stored(gen.loser.image)),
+        )
+    return TrainPair(preference.item_id, captions, images)
+
+
+def token_ties(model: Alignable, preferences: Sequence[Preference], media: Path) -> dict[str, list[Side]]:
+    """The sides of each preference, by item id, whose winner and loser the model reads as the same tokens."""
+    ties: dict[str, list[Side]] = {}
+    for begin in range(0, len(preferences), BATCH):
+        pairs = [train_pair(one, media) for one in preferences[begin : begin + BATCH]]
+        duels: list[tuple[str, Side, tuple[LikelihoodItem, LikelihoodItem]]] = []
+        for pair in pairs:
+            duels += [(pair.id, "und", pair.und)] if pair.und else []
+            duels += [(pair.id, "gen", pair.gen)] if pair.gen else []
+        ready = model.prepare([item for _, _, both in duels for item in both])
+        for number, (item_id, side, _) in enumerate(duels):
+            if _equal(ready[2 * number], ready[2 * number + 1]):
+                ties.setdefault(item_id, []).append(side)
+    return ties
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two prepared items are equal throughout, whatever the model makes them of."""
+    if type(one) is not type(other):
+        return False
+    if is_dataclass(one):
+        return all(_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if hasattr(one, "shape"):
+        return bool(one.shape == other.shape and (one == other).all())
+    return bool(one == other)
