@@ -14,7 +14,8 @@ IMAGE_MARK = "<image>"
 class Given:
     """One answer; exactly one of text, image and judgement is there. ``where`` names its line or file.
 
-    ``told`` is the row that the answers themselves say they belong to, and ``asked`` the question, where they do.
+    ``told`` is the row that the answers themselves say they belong to, ``asked`` the question and ``gold`` the right
+    answer, where they do.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Given:
     judgement: Mapping[str, Any] | None = None
     told: Mapping[str, Any] | None = None
     asked: str = ""
+    gold: str = ""
 
     @property
     def key(self) -> str:

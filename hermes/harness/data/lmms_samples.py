@@ -15,25 +15,25 @@ def read_samples(path: Path) -> Iterator[Given]:
     Format: lmms-eval 0.7.3, loggers/evaluation_tracker.py. ``resps`` holds the answers, or is left out where it would
     repeat ``filtered_resps``; a list of one is written as its only member. Its command line always strips reasoning
     tags, and then ``resps`` are the answers as the task's filters left them. A document has one line for each filter:
-    the one with the most answers is taken. ``input`` is the prompt.
+    the one with the most answers is taken. ``input`` is the prompt, ``target`` the right answer.
     Raises HermesError that names the line, and where two lines of a document differ.
     """
     if path.suffix != ".jsonl":
         raise HermesError(f"{path} is no samples file of lmms-eval; give the .jsonl that --log_samples wrote")
-    found: dict[int, tuple[str, list[str], str]] = {}
+    found: dict[int, tuple[str, list[str], str, str]] = {}
     for number, line in enumerate(file_rows(path), 1):
         where = f"{path}: row {number}"
         document, texts = _document(line, where), _responses(line, where)
-        first, before, asked = found.get(document, (where, [], _question(line)))
+        first, before, asked, gold = found.get(document, (where, [], _question(line), _target(line)))
         if not _agree(before, texts):
             raise HermesError(
                 f"{where} answers doc_id {document} otherwise than {first.rpartition(': ')[2]}; "
                 "keep the lines of one run and of one filter"
             )
-        found[document] = (first, max(before, texts, key=len), asked)
-    for document, (where, texts, asked) in found.items():
+        found[document] = (first, max(before, texts, key=len), asked, gold)
+    for document, (where, texts, asked, gold) in found.items():
         for index, text in enumerate(texts):
-            yield Given(str(document), index, where, text=text, asked=asked)
+            yield Given(str(document), index, where, text=text, asked=asked, gold=gold)
 
 
 def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -63,3 +63,9 @@ def _question(line: Row) -> str:
     """The question that the line says it answers, as far as it does."""
     doc = line.get("doc")
     return question_of(line.get("input") or (doc.get("question") if isinstance(doc, dict) else None))
+
+
+def _target(line: Row) -> str:
+    """The right answer that the line was scored against, where that is a text."""
+    target = line.get("target")
+    return target if isinstance(target, str) else ""

@@ -217,6 +217,20 @@ def test_a_document_that_asks_another_rows_question_is_refused(tmp_path: Path) -
     assert score(tmp_path, "pope", asked_rows(3), unlike).result.counts["error"] == 1
 
 
+def test_rows_with_other_right_answers_are_refused_and_corrected_labels_are_not(tmp_path: Path) -> None:
+    """Yes, no, no, yes, ...: rows that are shifted by one have other right answers in two of three."""
+    rows = asked_rows(12)
+    golds = [row["answer"] for row in rows]
+    shifted = [{"doc_id": k, "filtered_resps": "yes", "target": golds[(k + 1) % 12].title()} for k in range(12)]
+    with pytest.raises(
+        HermesError, match=r"row 1 was scored against 'No', but its row of the data has 'yes', .* 8 of 12"
+    ):
+        score(tmp_path, "pope", rows, shifted)
+    corrected = [{"doc_id": k, "filtered_resps": "yes", "target": gold} for k, gold in enumerate(golds)]
+    corrected[0]["target"] = "no"
+    assert score(tmp_path, "pope", rows, corrected).result.metrics["accuracy"].value == pytest.approx(100 / 3)
+
+
 def test_an_id_that_fits_two_ways_is_refused(tmp_path: Path) -> None:
     answers = [{"question_id": k, "prompt": "q", "text": "yes"} for k in range(1, 3)]
     with pytest.raises(HermesError, match="line 1: the id '1' may mean row 2 or row 1 of the data"):

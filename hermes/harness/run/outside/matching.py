@@ -12,6 +12,7 @@ from hermes.harness.system.text import plain
 
 SCORED = ("tag", "include", "exclude")  # What of a prompt that its folder describes decides whether an image is right.
 LONGEST = 100
+MOST_OTHER_GOLDS = 0.5  # Corrected labels of a set differ in fewer.
 ROW_NUMBER = "doc_id"
 
 
@@ -62,6 +63,7 @@ def matched(rows: ScoredRows, answers: Answers) -> list[Sample]:
     found = [samples[place] for place in good[0]]
     _refuse_doubles(given, found)
     _refuse_other_metadata(given, found)
+    _refuse_other_golds(given, found)
     return found
 
 
@@ -122,3 +124,24 @@ def _refuse_other_metadata(given: Sequence[Given], found: Sequence[Sample]) -> N
 
 def _short(text: str) -> str:
     return plain(text, longest=LONGEST)
+
+
+def _refuse_other_golds(given: Sequence[Given], found: Sequence[Sample]) -> None:
+    """Raise HermesError where the right answers that the answers bring are too often not those of their rows."""
+    both = [
+        (answer, sample)
+        for answer, sample in zip(given, found, strict=True)
+        if answer.gold and isinstance(sample.target, str)
+    ]
+    others = [(answer, sample) for answer, sample in both if _folded(answer.gold) != _folded(str(sample.target))]
+    if len(others) > MOST_OTHER_GOLDS * len(both):
+        answer, sample = others[0]
+        raise HermesError(
+            f"{_short(answer.where)} was scored against {_short(repr(answer.gold))}, but its row of the data has "
+            f"{_short(repr(sample.target))}, and so it is in {len(others)} of {len(both)} answers; give the rows that "
+            "were asked, in their order"
+        )
+
+
+def _folded(text: str) -> str:
+    return text.strip().rstrip(".").casefold()
