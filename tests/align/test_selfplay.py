@@ -5,6 +5,7 @@ import os
 import shutil
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from align_fake import FakeModel
 
 from hermes.align.pairs.exchange import write_pairs
 from hermes.align.pairs.preferences import Candidate, Preference, read_records
+from hermes.align.play import measuring
 from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
 from hermes.harness.system.errors import HermesError
@@ -72,6 +74,18 @@ def test_history_holds_every_round(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob("**/state.safetensors"))
     gallery = (tmp_path / "run" / "round-1" / "pairs.html").read_text()
     assert all(escape(preference.caption) in gallery for preference in kept)
+
+
+def test_a_round_draws_from_the_model_of_the_round_before(tmp_path: Path) -> None:
+    play(tmp_path / "run")
+    drew, evaluated = [], []
+    for number in (1, 2):
+        store = tmp_path / "run" / json.loads((tmp_path / f"run/round-{number}/drawn.json").read_text())["images"]
+        drew.append(json.loads((store / "spec.json").read_text())["model"]["fingerprint"])
+        before = (tmp_path / f"run/round-{number - 1}/evaluation/spec.json").read_text()
+        evaluated.append(json.loads(before)["model"]["fingerprint"])
+    assert drew == evaluated
+    assert drew[0] != drew[1]
 
 
 def test_g_under_guidance_has_the_name_of_its_task_everywhere(tmp_path: Path) -> None:
@@ -223,6 +237,25 @@ def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
     assert len(ended["rounds"]) < len(whole["rounds"])
     again = play(tmp_path / "ended", rounds=4, patience=1)
     assert [entry["round"] for entry in again["rounds"]] == [entry["round"] for entry in ended["rounds"]]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "patience", "last"),
+    [
+        ((0.4, 0.3, 0.2, 0.1), 1, None),
+        ((0.4, 0.4, 0.1), 1, 1),
+        ((0.4, 0.5, 0.3, 0.3, 0.3, 0.1), 2, 4),
+        ((0.1, 0.3, 0.2, 0.0), 2, 2),
+        ((0.1, 0.2, 0.3), 0, None),
+    ],
+)
+def test_patience_counts_rounds_since_the_lowest_gap(
+    monkeypatch: pytest.MonkeyPatch, gaps: tuple[float, ...], patience: int, last: int | None
+) -> None:
+    game: Any = SimpleNamespace(settings=AlignSettings(patience=patience))
+    monkeypatch.setattr(measuring, "_validation_gap", lambda game, number: gaps[number])
+    ended = (number for number in range(len(gaps)) if measuring.exhausted(game, number))
+    assert next(ended, None) == last
 
 
 def test_patience_may_come_to_a_self_play_that_was_begun_without(tmp_path: Path) -> None:
