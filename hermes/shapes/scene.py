@@ -16,7 +16,6 @@ COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown",
 SIZES = ("small", "large")
 RADIUS = {"small": (4.0, 4.8), "large": (6.3, 7.2)}
 SHIFT = 1.5
-MAX_OBJECTS = 4
 
 
 @dataclass(frozen=True)

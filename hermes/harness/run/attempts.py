@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from hermes.harness.system.errors import HermesError, ImageError, JudgeError
 from hermes.harness.system.failures import free_memory, is_out_of_memory, machine_failure, out_of_memory
+from hermes.harness.system.fitting import fewer
 from hermes.harness.system.text import plain
 
 T = TypeVar("T")
@@ -48,10 +49,7 @@ class Attempts(Generic[T, R]):
             yield from self._tried(part)
             if self._short and self._fitted:
                 self._most = self._fitted
-                self._say(
-                    f"{self._label}: out of memory with {len(part)} at once; going on with {self._fitted} at once, "
-                    "which changes no result"
-                )
+                self._say(fewer(self._label, len(part), self._fitted))
 
     def refuse_more(self) -> None:
         """Raise HermesError where too many failed in a row; to be called when what there is has been stored."""

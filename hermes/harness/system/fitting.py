@@ -34,8 +34,10 @@ class Fitting:
                 again()
             free_memory()
         if self.size < asked:
-            self._say(
-                f"{self._label}: out of memory with {asked} at once; going on with {self.size} at once, which changes "
-                "no result"
-            )
+            self._say(fewer(self._label, asked, self.size))
         return found
+
+
+def fewer(label: str, asked: int, fits: int) -> str:
+    """What to say where fewer things are taken at once than were asked for."""
+    return f"{label}: out of memory with {asked} at once; going on with {fits} at once, which changes no result"
