@@ -35,9 +35,10 @@ from typing import Any
 
 from hermes.evaluators.dpg_points import counted, points_of, read_proposition
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Collector, Columns
+from hermes.harness.contracts.columns import Collector, Columns, columns_of
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_answers
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 
 LEVELS = ("L1", "L2")
@@ -136,10 +137,14 @@ class DPGBench(Evaluator):
                     levels = {"L1": row["level"].split("-")[0].strip(), "L2": row["level"]}
                     for columns, point in zip((before, after), points, strict=True):
                         columns.add(score.group_id, {"point": point[number]}, levels)
-        metrics = {"overall": items.columns().mean_of_groups("score", 100)}
+        metrics = {"overall": items.columns().grouped("score", 100).metric()}
         if protocol == "official":
             return metrics | _levels(before.columns())
         return metrics | _levels(after.columns()) | _levels(before.columns(), "raw/")
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of((score for score in scores if "score" in score.values), ("score",)).grouped("score", 100)
 
 
 def _levels(points: Columns, prefix: str = "") -> dict[str, Metric]:

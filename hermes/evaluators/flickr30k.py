@@ -27,10 +27,11 @@ from functools import lru_cache
 
 from hermes.evaluators.caption_metrics import CIDER_BEST, ORDERS, CaptionScores, caption_scores
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.columns import columns_of
 from hermes.harness.contracts.fields import nested
 from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.stats import UNIT, jackknife_metrics
+from hermes.harness.records.stats import UNIT, Means, jackknife_metrics
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -121,6 +122,12 @@ class Flickr30k(Evaluator):
         found = jackknife_metrics(corpus.figures(), without, shares, len(captions), 100, bounds)
         names = ("cider", *(f"bleu_{n}" for n in range(1, ORDERS + 1)), "rouge_l")
         return dict(zip(names, found, strict=True))
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        """CIDEr with the weights of words that each run had; those of all images where none failed."""
+        columns = columns_of(scores, ("cider",))
+        return Means([(columns.values["cider"], columns.groups)], scale=100, bounds=(0.0, CIDER_BEST))
 
 
 class Flickr30k1K(Flickr30k):

@@ -22,11 +22,11 @@ from typing import Any
 
 from hermes.evaluators.geneval_verdict import kept_boxes, verdict
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.columns import Columns, collect, columns_of
 from hermes.harness.contracts.fields import nested, text
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_detections
-from hermes.harness.records.stats import mean_metric, sum_of_means
+from hermes.harness.records.stats import Means, mean_metric
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -104,13 +104,26 @@ class GenEval(Evaluator):
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores = collect(scored, ("correct",), ("tag",))
-        parts = dict(scores.by_tag("tag"))
-        in_order = [scores.names["tag"][code] for code in dict.fromkeys(scores.tags["tag"].tolist())]
-        tasks = {tag: parts[tag].mean("correct") for tag in in_order}
+        tasks = {tag: part.mean("correct") for tag, part in _tasks(scores).items()}
         prompts, _, right = scores.by_group("correct")
         any_right = mean_metric((right > 0).astype(float), prompts)
-        overall = sum_of_means([(parts[tag].values["correct"], parts[tag].groups) for tag in in_order])
-        return {"overall": overall, **tasks, "prompts": any_right}
+        return {"overall": _overall(scores).metric(), **tasks, "prompts": any_right}
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return _overall(columns_of(scores, ("correct",), ("tag",)))
+
+
+def _overall(scores: Columns) -> Means:
+    """The mean of the task accuracies."""
+    return Means([(part.values["correct"], part.groups) for part in _tasks(scores).values()])
+
+
+def _tasks(scores: Columns) -> dict[str, Columns]:
+    """The scores of each task, in the order of the data."""
+    parts = dict(scores.by_tag("tag"))
+    in_order = [scores.names["tag"][code] for code in dict.fromkeys(scores.tags["tag"].tolist())]
+    return {tag: parts[tag] for tag in in_order}
 
 
 def _check(target: Mapping[str, Any], where: str) -> None:

@@ -26,15 +26,17 @@ from pathlib import Path
 
 from hermes.evaluators.gqa_kinds import KINDS, Distribution, tags
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Join, Row, Scored
-from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.columns import collect, columns_of
 from hermes.harness.contracts.fields import flag, gold, nested, spelled, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.data.files import named
 from hermes.harness.data.official.gqa import gqa_rows
 from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
+UNBALANCED = "unbalanced"  # The tag of questions that only lmms-eval counts.
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -111,15 +113,15 @@ class GQA(Evaluator):
             prediction=said,
             reason="" if said.strip() else "the answer is empty",
             status="scored" if said.strip() else "unparsed",
-            tags=sample.metadata["tags"],
+            tags=sample.metadata["tags"] | ({} if sample.metadata["balanced"] else {UNBALANCED: "yes"}),
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
-        everything, answers = protocol == "lmms-eval", Distribution()
+        answers = Distribution()
 
         def counted() -> Iterator[Scored]:
             for sample, score in scored:
-                if everything or sample.metadata["balanced"]:
+                if _counts(score, protocol):
                     if "group" in score.tags:
                         answers.add(score.tags["group"], sample.target, score.prediction)
                     yield sample, score
@@ -127,9 +129,18 @@ class GQA(Evaluator):
         scores = collect(counted(), ("correct",), ("form", *KINDS))
         if not len(scores):
             return {}
-        metrics = {"accuracy": scores.mean("correct", 100)} | scores.means("correct", "form", 100)
+        metrics = {"accuracy": scores.pooled("correct", 100).metric()} | scores.means("correct", "form", 100)
         for kind in KINDS:
             metrics |= scores.means("correct", kind, 100, f"{kind}/")
-        if answers.n and not everything:
+        if answers.n and protocol != "lmms-eval":
             metrics["distribution"] = Metric(value=answers.distance(), n=answers.n)
         return metrics
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        counted = (score for score in scores if _counts(score, protocol))
+        return columns_of(counted, ("correct",)).pooled("correct", 100)
+
+
+def _counts(score: Score, protocol: str) -> bool:
+    return protocol == "lmms-eval" or UNBALANCED not in score.tags

@@ -34,7 +34,7 @@ from typing import Any
 
 from hermes.evaluators.homologous_replies import BINARY, CLOSEST, Asked, read_all, yes_shares
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Collector, collect
+from hermes.harness.contracts.columns import Collector, collect, columns_of
 from hermes.harness.contracts.fields import nested, text
 from hermes.harness.contracts.judge import Judge, word_for_word
 from hermes.harness.contracts.judged import read_answer_list
@@ -42,6 +42,7 @@ from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.data.homologous.formats import homologous_rows
 from hermes.harness.data.homologous.records import read_questions
 from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
@@ -137,7 +138,11 @@ class Understanding(Homologous):
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         questions = collect(scored, ("correct",), TAGS)
         kinds = questions.means("correct", "kind", prefix="kind/")
-        return {"accuracy": questions.mean_of_groups("correct"), **kinds, **yes_shares(questions)}
+        return {"accuracy": questions.grouped("correct").metric(), **kinds, **yes_shares(questions)}
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of(scores, ("correct",)).grouped("correct")
 
 
 class Generation(Homologous):
@@ -208,7 +213,11 @@ class Generation(Homologous):
                 asked.add(score.group_id, {"correct": one.right(said)}, one.tags(qa["kind"], said))
         questions = asked.columns()
         kinds = questions.means("correct", "kind", prefix="kind/")
-        return {"accuracy": items.columns().mean_of_groups("accuracy"), **kinds, **yes_shares(questions)}
+        return {"accuracy": items.columns().grouped("accuracy").metric(), **kinds, **yes_shares(questions)}
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of(scores, ("accuracy",)).grouped("accuracy")
 
 
 def _asked(qa: Mapping[str, Any], reply: str) -> Asked:

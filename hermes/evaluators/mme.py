@@ -24,12 +24,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Codes, Columns, Floats, collect
+from hermes.harness.contracts.columns import Codes, Columns, Floats, collect, columns_of
 from hermes.harness.contracts.fields import label, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.contracts.published import MME_COGNITION, MME_PERCEPTION, MME_SUFFIX, MME_TASKS
 from hermes.harness.records.images import image_handle
-from hermes.harness.records.stats import mean_metric, sum_of_means
+from hermes.harness.records.stats import Means, mean_metric
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -107,14 +107,24 @@ class MME(Evaluator):
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores = collect(scored, ("correct", *YES), ("category",))
-        parts = dict(scores.by_tag("category"))
-        found = {task: points(parts[task]) for task in MME_TASKS if task in parts}
-        tasks = {task: part for task, part in found.items() if len(part[0])}
-        project = protocol == "official"
-        sums = total("perception", tasks, MME_PERCEPTION, project) | total("cognition", tasks, MME_COGNITION, project)
+        tasks = points_of(scores)
+        sums = {"perception": MME_PERCEPTION, "cognition": MME_COGNITION}
+        totals = {name: total(tasks, members, protocol) for name, members in sums.items()}
+        metrics = {name: means.metric() for name, means in totals.items() if means.parts}
         shares = {name: scores.mean(name, 100) for name in YES} if len(scores) else {}
-        points_of = {task: mean_metric(*part, scale=100, bounds=EACH) for task, part in tasks.items()}
-        return sums | points_of | shares
+        each = {task: mean_metric(*part, scale=100, bounds=EACH) for task, part in tasks.items()}
+        return metrics | each | shares
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return total(points_of(columns_of(scores, ("correct",), ("category",))), MME_PERCEPTION, protocol)
+
+
+def points_of(scores: Columns) -> dict[str, Part]:
+    """The points of each task that has an image with both questions."""
+    parts = dict(scores.by_tag("category"))
+    found = {task: points(parts[task]) for task in MME_TASKS if task in parts}
+    return {task: part for task, part in found.items() if len(part[0])}
 
 
 def points(scores: Columns) -> Part:
@@ -124,8 +134,8 @@ def points(scores: Columns) -> Part:
     return right[both] / 2 + (right[both] == 2), images[both]
 
 
-def total(name: str, tasks: Mapping[str, Part], members: Collection[str], project: bool) -> dict[str, Metric]:
-    """The sum over the member tasks, projected if asked where some are missing, left out where all are."""
+def total(tasks: Mapping[str, Part], members: Collection[str], protocol: str) -> Means:
+    """The sum over the member tasks; where some are missing the official protocol projects it."""
     parts = [tasks[task] for task in members if task in tasks]
-    weight = len(members) / len(parts) if project and parts else 1.0
-    return {name: sum_of_means(parts, [weight] * len(parts), 100, EACH)} if parts else {}
+    weight = len(members) / len(parts) if protocol == "official" and parts else 1.0
+    return Means(parts, [weight] * len(parts), 100, EACH)

@@ -39,11 +39,12 @@ from hermes.evaluators.mmmu_answers import (
     strings,
 )
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.columns import collect, columns_of
 from hermes.harness.contracts.fields import HIDDEN, spelled, text, texts
 from hermes.harness.contracts.prompts import OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.contracts.published import MMMU_DISCIPLINES
 from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 
@@ -143,5 +144,9 @@ class MMMU(Evaluator):
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores = collect(scored, ("correct",), ("discipline", "subject"))
-        metrics = {"accuracy": scores.mean("correct", 100)}
+        metrics = {"accuracy": scores.pooled("correct", 100).metric()}
         return metrics | scores.means("correct", "discipline", 100) | scores.means("correct", "subject", 100)
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of(scores, ("correct",)).pooled("correct", 100)

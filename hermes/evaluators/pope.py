@@ -29,10 +29,11 @@ from dataclasses import replace
 
 from hermes.evaluators.pope_figures import VALUES, spread
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.columns import collect, columns_of
 from hermes.harness.contracts.fields import label, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 
 
@@ -108,6 +109,13 @@ class POPE(Evaluator):
         for category, members in scores.by_tag("category"):
             metrics |= {f"{category}/{name}": metric for name, metric in spread(members, None, pooled).items()}
         return metrics
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        columns = columns_of(scores, ("correct",), ("category",))
+        if protocol == "lmms-eval":
+            return columns.pooled("correct", 100)
+        return Means([(part.values["correct"], part.groups) for _, part in columns.by_tag("category")], scale=100)
 
 
 class POPE8910(POPE):

@@ -28,13 +28,13 @@ from typing import Any
 
 from hermes.evaluators.tifa_questions import Question, chosen, fit, read_question, similarities_of
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Collector
+from hermes.harness.contracts.columns import Collector, columns_of
 from hermes.harness.contracts.fields import nested, spelled, text, texts
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_answer_list
 from hermes.harness.data.files import named
 from hermes.harness.data.official.tifa import tifa_rows
-from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
@@ -149,9 +149,14 @@ class TIFA(Evaluator):
             captions.add(score.group_id, score.values)
             for entry, said in zip(sample.target, score.prediction, strict=True):
                 asked.add(score.group_id, {"right": entry["answer"] == said}, {"type": entry["type"]})
-        groups, counts, sums = captions.columns().by_group("score")
+        columns = captions.columns()
+        _, counts, sums = columns.by_group("score")
         means = sums / counts
-        metrics = {"tifa_average": mean_metric(means, groups)}
+        metrics = {"tifa_average": columns.grouped("score").metric()}
         if len(means) > 1:
             metrics["tifa_stdev"] = Metric(value=stdev(means.tolist()), n=len(means), groups=len(means))
         return metrics | asked.columns().means("right", "type", prefix="type/")
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of(scores, ("score",)).grouped("score")

@@ -27,12 +27,13 @@ from typing import ClassVar
 from hermes.evaluators.vqa_people import accuracy, annotation_numbers, in_turn_sum
 from hermes.evaluators.vqa_text import clean, normalise
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import Columns, collect
+from hermes.harness.contracts.columns import Columns, collect, columns_of
 from hermes.harness.contracts.fields import HIDDEN, people, text
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.data.files import named
 from hermes.harness.data.official.vqa import vqa_rows
 from hermes.harness.records.images import image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
@@ -108,8 +109,12 @@ class VQAv2(Evaluator):
         metrics |= {name: _mean(part) for name, part in scores.by_tag("answer_type")}
         return metrics | {f"question_type/{name}": _mean(part) for name, part in scores.by_tag("question_type")}
 
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:
+        return columns_of(scores, ("accuracy",)).pooled("accuracy", 100)
+
 
 def _mean(scores: Columns) -> Metric:
     """The mean in percent, in the official script's order of operations: its two decimals may hang on the last bit."""
     total = 100 * in_turn_sum(scores.values["accuracy"].tolist())
-    return scores.mean("accuracy", scale=100).model_copy(update={"value": total / len(scores)})
+    return scores.pooled("accuracy", 100).metric().model_copy(update={"value": total / len(scores)})

@@ -7,7 +7,16 @@ from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.errors import MissingExtra
 from hermes.leaderboards import html, markdown
 from hermes.leaderboards.ablation import ablation_tables
-from hermes.leaderboards.changes import against, against_table, changes, changes_table, steps_table
+from hermes.leaderboards.changes import (
+    against,
+    against_table,
+    benchmark_against_table,
+    benchmark_changes_table,
+    benchmark_steps_table,
+    changes,
+    changes_table,
+    steps_table,
+)
 from hermes.leaderboards.curves import curves_png
 from hermes.leaderboards.plays import named_arm
 from hermes.leaderboards.read import HISTORY, read_histories
@@ -39,7 +48,8 @@ def write_report(out: Path, arms: Mapping[str, Path], base: str, failed: Mapping
 
 def _tables(folders: Sequence[Path], base: str) -> list[Table]:
     found = changes(folders)
-    tables = [*ablation_tables(read_histories(folders)), changes_table(found), steps_table(found)]
+    tables = [changes_table(found), benchmark_changes_table(found), steps_table(found), benchmark_steps_table(found)]
     if any(one.arm == base for one in found) and len({one.arm for one in found}) > 1:
-        tables.append(against_table(against(folders, named_arm, base)))
-    return tables
+        differences = against(folders, named_arm, base)
+        tables += [against_table(differences), benchmark_against_table(differences)]
+    return [*ablation_tables(read_histories(folders)), *(table for table in tables if table.rows)]

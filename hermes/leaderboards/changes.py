@@ -5,7 +5,8 @@ The seeds of an arm are joined and intervals are clustered by item: they say wha
 seeds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from hermes.harness.records.types import Metric
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
 from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
+from hermes.leaderboards.shifts import Shift
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import BEST_GUIDED
+from hermes.leaderboards.titles import BEST_GUIDED, place, title
 
 ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
 SIDES = (
@@ -109,6 +111,45 @@ def against_table(found: Sequence[Difference]) -> Table:
     )
 
 
+def benchmark_changes_table(found: Sequence[Change]) -> Table:
+    """Changes of the benchmarks' headlines since round 0; without rows where there are no benchmarks."""
+    return _benchmarks("Benchmarks: change since round 0", [(one, one.since_base) for one in found])
+
+
+def benchmark_steps_table(found: Sequence[Change]) -> Table:
+    """Changes of the benchmarks' headlines from each round to the next."""
+    return _benchmarks("Benchmarks: change since the round before", [(one, one.step) for one in found])
+
+
+def benchmark_against_table(found: Sequence[Difference]) -> Table:
+    """Differences of the benchmarks' headlines from the base arm's."""
+    base = found[0].base if found else "the base arm"
+    return _benchmarks(f"Benchmarks: difference from {base} at the same round", [(one, one.delta) for one in found])
+
+
+def _benchmarks(heading: str, found: Sequence[tuple[Change | Difference, Delta]]) -> Table:
+    shifts: dict[str, list[Shift]] = defaultdict(list)
+    for _, moved in found:
+        for name, shift in moved.benchmarks.items():
+            shifts[name].append(shift)
+    names = sorted(shifts, key=place)
+    rows = []
+    for one, moved in found if names else ():
+        known = [moved.benchmarks.get(name) for name in names]
+        rows.append((*_label(one), *(_number(each.metric, 1, one.runs) if each else Cell() for each in known)))
+    sizes = {title(name): [one.metric.groups for one in shifts[name] if one.metric.groups] for name in names}
+    paired = ", ".join(f"{_range(each)} of {name}" for name, each in sizes.items() if each)
+    plain = ", ".join(name for name, each in sizes.items() if not each)
+    return Table(
+        title=heading,
+        columns=(*ARM, *(Column(title(name), shifts[name][0].digits, signed=True) for name in names)),
+        rows=tuple(rows),
+        caption=f"In the unit of each headline. Paired by item ({paired or 'none'}), each averaged over the seeds; "
+        "95 % intervals clustered by item, for these seeds.",
+        notes=(f"Differences of the headlines as they are, which have no interval: {plain}.",) if plain else (),
+    )
+
+
 def _change(number: int, plays: Sequence[Play]) -> Change:
     bases = [(play.rounds[0], play.rounds[number]) for play in plays]
     return Change(
@@ -145,10 +186,14 @@ def _numbers(plays: Sequence[Play]) -> set[int]:
 
 def _cells(one: Change | Difference, found: Delta, other: str) -> Iterator[Cell]:
     """Arm, round, seeds, the differences, and the guidance of either side; ``other`` names what is compared with."""
-    yield from (Cell(text=one.arm), Cell(text=str(one.round)), Cell(float(len(one.seeds))))
+    yield from _label(one)
     for metric in (found.u, found.g, found.gap, found.guided):
         yield Cell() if metric is None else _number(metric, 1, one.runs)
     yield Cell(text=_guidance(found, other))
+
+
+def _label(one: Change | Difference) -> tuple[Cell, ...]:
+    return Cell(text=one.arm), Cell(text=str(one.round)), Cell(float(len(one.seeds)))
 
 
 def _guidance(found: Delta, other: str) -> str:
@@ -172,9 +217,13 @@ def _verdict(gap: Metric) -> str:
 
 
 def _method(found: Sequence[Delta]) -> str:
-    sizes = sorted({one.gap.groups for one in found})
-    items = f"{sizes[0]} to {sizes[-1]} items" if len(sizes) > 1 else f"{sizes[0]} items" if sizes else "no items"
+    items = _range(one.gap.groups for one in found)
     return (
-        f"Paired by item over {items}, seeds joined; 95 % intervals clustered by item, for these seeds. {BEST_GUIDED}: "
-        "at that of each round, on the mean over the seeds."
+        f"Paired by item over {items} items, seeds joined; 95 % intervals clustered by item, for these seeds. "
+        f"{BEST_GUIDED}: at that of each round, on the mean over the seeds."
     )
+
+
+def _range(sizes: Iterable[int]) -> str:
+    different = sorted(set(sizes))
+    return " to ".join(str(size) for size in dict.fromkeys((different[0], different[-1]))) if different else "no"

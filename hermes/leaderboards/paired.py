@@ -1,5 +1,6 @@
 """Paired differences between evaluations of the same items, clustered by item."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from hermes.harness.records.stats import DIFFERENCE, mean_metric
 from hermes.harness.records.types import Metric
 from hermes.leaderboards.plays import Evaluation, Items, best_guidance
+from hermes.leaderboards.shifts import Benchmark, Shift, shift
+from hermes.leaderboards.titles import place
 
 REPLICATES = 2000
 NO_GAP = 1e-9
@@ -18,13 +21,17 @@ ItemPairs = Sequence[tuple[Items, Items]]
 
 @dataclass(frozen=True)
 class Delta:
-    """Mean differences; ``guided`` is G with each side at its own best guidance, which ``guidance`` names."""
+    """Mean differences; ``guided`` is G with each side at its own best guidance, which ``guidance`` names.
+
+    ``benchmarks`` are those that both sides of a pair have, in the order of tables.
+    """
 
     u: Metric
     g: Metric
     gap: Metric
     guided: Metric | None
     guidance: tuple[float, float] | None
+    benchmarks: dict[str, Shift]
 
 
 def delta(pairs: Pairs) -> Delta:
@@ -41,6 +48,7 @@ def delta(pairs: Pairs) -> Delta:
         gap=difference([(first.gap, second.gap) for first, second in pairs]),
         guided=guided,
         guidance=guidance,
+        benchmarks=_benchmarks(pairs),
     )
 
 
@@ -48,6 +56,14 @@ def difference(pairs: ItemPairs) -> Metric:
     """The mean of second minus first over the items of all pairs; in the interval an item's values are one cluster."""
     items, before, after = _joined(pairs)
     return mean_metric(after - before, items, bounds=DIFFERENCE)
+
+
+def _benchmarks(pairs: Pairs) -> dict[str, Shift]:
+    found: dict[str, list[tuple[Benchmark, Benchmark]]] = defaultdict(list)
+    for first, second in pairs:
+        for name in first.benchmarks.keys() & second.benchmarks.keys():
+            found[name].append((first.benchmarks[name], second.benchmarks[name]))
+    return {name: moved for name in sorted(found, key=place) if (moved := shift(found[name]))}
 
 
 def closed(gaps: ItemPairs) -> Metric:

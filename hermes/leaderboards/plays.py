@@ -1,33 +1,37 @@
-"""Reads self-plays item by item: U, G and the gap of every round's evaluation, from its score files."""
+"""Reads self-plays: U, G and the gap of every round's evaluation item by item, and which benchmarks it has beside."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from pydantic import BaseModel, ValidationError
-
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.errors import HermesError
-from hermes.harness.system.failures import file_error
-from hermes.leaderboards.read import History, read_histories, read_history, score_files
+from hermes.leaderboards.benchmarks import beside_the_gap
+from hermes.leaderboards.read import History, Run, read_histories, read_history, score_files
+from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.seeds import arms_of
+from hermes.leaderboards.shifts import Benchmark
 
 Items = dict[str, float]
 ArmOf = Callable[[Path], str]
-UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
 GUIDED = re.compile(rf"{GENERATION}@guidance_scale=(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation by item: U, G and U - G of the items that have both, and G under each guidance."""
+    """One evaluation by item: U, G and U - G of the items that have both, and G under each guidance.
+
+    ``benchmarks`` are those that were evaluated beside them.
+    """
 
     u: Items
     g: Items
     gap: Items
     guided: dict[float, Items]
+    benchmarks: dict[str, Benchmark]
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,13 @@ def best_guidance(evaluations: Sequence[Evaluation]) -> float | None:
 
 def _rounds(history: History) -> dict[int, Evaluation]:
     numbers = [entry.round for entry in history.rounds]
-    return {number: _evaluation(history.path / f"round-{number}" / "evaluation") for number in numbers}
+    return {
+        number: _evaluation(history.path / f"round-{number}" / "evaluation", history.evaluations.get(number))
+        for number in numbers
+    }
 
 
-def _evaluation(folder: Path) -> Evaluation:
+def _evaluation(folder: Path, run: Run | None) -> Evaluation:
     files = score_files(folder)
     u = _by_item(_file_of(UNDERSTANDING, files, folder), "correct")
     g = _by_item(_file_of(GENERATION, files, folder), "accuracy")
@@ -90,7 +97,9 @@ def _evaluation(folder: Path) -> Evaluation:
         if (match := GUIDED.fullmatch(name))
     }
     gap = {item: u[item] - g[item] for item in both}
-    return Evaluation({item: u[item] for item in both}, {item: g[item] for item in both}, gap, guided)
+    results = run.results if run else {}
+    benchmarks = {name: Benchmark(results[name], _file_of(name, files, folder)) for name in beside_the_gap(results)}
+    return Evaluation({item: u[item] for item in both}, {item: g[item] for item in both}, gap, guided, benchmarks)
 
 
 def _file_of(task: str, files: Mapping[str, Path], folder: Path) -> Path:
@@ -103,29 +112,9 @@ def _by_item(path: Path, key: str) -> Items:
     """The mean of a value over each item's scores, without the items that have an error (as `homologous_gap`)."""
     values: dict[str, list[float]] = defaultdict(list)
     failed: set[str] = set()
-    for score in _scores(path):
+    for score in scores_of(path):
         if score.status == "error" or key not in score.values:
             failed.add(score.group_id)
         else:
             values[score.group_id].append(score.values[key])
     return {item: fmean(found) for item, found in values.items() if item not in failed}
-
-
-class _Score(BaseModel):
-    """What is needed of a score; its other fields are passed over."""
-
-    group_id: str
-    status: str
-    values: dict[str, float] = {}
-
-
-def _scores(path: Path) -> Iterator[_Score]:
-    """Line by line: no file is held whole."""
-    try:
-        with path.open("rb") as lines:
-            for line in lines:
-                yield _Score.model_validate_json(line)
-    except OSError as error:
-        raise file_error(path, error, "evaluate the round again") from None
-    except ValidationError:
-        raise HermesError(f"{path} holds a line that is no score; `hermes score` writes it again") from None

@@ -91,8 +91,9 @@ class Round(_Read):
 class History(_Read):
     """One self-play, as its history.json holds it, and the world, completeness and judges of its evaluations.
 
-    ``settings`` is a hash of all that its seeds have in common, "" where an older version wrote the file. ``guided``
-    names the task under guidance whose accuracy is each round's ``g_guided``. ``data`` says how real data are divided.
+    ``evaluations`` are those of its rounds, as far as they are still there. ``settings`` is a hash of all that its
+    seeds have in common, "" where an older version wrote the file. ``guided`` names the task under guidance whose
+    accuracy is each round's ``g_guided``. ``data`` says how real data are divided.
     """
 
     path: Path
@@ -106,6 +107,7 @@ class History(_Read):
     precision: str = ""
     data: str = ""
     rounds: tuple[Round, ...]
+    evaluations: dict[int, Run] = {}
     world: Literal["shapes", "real", "mixed", "unknown"] = "unknown"
     partial: bool = False
     judges: tuple[str, ...] = ()
@@ -114,6 +116,11 @@ class History(_Read):
     def name(self) -> str:
         """What it is called in tables: its arm's name, or its objective."""
         return self.arm or self.objective
+
+    def result(self, number: int, task: str) -> Result | None:
+        """What a round's evaluation has of a task."""
+        evaluation = self.evaluations.get(number)
+        return evaluation.results.get(task) if evaluation else None
 
 
 M = TypeVar("M", Run, History)
@@ -163,12 +170,18 @@ def read_run(path: Path, files: Files | None = None) -> Run:
 def read_history(path: Path, files: Files | None = None) -> History:
     """A history.json. Raises HermesError that names the file where this version cannot read it."""
     files = Files() if files is None else files
-    evaluations = [read_run(found, files) for found in sorted(path.parent.glob(f"round-*/evaluation/{RESULTS}"))]
+    found = sorted(path.parent.glob(f"round-*/evaluation/{RESULTS}"))
+    by_round = {
+        int(number): read_run(one, files)
+        for one in found
+        if (number := one.parents[1].name.removeprefix("round-")).isdecimal()
+    }
+    evaluations = list(by_round.values())
     worlds = {evaluation.world for evaluation in evaluations}
     world = "unknown" if not worlds else worlds.pop() if len(worlds) == 1 else "mixed"
     partial = any(evaluation.partial for evaluation in evaluations)
     judges = {result.judge for evaluation in evaluations for result in evaluation.results.values()}
-    more = {"world": world, "partial": partial, "judges": tuple(sorted(filter(None, judges)))}
+    more = {"world": world, "partial": partial, "judges": tuple(sorted(filter(None, judges))), "evaluations": by_round}
     return _validate(History, path, files[path], more)
 
 

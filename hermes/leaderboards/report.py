@@ -10,8 +10,10 @@ from hermes.harness.run.failing import told
 from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, markdown
+from hermes.leaderboards.benchmarks import described, measured
 from hermes.leaderboards.board import boards
 from hermes.leaderboards.gallery import FAILED, meaning
+from hermes.leaderboards.joined import headline
 from hermes.leaderboards.read import (
     HISTORY,
     RESULTS,
@@ -219,7 +221,7 @@ def _self_play(history: History) -> list[Table]:
     facts += [(name, value) for name in ("settings", "precision", "data") if (value := getattr(history, name))]
     runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
     evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
-    own = [_rounds(history), _training(history), _drops(history), _times(history)]
+    own = [_rounds(history), _benchmarks(history), _training(history), _drops(history), _times(history)]
     return [*(table for table in own if table.rows), *evaluations, _facts(facts, history.path)]
 
 
@@ -232,8 +234,7 @@ def _rounds(history: History) -> Table:
         cells = [_number(metric, 3, None, source) for metric in metrics]
         trained = [entry.pairs, entry.margin_und, entry.margin_gen, entry.loss]
         more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
-        number = f"{entry.round}" + (" (base)" if entry.round == 0 else "")
-        rows.append((Cell(text=number), *cells, *more, Cell(sum(entry.seconds.values()))))
+        rows.append((_round(entry.round), *cells, *more, Cell(sum(entry.seconds.values()))))
     return Table(
         title="Rounds",
         columns=(
@@ -246,6 +247,26 @@ def _rounds(history: History) -> Table:
         rows=tuple(rows),
         caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}.",
         notes=("Evaluated on a part of the benchmark: the rows rank nowhere.",) if history.partial else (),
+    )
+
+
+def _round(number: int) -> Cell:
+    return Cell(text=f"{number}" + (" (base)" if number == 0 else ""))
+
+
+def _benchmarks(history: History) -> Table:
+    """The headlines of the benchmarks that were evaluated beside the gap."""
+    results = measured([history])
+    rows = []
+    for number in (entry.round for entry in history.rounds) if results else ():
+        known = [history.result(number, name) for name in results]
+        cells = [_number(headline(one), digits(one), history.evaluations[number]) if one else Cell() for one in known]
+        rows.append((_round(number), *cells))
+    return Table(
+        title="Benchmarks",
+        columns=(text_column("Round"), *(Column(title(name)) for name in results)),
+        rows=tuple(rows),
+        caption=f"{described(results)} With 95 % intervals.",
     )
 
 

@@ -29,9 +29,9 @@ BUDGETS = {
 }
 
 
-def answers(evaluator: Evaluator) -> list[Answer]:
+def answers(evaluator: Evaluator, count: int = SAMPLES) -> list[Answer]:
     """Some answers to the first samples of the twin; several images of each prompt, judged by the oracle."""
-    samples = list(islice(evaluator.samples(twin_rows(evaluator)), SAMPLES))
+    samples = list(islice(evaluator.samples(twin_rows(evaluator)), count))
     if evaluator.ability == "understanding":
         replies = zip(samples, cycle(REPLIES), strict=False)
         return [
@@ -47,8 +47,8 @@ def answers(evaluator: Evaluator) -> list[Answer]:
     ]
 
 
-def pairs(evaluator: Evaluator, protocol: str) -> list[Scored]:
-    asked = answers(evaluator)
+def pairs(evaluator: Evaluator, protocol: str, count: int = SAMPLES) -> list[Scored]:
+    asked = answers(evaluator, count)
     scores = evaluator.scores(iter(asked), protocol)
     return [(answer.sample, score) for answer, score in zip(asked, scores, strict=True)]
 

@@ -11,6 +11,10 @@ BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
     "mme": ("perception", "points", 750.0, 2000.0),
     "gqa": ("accuracy", "%", 0.0, 100.0),
+    "mmmu": ("accuracy", "%", 23.5, 100.0),
+    "dpg_bench": ("overall", "%", 0.0, 100.0),
+    "homologous-g@guidance_scale=1.5,steps=8": ("accuracy", "0..1", 0.0, 1.0),
+    "mine": ("hits", "hits", 0.0, 10.0),
     "geneval": ("overall", "0..1", 0.0, 1.0),
     "homologous-u": ("accuracy", "0..1", 0.0, 1.0),
     "homologous-g": ("accuracy", "0..1", 0.0, 1.0),
@@ -21,7 +25,7 @@ TRAINING = {
     **{"agree_und": 0.9, "agree_gen": 0.8, "agree_both": 0.75},
     **{"winner_und": 1.5, "loser_und": -2.5, "winner_gen": 0.25, "loser_gen": -0.5},
 }
-GENERATION = ("geneval", "homologous-g")
+GENERATION = ("geneval", "dpg_bench", "homologous-g")
 
 
 def metric(value: float, half: float = 0.02) -> Metric:

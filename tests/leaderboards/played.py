@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from made import history
+from made import edit, history
+from made import result as made_result
 
 from hermes.harness.records.types import Score
+from hermes.harness.system.disk import read_json
 
 # Item to (its answers about the real image, the accuracy of its drawing).
 Items = Mapping[str, tuple[Sequence[float], float]]
@@ -37,3 +40,19 @@ def scores(folder: Path, number: int, task: str, values: Sequence[tuple[str, dic
     ]
     path.write_text("".join(score.model_dump_json() + "\n" for score in found))
     return path
+
+
+def benchmark(folder: Path, number: int, task: str, found: Sequence[Score], headline: float, **changes: Any) -> None:
+    """Add a benchmark to a round's evaluation, with these scores and this headline; ``changes`` are its result's."""
+    home = folder / f"round-{number}" / "evaluation"
+    one = made_result(task, headline, **changes)
+    edit(home / "results.json", results={**read_json(home / "results.json")["results"], task: one.model_dump()})
+    (home / task).mkdir()
+    (home / task / "scores.jsonl").write_text("".join(score.model_dump_json() + "\n" for score in found))
+
+
+def score(name: str, group: str, value: float | None, key: str = "correct", index: int = 0, **tags: str) -> Score:
+    """A score of one value; None is an error."""
+    values = {} if value is None else {key: value}
+    status = "error" if value is None else "scored"
+    return Score(sample_id=name, index=index, group_id=group, values=values, status=status, tags=tags)

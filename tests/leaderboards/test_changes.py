@@ -301,6 +301,7 @@ def test_what_align_writes_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(registry._of_files, ("models", "fake"), offer)
     small = {"model": "fake", "objective": "sum", "rounds": 1, "items": 6, "n": 3, "similarity": "facts"}
     short = {"critic": "oracle", "threshold": 0.2, "epochs": 1, "eval_limit": 4, "eval_guidance": 1.5, "device": "cpu"}
+    short |= {"eval_tasks": ("mme", "geneval")}
     histories = [
         align(AlignSettings.model_validate({**small, **short, "seed": seed, "out": tmp_path / f"run-{seed}"}))
         for seed in (0, 1)
@@ -311,4 +312,9 @@ def test_what_align_writes_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         moved = [one["rounds"][1][side]["value"] - one["rounds"][0][side]["value"] for one in histories]
         assert metric.value == pytest.approx(sum(moved) / 2)
         assert metric.groups == 4
+    assert list(found.since_base.benchmarks) == ["mme", "geneval"]
+    for task, shift in found.since_base.benchmarks.items():
+        before, after = ([one["rounds"][number]["results"][task]["value"] for one in histories] for number in (0, 1))
+        assert shift.metric.value == pytest.approx((sum(after) - sum(before)) / 2)
+        assert shift.metric.n > 0
     assert found.since_base.guidance == (1.5, 1.5)

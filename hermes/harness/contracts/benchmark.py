@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import (
     Ability,
     GenerationConfig,
@@ -197,6 +198,15 @@ class Evaluator(ABC):
 
         ``scored`` can be gone through once. `columns.collect` keeps what metrics need of it in little memory.
         """
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:
+        """The means that the headline of these scores (errors left out) is made of; None where it is no sum of means.
+
+        Two runs are compared answer by answer with it, so which values there are, in which order and of which groups
+        must not depend on what was answered. A class that overrides ``aggregate`` overrides this, too.
+        """
+        return None
 
 
 def failed(sample: Sample, index: int, reason: str) -> Score:

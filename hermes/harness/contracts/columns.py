@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hermes.harness.contracts.benchmark import Scored
-from hermes.harness.records.stats import UNIT, Bounds, mean_metric
-from hermes.harness.records.types import Metric
+from hermes.harness.records.stats import UNIT, Bounds, Means, mean_metric
+from hermes.harness.records.types import Metric, Score
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -70,10 +70,14 @@ class Columns:
         """The mean of a value for each value of a tag, named by it after the prefix; sorted."""
         return {prefix + name: part.mean(value, scale) for name, part in self.by_tag(tag)}
 
-    def mean_of_groups(self, value: str, scale: float = 1.0) -> Metric:
+    def pooled(self, value: str, scale: float = 1.0) -> Means:
+        """The mean of a value, as `mean` gives it."""
+        return Means([(self.values[value], self.groups)], scale=scale)
+
+    def grouped(self, value: str, scale: float = 1.0) -> Means:
         """The mean over groups of each group's mean."""
         codes, counts, sums = self.by_group(value)
-        return mean_metric(sums / counts, codes, scale)
+        return Means([(sums / counts, codes)], scale=scale)
 
 
 class Collector:
@@ -123,7 +127,12 @@ class _Names:
 
 def collect(scored: Iterable[Scored], values: Sequence[str], tags: Sequence[str] = ()) -> Columns:
     """The named values and tags of all scores, in their order."""
+    return columns_of((score for _, score in scored), values, tags)
+
+
+def columns_of(scores: Iterable[Score], values: Sequence[str], tags: Sequence[str] = ()) -> Columns:
+    """As `collect`, of scores without their samples."""
     collector = Collector(values, tags)
-    for _, score in scored:
+    for score in scores:
         collector.add(score.group_id, score.values, score.tags)
     return collector.columns()

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
-from hermes.harness.contracts.columns import collect
+from hermes.harness.contracts.columns import collect, columns_of
 from hermes.harness.contracts.prompts import OPTION_LETTER
 from hermes.harness.contracts.reader import gold_choice
 from hermes.harness.records.images import ImageHandle, image_handle
+from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.registry import reason
@@ -126,7 +127,11 @@ class ExactMatch(Evaluator):
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
-        return {"accuracy": collect(scored, ("correct",)).mean("correct", scale=100)}
+        return {"accuracy": collect(scored, ("correct",)).pooled("correct", 100).metric()}
+
+    @classmethod
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+        return columns_of(scores, ("correct",)).pooled("correct", 100)
 
     def _of(self, row: Row, method: str, call: Callable[[Row], T], where: str) -> T:
         return _called(f"{where} (it has {', '.join(map(str, row))}): {method}()", lambda: call(row))

@@ -20,6 +20,7 @@ w = z^2 / (K + z^2), Wilson's bound for none in K, and the interval goes that sh
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,27 +57,51 @@ def mean_metric(
     return _metric(scale * mean, found, scale, x.size, len(pulls))
 
 
+@dataclass(frozen=True)
+class Means:
+    """A number as means make it: a weighted sum of the means of parts, or without weights the mean of the means.
+
+    ``scale`` multiplies it; ``bounds`` hold every value.
+    """
+
+    parts: Sequence[tuple[Floats, Groups]]
+    weights: Sequence[float] | None = None
+    scale: float = 1.0
+    bounds: Bounds = UNIT
+
+    def metric(self) -> Metric:
+        """The number with its 95 % interval."""
+        return sum_of_means(self.parts, self.weights, self.scale, self.bounds)
+
+
 def sum_of_means(
     parts: Sequence[tuple[Floats, Groups]],
     weights: Sequence[float] | None = None,
     scale: float = 1.0,
     bounds: Bounds = UNIT,
 ) -> Metric:
-    """A weighted sum of the means of parts that share no cluster; without weights the mean of the means.
+    """A weighted sum of the means of parts; without weights the mean of the means.
 
-    The parts' clusters make one interval together. No interval where a part has only one.
+    The parts' clusters make one interval together; a cluster that stands in several parts is one. No interval where a
+    part has only one.
     """
+    if len(parts) == 1 and weights is None:
+        return mean_metric(*parts[0], scale, bounds)
     means = [mean_metric(values, groups, scale, bounds) for values, groups in parts]
     whole = sum_metric(means, weights)
-    if not parts or any(mean.groups < 2 for mean in means):
-        return whole.model_copy(update={"low": None, "high": None})
+    if not parts:
+        return whole
+    place, k = _numbered(np.concatenate([np.unique(groups) for _, groups in parts]))
+    if any(mean.groups < 2 for mean in means):
+        return whole.model_copy(update={"low": None, "high": None, "groups": k})
     w = np.asarray([1 / len(parts)] * len(parts) if weights is None else weights, dtype=np.float64)
     clusters = [_clusters(values, float(values.mean()), groups) for values, groups in parts]
     pulls, shares = (
-        np.concatenate([a * each[side] for a, each in zip(w / w.sum(), clusters, strict=True)]) for side in (0, 1)
+        np.bincount(place, np.repeat(w / w.sum(), [len(one) for one in side]) * np.concatenate(side), k).astype(float)
+        for side in zip(*clusters, strict=True)
     )
     total = scale * float(w.sum())
-    return _metric(whole.value, _between(whole.value / total, pulls, shares, bounds), total, whole.n, whole.groups)
+    return _metric(whole.value, _between(whole.value / total, pulls, shares, bounds), total, whole.n, k)
 
 
 def jackknife_metrics(
@@ -133,6 +158,14 @@ def _clusters(x: Floats, mean: float, groups: Groups) -> tuple[Floats, Floats]:
         index, k = np.fromiter((numbers[name] for name in groups), dtype=np.intp, count=len(groups)), len(numbers)
     pulls = np.bincount(index, weights=x - mean, minlength=k) / x.size
     return pulls, np.bincount(index, minlength=k) / x.size
+
+
+def _numbered(names: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
+    """The number of each name, in the order in which they first come, and how many there are."""
+    _, first, place = np.unique(names, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.intp)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[place], len(first)
 
 
 def _between(value: float, pulls: Floats, shares: Floats, bounds: Bounds) -> Bounds | None:

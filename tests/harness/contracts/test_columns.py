@@ -51,7 +51,7 @@ def test_groups_stand_in_the_order_of_their_first_scores(lines):
     assert counts.tolist() == [len(values) for values in found.values()]
     assert sums.tolist() == [in_turn(values) for values in found.values()]
     means = [in_turn(values) / len(values) for values in found.values()]
-    assert columns.mean_of_groups("v") == mean_metric(means, list(found))
+    assert columns.grouped("v").metric() == mean_metric(means, list(found))
 
 
 def in_turn(values):
@@ -83,7 +83,7 @@ def test_nothing_has_no_mean():
     columns = collect(iter(()), ("v",), ("kind",))
     assert len(columns) == 0
     assert math.isnan(columns.mean("v").value)
-    assert math.isnan(columns.mean_of_groups("v").value)
+    assert math.isnan(columns.grouped("v").metric().value)
     assert columns.means("v", "kind") == {}
 
 

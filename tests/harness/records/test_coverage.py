@@ -82,7 +82,8 @@ def test_clusters(kind: Callable[..., Sample], k: int, truth: float) -> None:
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_means_of_tasks(truth: float) -> None:
     def overall(rng: np.random.Generator) -> Metric:
-        return sum_of_means([fours(rng, truth, k) for k in (16, 20, 24, 16)])
+        parts = [fours(rng, truth, k) for k in (16, 20, 24, 16)]
+        return sum_of_means([(values, groups + 100 * task) for task, (values, groups) in enumerate(parts)])
 
     assert LEAST <= coverage(overall, truth) <= MOST
 

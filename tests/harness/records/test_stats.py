@@ -205,7 +205,7 @@ def test_sums_stay_within_the_sum_of_the_bounds(parts: list[list[float]]) -> Non
     low, high = interval(sum_metric(metrics))
     assert low + 1e-12 >= 0
     assert high <= 1 + 1e-12
-    together = sum_of_means([(np.array(part), np.arange(len(part))) for part in parts])
+    together = sum_of_means([(np.array(part), np.arange(len(part)) + 100 * k) for k, part in enumerate(parts)])
     assert together.value == sum_metric(metrics).value
     assert 0 <= interval(together)[0] <= together.value + 1e-12
     assert together.value - 1e-12 <= interval(together)[1] <= 1
@@ -213,11 +213,21 @@ def test_sums_stay_within_the_sum_of_the_bounds(parts: list[list[float]]) -> Non
 
 def test_clusters_of_several_parts_make_one_interval() -> None:
     """Two parts of two answers with half of them right: as four answers; three times the mean of the means."""
-    parts = [(np.array([1.0, 0.0]), np.arange(2)), (np.array([0.0, 1.0]), np.arange(2))]
+    parts = [(np.array([1.0, 0.0]), np.array([0, 1])), (np.array([0.0, 1.0]), np.array([2, 3]))]
     assert interval(sum_of_means(parts)) == pytest.approx(wilson(0.5, 4))
     found = sum_of_means(parts, [1.5, 1.5], scale=100)
     assert (found.value, *interval(found)) == pytest.approx((150, 300 * wilson(0.5, 4)[0], 300 * wilson(0.5, 4)[1]))
     assert (found.n, found.groups) == (4, 4)
+
+
+def test_a_cluster_of_several_parts_is_one() -> None:
+    """Two questions about each of four images, each a part of its own: as the mean of all questions by image."""
+    right = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]])
+    images = ["b", "a", "d", "c"]
+    found = sum_of_means([(part, images) for part in right])
+    expected = mean_metric(right.ravel(), images * 2)
+    assert (found.value, *interval(found)) == pytest.approx((expected.value, *interval(expected)))
+    assert (found.n, found.groups) == (8, 4)
 
 
 def test_a_part_without_interval_leaves_the_sum_without_one() -> None:
