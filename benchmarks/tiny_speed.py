@@ -1,4 +1,4 @@
-"""Speed of hermes-tiny as ratios: text with the cache against the plain way, images at batch 32 against batch 1."""
+"""Speed of hermes-tiny as ratios: text with the cache against the plain way, images in a batch and with a plan."""
 
 import argparse
 import itertools
@@ -17,6 +17,7 @@ from hermes.harness.records.types import GenerationConfig, Request
 from hermes.shapes import captions
 from hermes.shapes.draw import draw
 from hermes.shapes.lessons import short_answer
+from hermes.shapes.prompts import TAGS, geneval_prompt
 from hermes.shapes.questions import homologous
 from hermes.shapes.scene import Scene, scenes
 
@@ -65,6 +66,21 @@ def requests_for(world: list[Scene], rng: random.Random) -> tuple[list[Request],
     return asks, draws
 
 
+def planned(model: TinyModel, count: int) -> float:
+    """The time of images with a plan in the time of the same without one."""
+    rng = random.Random(0)
+    prompts = [geneval_prompt(TAGS[number % len(TAGS)], rng)["prompt"] for number in range(count)]
+    times = []
+    for plan in ("on", "off"):
+        config = GenerationConfig.model_validate({"plan": plan})
+        asked = [
+            Request(sample_id="g", index=0, prompt=prompt, config=config, seed=number)
+            for number, prompt in enumerate(prompts)
+        ]
+        times.append(seconds(lambda asked=asked: model.generate(asked)))  # type: ignore[misc]
+    return times[0] / times[1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=64)
@@ -88,6 +104,9 @@ def main() -> None:
     answers, images = seconds(lambda: model.understand(asks), 1), seconds(lambda: model.generate(draws), 1)
     print(f"text, 32 x {options.tokens} tokens in one batch: with the cache against without {plain / cached:.1f}x")
     print(f"32 images: one batch against one by one {single / batched:.1f}x")
+    print(
+        f"{len(draws)} images of GenEval's prompts: planned and drawn against drawn {planned(model, len(draws)):.2f}x"
+    )
     print(f"{len(asks) / answers:.0f} short answers/s, {len(draws) / images:.0f} images/s")
 
 

@@ -1,10 +1,12 @@
-"""Draw docs/before-after.png from an align folder: real scene, drawn by the base model, drawn after the last round.
+"""Draw docs/before-after.png: real scenes, what the base model draws from their captions, and after the last round.
 
-    python docs/before_after.py runs/hermes-tiny/align-ID docs/before-after.png
+    python docs/before_after.py                             # the newest self-play under runs/, as `make demo` leaves it
+    python docs/before_after.py runs/hermes-tiny/align-ID --out sheet.png
 
 Not picked by hand: the first six test items whose two drawings score differently, better or worse.
 """
 
+import argparse
 import json
 import sys
 import textwrap
@@ -31,10 +33,20 @@ def drawn(evaluation: Path) -> tuple[dict[str, ImageHandle], dict[str, float]]:
     return pictures, {s.group_id: s.values["accuracy"] for s in read_scores(places["scores"]) if s.values}
 
 
+def newest() -> Path:
+    """The self-play under runs/ that ended last."""
+    found = sorted(Path("runs").glob("*/align-*/history.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        sys.exit("runs/ holds no self-play; run `hermes align --rounds 3` first, or name an align folder")
+    return found[-1].parent
+
+
 def main(align: Path, out: Path) -> None:
     """Write the sheet."""
-    rounds = sorted(align.glob("round-*"), key=lambda path: int(path.name.split("-")[1]))
-    (before, scored), (after, rescored) = (drawn(home / "evaluation") for home in (rounds[0], rounds[-1]))
+    rounds = sorted(align.glob("round-*/evaluation"), key=lambda path: int(path.parent.name.split("-")[1]))
+    if len(rounds) < 2:
+        sys.exit(f"{align} holds no self-play of at least one round; name an align folder")
+    (before, scored), (after, rescored) = drawn(rounds[0]), drawn(rounds[-1])
     asked = Understanding()
     real = {s.group_id: s.images[0] for s in asked.samples(twin_of(asked).rows("test", WORLD_SEED))}
     drawer = Generation()
@@ -42,7 +54,7 @@ def main(align: Path, out: Path) -> None:
     shown = [s for s in samples if scored[s.group_id] != rescored[s.group_id]][:ITEMS]
     sheet = Image.new("RGB", (3 * SIZE + 4 * GAP, len(shown) * (SIZE + TEXT) + 40), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, title in enumerate(("real scene", "base model", f"after {rounds[-1].name}")):
+    for column, title in enumerate(("real scene", "base model", f"after {rounds[-1].parent.name}")):
         pen.text((GAP + column * (SIZE + GAP), 12), title, "black", font)
     for row, sample in enumerate(shown):
         top = 36 + row * (SIZE + TEXT)
@@ -58,4 +70,8 @@ def main(align: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("align", nargs="?", type=Path, help="an align folder; default: the newest under runs/")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("before-after.png"))
+    options = parser.parse_args()
+    main(options.align or newest(), options.out)

@@ -46,6 +46,7 @@ figure img.small { image-rendering: pixelated; }
 figure .none { color: var(--soft); font-size: .8rem; line-height: 8rem; text-align: center; }
 figcaption, .said { font-size: .9rem; }
 figcaption { margin-top: .4rem; }
+.plan { color: var(--soft); font-size: .8rem; }
 .said { margin: 0 0 .6rem; padding-left: .7rem; border-left: 3px solid var(--line); color: inherit; }
 .won.said { border-color: var(--best); }
 .won img { box-shadow: 0 0 0 3px var(--best); }
@@ -64,6 +65,7 @@ class _Candidate(_Read):
     score: float
     text: str | None = None
     image: str | None = None
+    plan: str | None = None
 
 
 class _Duel(_Read):
@@ -175,7 +177,8 @@ def _captions(duel: _Duel | None) -> Iterator[str]:
 
 def _images(duel: _Duel | None, media: Path) -> Iterator[str]:
     for kind, name, one in _both(duel):
-        yield _figure(one.image or "", media, name, kind, f"<figcaption>{_score(name, one)}</figcaption>")
+        plan = f'<br><span class="plan">planned: {_text(one.plan)}</span>' if one.plan else ""
+        yield _figure(one.image or "", media, name, kind, f"<figcaption>{_score(name, one)}{plan}</figcaption>")
 
 
 def _both(duel: _Duel | None) -> list[tuple[str, str, _Candidate]]:

@@ -33,9 +33,14 @@ def _order(scene: Scene, rng: random.Random) -> list[Obj]:
     return rng.sample(scene.objects, len(scene.objects))
 
 
+def complete(objects: Iterable[Obj]) -> str:
+    """Every object with size, colour, shape and place, in the order given."""
+    return _list(objects, ("size", "color", "shape", "place"))
+
+
 def full(scene: Scene, rng: random.Random) -> str:
-    """Every object with size, colour, shape and place, in reading order half of the time."""
-    return _list(_order(scene, rng), ("size", "color", "shape", "place"))
+    """Every object with all that it has, in reading order half of the time."""
+    return complete(_order(scene, rng))
 
 
 def _related(scene: Scene, rng: random.Random) -> str:

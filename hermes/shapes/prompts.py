@@ -64,10 +64,11 @@ def geneval_prompt(tag: str, rng: random.Random, split: Split = "test") -> dict[
     raise HermesError(f"{tag!r} is not a GenEval task; choose one of {', '.join(TAGS)}")
 
 
-def geneval_scene(metadata: Mapping[str, Any], rng: random.Random) -> Scene:
+def geneval_scene(metadata: Mapping[str, Any], rng: random.Random, large: float = 0.5) -> Scene:
     """A scene that meets the metadata, with no object left over; what it leaves open is drawn.
 
-    A position is clear: the objects lie at least as far apart along the asked axis as along the other one.
+    A position is clear: the objects lie at least as far apart along the asked axis as along the other one. ``large`` is
+    the share of large objects.
     """
     same = rng.choice(COLORS) if rng.random() < 0.5 else None
     pairs = [
@@ -78,7 +79,8 @@ def geneval_scene(metadata: Mapping[str, Any], rng: random.Random) -> Scene:
     position = next((entry["position"][0] for entry in metadata["include"] if "position" in entry), None)
     cells = _cells(position, rng) if position else rng.sample(range(GRID * GRID), len(pairs))
     objects = [
-        place(shape, color, rng.choice(SIZES), cell, rng) for (color, shape), cell in zip(pairs, cells, strict=True)
+        place(shape, color, rng.choices(SIZES, (1 - large, large))[0], cell, rng)
+        for (color, shape), cell in zip(pairs, cells, strict=True)
     ]
     return Scene(tuple(rng.sample(objects, len(objects))), rng.getrandbits(48))
 

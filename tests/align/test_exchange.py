@@ -117,6 +117,21 @@ def test_the_file_is_one_json_array_of_the_released_keys(tmp_path: Path) -> None
     assert list(images) == KEYS[:4] + KEYS[8:]
 
 
+def test_plans_go_along_with_their_images(tmp_path: Path) -> None:
+    """One that was planned, and one that was drawn from the prompt itself."""
+    *_, images = three(keeper(tmp_path / "run"))
+    assert images.gen
+    planned, plain = (
+        end.model_copy(update={"plan": plan})
+        for end, plan in zip((images.gen.winner, images.gen.loser), ("a hat on the left", ""), strict=True)
+    )
+    pairs = [images.model_copy(update={"gen": Duel(winner=planned, loser=plain)})]
+    out = tmp_path / "given" / "pair_dpo_data.json"
+    write_pairs(pairs, tmp_path / "run" / "media", out)
+    assert json.loads(out.read_text())[0]["plan_win"] == "a hat on the left"
+    assert read(out)[0] == pairs
+
+
 def test_images_are_found_from_a_linked_folder(tmp_path: Path) -> None:
     pairs = three(keeper(tmp_path / "run"))
     (tmp_path / "disk" / "deep").mkdir(parents=True)
@@ -287,6 +302,7 @@ def test_nothing_is_stored_before_every_record_is_checked(tmp_path: Path) -> Non
         ({"vqa_score_win": 66.7}, "record 2: vqa_score_win must be a number of at most 1"),
         ({"bert_score_win": float("nan")}, "record 2: bert_score_win must be a number"),
         ({"bert_score_lose": 10**400}, "record 2: bert_score_lose must be a number"),
+        ({"plan_lose": 3}, "record 2: plan_lose is not text"),
         ({"image_win": "x" * 5000}, "record 2: image_win .* is not there"),
         ({"img_path": "datasets"}, "record 2: img_path 'datasets' is not there"),
     ],

@@ -225,3 +225,13 @@ def test_what_is_missing_or_torn_is_one_line(tmp_path: Path) -> None:
     (home / "preferences.jsonl").write_text(whole[:-9])
     with pytest.raises(HermesError, match=r"preferences\.jsonl: line 3 is no preference"):
         gallery_html(home, media)
+
+
+def test_the_plan_stands_below_the_image_that_was_drawn_from_it(tmp_path: Path) -> None:
+    duel = images("a", (keep(tmp_path, 10), keep(tmp_path, 20)), (1.0, 0.5))
+    planned = duel.model_copy(update={"winner": duel.winner.model_copy(update={"plan": "a <large> circle"})})
+    html = gallery_html(made(tmp_path, [pair(tmp_path, "a", None, planned)]), tmp_path / "media")
+    assert "<large>" not in html
+    said = Page(html).said
+    assert said.count("planned: a <large> circle") == 1
+    assert said.index("winner 1.000") < said.index("planned:") < said.index("loser 0.500")

@@ -8,9 +8,10 @@ import pytest
 
 from hermes.harness.contracts.prompts import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.records.types import Split
-from hermes.shapes.lessons import lesson, multiple_choice, training_scenes
+from hermes.shapes.lessons import lesson, multiple_choice, planning, training_scenes
 from hermes.shapes.questions import QA, answer
 from hermes.shapes.scene import split_of
+from hermes.shapes.words import PLACE_PHRASES
 
 SCENES = list(islice(training_scenes("train", 0), 400))
 
@@ -32,7 +33,7 @@ def test_every_dialogue_is_a_benchmark_prompt_with_the_right_answer() -> None:
             else:
                 assert prompt.endswith(SHORT_ANSWER)
                 assert answer(prompt.removesuffix(SHORT_ANSWER), scene.objects) == reply
-    assert 0.1 < lettered / (4 * len(SCENES)) < 0.2
+    assert 0.15 < lettered / (4 * len(SCENES)) < 0.25
 
 
 def test_the_multiple_choice_prompt_word_for_word() -> None:
@@ -67,3 +68,50 @@ def test_the_vocabulary_stays_small() -> None:
         for text in (found.prompt_for_image, *(part for pair in found.dialogues for part in pair)):
             words.update(text.replace("\n", " ").replace("?", " ").replace(",", " ").split())
     assert len(words) < 200
+
+
+def placed(text: str) -> int:
+    """How many places a text names; the longest phrases first, as "top" is in "top left"."""
+    count = 0
+    for phrase in sorted(PLACE_PHRASES.values(), key=len, reverse=True):
+        count += text.count(phrase)
+        text = text.replace(phrase, "")
+    return count
+
+
+def test_a_plan_names_every_object_and_its_place_in_the_order_of_the_prompt() -> None:
+    rng = random.Random(3)
+    lessons = [planning("train", rng) for _ in range(600)]
+    planned = [(prompt, plan) for prompt, plan in lessons if plan]
+    for _, plan in planned:
+        objects = plan.replace(" and a", ", a").split(", ")
+        assert placed(plan) == len(objects)
+        assert all(part.split()[1] in ("small", "large") for part in objects)
+    photos = [(prompt, plan) for prompt, plan in planned if prompt.startswith("a photo of")]
+    for prompt, plan in photos:
+        mentions = [prompt.index(part.split()[3]) for part in plan.replace(" and a", ", a").split(", ")]
+        assert mentions == sorted(mentions)
+    assert 0.5 < len(photos) / len(lessons) < 0.7
+    large = sum(plan.count("large") for _, plan in photos)
+    assert 0.75 < large / (large + sum(plan.count("small") for _, plan in photos)) < 0.85
+
+
+def test_a_prompt_that_names_every_place_has_an_empty_plan() -> None:
+    rng = random.Random(4)
+    without = [prompt for prompt, plan in (planning("train", rng) for _ in range(600)) if not plan]
+    assert 0.1 < len(without) / 600 < 0.2
+    assert all(placed(prompt) for prompt in without)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_plans_stay_in_their_split(split: Split) -> None:
+    """By the key of what they name: a lone object counts with its size and place, others by their coloured shapes."""
+    rng = random.Random(5)
+    for _ in range(300):
+        _, plan = planning(split, rng)
+        found = [part.split(" ", 4) for part in plan.replace(" and a", ", a").split(", ")] if plan else []
+        if len(found) > 1:
+            assert split_of(" + ".join(sorted(f"{part[2]} {part[3]}" for part in found))) == split
+        elif found:
+            where = list(PLACE_PHRASES.values()).index(found[0][4])
+            assert split_of(f"{found[0][2]} {found[0][3]} {found[0][1]} {where}") == split

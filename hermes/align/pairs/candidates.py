@@ -137,6 +137,7 @@ def image_candidates(
                 score=evaluator.score(answer, evaluator.protocols[0]).values["accuracy"],
                 confidence=(confidences or {}).get(response.key),
                 image=response.image,
+                plan=response.plan,
             )
         )
     return candidates

@@ -2,7 +2,8 @@
 
 One object an item (Gen-Verse/HermesFlow at d6cf91a, README): id, img_path, prompt, caption, and winner and loser of
 either side with their scores: caption_win, caption_lose, bert_score_win, bert_score_lose, image_win, image_lose,
-vqa_score_win, vqa_score_lose. Images are drawn from ``caption``; ``prompt`` counts only where there is no caption.
+vqa_score_win, vqa_score_lose. Images are drawn from ``caption``; ``prompt`` counts only where there is no caption. One
+pair of keys is ours, plan_win and plan_lose: what a model that plans wrote before it drew each image.
 """
 
 import os
@@ -121,6 +122,8 @@ def _record(preference: Preference) -> dict[str, Any]:
             content, score = KEYS[side]
             record |= {f"{content}_win": _content(duel.winner), f"{content}_lose": _content(duel.loser)}
             record |= {f"{score}_win": duel.winner.score, f"{score}_lose": duel.loser.score}
+            plans = {"plan_win": duel.winner.plan, "plan_lose": duel.loser.plan}
+            record |= {key: plan for key, plan in plans.items() if plan is not None}
     return record
 
 
@@ -169,9 +172,17 @@ def _duel(row: Mapping[str, Any], item: str, side: Side, where: str) -> Duel | N
             score=_number(row, f"{score}_{end}", where) if scored else otherwise,
             text=value if side == "und" else None,
             image=value if side == "gen" else None,
+            plan=_plan(row, end, where) if side == "gen" else None,
         )
 
     return Duel(winner=candidate("win", 1.0), loser=candidate("lose", 0.0))
+
+
+def _plan(row: Mapping[str, Any], end: str, where: str) -> str | None:
+    value = row.get(f"plan_{end}")
+    if value is None or (isinstance(value, str) and _encodes(value)):
+        return value
+    raise HermesError(f"{where}: plan_{end} is not text; fix it or leave it out")
 
 
 def _has_both(row: Mapping[str, Any], key: str, where: str) -> bool:

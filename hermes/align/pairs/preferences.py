@@ -20,6 +20,7 @@ R = TypeVar("R", bound=Record)
 class Candidate(Record):
     """One caption (``text``) or one generated image (sha256 of its PNG) of an item, with its score in 0..1.
 
+    ``plan`` is what the model wrote before it drew the image, None where it does not plan.
     ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
     """
 
@@ -32,6 +33,7 @@ class Candidate(Record):
     confidence: float | None = None
     text: str | None = None
     image: str | None = None
+    plan: str | None = None
 
 
 class Duel(Record):

@@ -29,8 +29,8 @@ def train_pair(preference: Preference, media: Path) -> TrainPair:
         )
     if gen:
         images = (
-            LikelihoodItem("image", preference.caption, stored(gen.winner.image)),
-            LikelihoodItem("image", preference.caption, stored(gen.loser.image)),
+            LikelihoodItem("image", preference.caption, stored(gen.winner.image), plan=gen.winner.plan),
+            LikelihoodItem("image", preference.caption, stored(gen.loser.image), plan=gen.loser.plan),
         )
     return TrainPair(preference.item_id, captions, images)
 

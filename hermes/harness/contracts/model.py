@@ -33,10 +33,15 @@ class Said(str):
 
 @dataclass(frozen=True)
 class Drew:
-    """A picture, and whether its prompt was cut before it was read; models may answer with it in place of a picture."""
+    """A picture, whether its prompt was cut before it was read, and the plan in words that it was drawn from.
+
+    Models may answer with it in place of a picture. ``plan`` is None where the model does not plan, and "" where it
+    drew from the prompt itself.
+    """
 
     image: "Image.Image"
     prompt_cut: bool = False
+    plan: str | None = None
 
 
 @runtime_checkable
@@ -46,7 +51,8 @@ class UnifiedModel(Protocol):
     The class is the plug-in: ``abilities``, ``parameters``, ``description``, ``extra`` and ``alignable`` are shown by
     ``hermes list models`` without loading anything; ``load(reference, device)`` returns the model. One with an extra
     may name in ``packages`` the modules without which it is refused. ``version``, "1" where there is none, changes when
-    the same weights would answer differently.
+    the same weights would answer differently. One that knows settings of `records.types.DECODING` names them in
+    ``decoding``.
     A request's answer depends on the request alone, never on its companions in the batch. What was cut, a text at its
     limit of new tokens or a prompt that is too long, is told by `Said` and `Drew`; plain texts and images tell nothing.
     """
@@ -108,7 +114,8 @@ class LikelihoodItem:
     """One thing whose log-probability is wanted.
 
     kind ``text``: log p(text | image, prompt). kind ``image``: log p(image | prompt); for a masked-diffusion model the
-    masks are drawn from ``seed`` alone, so items with one seed are masked alike.
+    masks are drawn from ``seed`` alone, so items with one seed are masked alike. An image that was planned has its
+    ``plan``, as in `Drew`: then log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty.
     """
 
     kind: Literal["text", "image"]
@@ -116,6 +123,7 @@ class LikelihoodItem:
     image: ImageHandle
     text: str = ""
     seed: int = 0
+    plan: str | None = None
 
 
 class Alignable(UnifiedModel, Protocol):

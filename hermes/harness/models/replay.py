@@ -3,17 +3,14 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from hermes.harness.contracts.model import Drew, Said
 from hermes.harness.models.replay_files import Stored, read_stored
 from hermes.harness.records.images import ImageHandle
-from hermes.harness.records.types import Ability, ModelInfo, Request
+from hermes.harness.records.types import DECODING, Ability, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.registry import split_reference
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 KINDS: dict[Ability, str] = {"understanding": "text", "generation": "image"}
 
@@ -35,6 +32,7 @@ class ReplayModel:
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = False
     uses_torch: ClassVar[bool] = False
+    decoding: ClassVar[tuple[str, ...]] = DECODING
 
     def __init__(self, stored: Sequence[Stored]) -> None:
         self._stored: dict[tuple[str, int], list[Stored]] = defaultdict(list)
@@ -57,13 +55,13 @@ class ReplayModel:
         found = [self._find(request, "text") for request in requests]
         return [Said(answer.content, answer.truncated, answer.prompt_cut) for answer in found]
 
-    def generate(self, requests: Sequence[Request]) -> "list[Image.Image | Drew]":
+    def generate(self, requests: Sequence[Request]) -> list[Drew]:
         """The stored images. Raises NotStored for the first request that has none, ImageError where one is broken."""
-        pictures: list[Image.Image | Drew] = []
+        pictures: list[Drew] = []
         for answer in [self._find(request, "image") for request in requests]:
             if isinstance(answer.image, ImageHandle):
                 picture = answer.image.open()
-                pictures.append(Drew(picture, prompt_cut=True) if answer.prompt_cut else picture)
+                pictures.append(Drew(picture, answer.prompt_cut, answer.plan))
         return pictures
 
     def _find(self, request: Request, kind: str) -> Stored:

@@ -24,7 +24,7 @@ class Stored:
     """One stored answer. ``content`` is the text, the hash of the image's file, or why there is neither.
 
     ``prompt_sha256`` and ``seed`` say which request it answers, where that was stored; ``where`` names its file;
-    ``truncated`` and ``prompt_cut`` are those of the response.
+    ``truncated``, ``prompt_cut`` and ``plan`` are those of the response.
     """
 
     sample_id: str
@@ -37,6 +37,7 @@ class Stored:
     seed: int | None = None
     truncated: bool = False
     prompt_cut: bool = False
+    plan: str | None = None
 
 
 def read_stored(path: str | None) -> list[Stored]:
@@ -114,6 +115,7 @@ def _of_response(response: Response, media: Path, where: str) -> Stored:
         seed=response.seed,
         truncated=response.truncated,
         prompt_cut=response.prompt_cut,
+        plan=response.plan,
     )
 
 

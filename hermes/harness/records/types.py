@@ -2,13 +2,21 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from hermes.harness.records.images import ImageHandle
 
 Split = Literal["train", "validation", "test"]
 Ability = Literal["understanding", "generation"]
 SCHEMA_VERSION = 2
+DECODING = ("order", "choice_temperature", "plan", "plan_temperature")
 
 
 class Record(BaseModel):
@@ -18,7 +26,14 @@ class Record(BaseModel):
 
 
 class GenerationConfig(Record):
-    """How a response is drawn. None means: what the model's adapter has as its default."""
+    """How a response is drawn. None means: what the model's adapter has as its default.
+
+    Of models that draw an image's tokens in parallel ``order`` says which are kept first: those of the highest
+    "confidence" (MaskGIT, Chang et al. 2022), "random" ones, or those of a "halton" sequence (Besnier et al. 2025);
+    ``choice_temperature`` is the scale of the noise on that order, as MaskGIT's code calls it. ``plan`` "on" lets a
+    model write the picture in words before it draws, at ``plan_temperature``. These, DECODING, are known to some models
+    alone; where none is given they are not written, so settings are identified as before there were any.
+    """
 
     max_new_tokens: int | None = None
     temperature: float | None = None
@@ -27,7 +42,16 @@ class GenerationConfig(Record):
     guidance_scale: float | None = None
     steps: int | None = None
     image_size: int | None = None
+    order: Literal["confidence", "random", "halton"] | None = None
+    choice_temperature: float | None = Field(None, ge=0)
+    plan: Literal["on", "off"] | None = None
+    plan_temperature: float | None = Field(None, ge=0)
     seed: int = 0
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return {name: value for name, value in written.items() if name not in DECODING or value is not None}
 
 
 class Sample(Record):
@@ -65,6 +89,8 @@ class Response(Record):
     ``key`` is the request's. ``content`` is the key that the same request has where its images are named by their
     content, given where the key names them by their place in a data set. ``truncated``: the text ends at the limit of
     new tokens; ``prompt_cut``: the model did not read the prompt to its end. Both as far as the model's adapter tells.
+    ``plan`` is what the model wrote before it drew the image: "" where it found no plan needed, None where it does not
+    plan.
     """
 
     key: str = ""
@@ -80,6 +106,7 @@ class Response(Record):
     seconds: float = 0.0
     truncated: bool = False
     prompt_cut: bool = False
+    plan: str | None = None
 
 
 class Judgement(Record):

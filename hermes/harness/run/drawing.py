@@ -158,7 +158,7 @@ class Asker:
             drawn = [answer.image if isinstance(answer, Drew) else answer for answer in answers]
             contents = [{"image": digest} for digest in self._kept([_checked(image, Image.Image) for image in drawn])]
         return [
-            _response(one, seconds, **content, **_cuts(answer))
+            _response(one, seconds, **content, **_cuts(answer), plan=getattr(answer, "plan", None))
             for one, content, answer in zip(batch, contents, answers, strict=True)
         ]
 

@@ -15,7 +15,7 @@ from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Data, load_data
 from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
 from hermes.harness.records.seeds import derive_seed
-from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
+from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
 from hermes.harness.system import registry
@@ -190,6 +190,14 @@ def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str |
             "give one with --judge (`hermes list judges` shows them)"
         )
     return own
+
+
+def check_decoding(tasks: Iterable[Task], model: Any, name: str) -> None:
+    """Raise HermesError for a setting of drawing that the adapter ``model`` does not know: it would change nothing."""
+    for task in tasks:
+        for key in task.overrides:
+            if key in DECODING and key not in getattr(model, "decoding", ()):
+                raise HermesError(f"task {task.name!r}: model {name!r} has no setting {key!r}; leave it out")
 
 
 def check_judge(reference: str) -> None:

@@ -23,6 +23,7 @@ from hermes.harness.run.judging import Judged, judge_responses
 from hermes.harness.run.loading import device_of, load_judges, load_model
 from hermes.harness.run.plan import (
     Task,
+    check_decoding,
     keyed,
     plan_tasks,
     request_of,
@@ -90,6 +91,7 @@ def evaluate(
     with run.watch.stage("plan"):
         cls = type(model) if model else model_class(settings.model)
         tasks = plan_tasks(settings, cls, pins, run.progress)
+        check_decoding(tasks, cls, settings.model)
     with run.watch.stage("load"):
         model = model or load_model(settings.model, settings.device, options_of(settings), run.progress)
         judges = load_judges([task.judge for task in tasks], model, settings.device)

@@ -149,7 +149,7 @@ def test_lines_of_answers_made_elsewhere_fit_every_prompt(tmp_path):
     )
     assert replay.understand([request("x", sample="b"), request("y", 3, sample="a")]) == ["no", "yes"]
     (drawn,) = replay.generate([request(sample="7", index=1)])
-    assert pixel_sha256(drawn) == pixel_sha256(Image.new("RGB", (3, 2), (1, 2, 3)))
+    assert pixel_sha256(drawn.image) == pixel_sha256(Image.new("RGB", (3, 2), (1, 2, 3)))
     assert load(f"replay:{tmp_path}").info == replay.info
 
 

@@ -1,5 +1,7 @@
 """The transformer of hermes-tiny: who sees whom, the cache, companions in a batch, likelihoods, save and load."""
 
+import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 import torch
 
 from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.models.orders import ORDERS, Order
 from hermes.harness.models.tiny.adapter import TinyModel
-from hermes.harness.models.tiny.drawing import draw_codes, pick, still_masked
+from hermes.harness.models.tiny.drawing import Drawing, draw_codes, pick, still_masked
 from hermes.harness.models.tiny.likelihood import masks_of
 from hermes.harness.models.tiny.packing import (
     ANS,
@@ -20,6 +23,7 @@ from hermes.harness.models.tiny.packing import (
     TEXT_PLACE,
     collate,
     generation_row,
+    plan_row,
     understanding_row,
 )
 from hermes.harness.models.tiny.tokenizer_image import CODES, IMAGE_TOKENS, ImageTokenizer, to_picture
@@ -68,7 +72,7 @@ def image(seed: int) -> ImageHandle:
     return ImageHandle(to_picture(pixels))
 
 
-def request(prompt: str, seed: int, picture: ImageHandle | None = None, **config: float) -> Request:
+def request(prompt: str, seed: int, picture: ImageHandle | None = None, **config: float | str) -> Request:
     images = () if picture is None else (picture,)
     settings = GenerationConfig.model_validate(config)
     return Request(sample_id=f"s{seed}", index=0, prompt=prompt, images=images, config=settings, seed=seed)
@@ -163,14 +167,63 @@ def test_images_do_not_depend_on_companions(model: TinyModel) -> None:
         request("a", 3, steps=3),
         request("a red circle", 4),
     ]
-    alone = [model.generate([one])[0].tobytes() for one in requests]
-    assert [picture.tobytes() for picture in model.generate(requests)] == alone
+    alone = [model.generate([one])[0].image.tobytes() for one in requests]
+    assert [one.image.tobytes() for one in model.generate(requests)] == alone
     assert alone[0] != alone[3]
 
 
+def test_a_picture_is_planned_unless_the_request_says_otherwise(model: TinyModel) -> None:
+    """The plan is a text of the model's, drawn from by the request's own seed; "off" draws from the prompt itself."""
+    asked = [request("a red circle", seed, plan_temperature=1.0) for seed in range(6)]
+    planned = model.generate(asked)
+    plans = [one.plan for one in planned]
+    assert len(set(plans)) > 1
+    again = [request(one.plan or "a red circle", seed, plan="off") for seed, one in enumerate(planned)]
+    drawn = model.generate(again)
+    assert [one.image.tobytes() for one in drawn] == [one.image.tobytes() for one in planned]
+    assert {one.plan for one in drawn} == {None}
+    greedy = model.generate([request("a red circle", seed, plan_temperature=0.0) for seed in range(3)])
+    assert len({one.plan for one in greedy}) == 1
+
+
+def test_weights_that_were_not_taught_to_plan_draw_from_the_prompt(model: TinyModel, tmp_path: Path) -> None:
+    """A folder of before there were plans does not say that it plans."""
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "plans"}))
+    old = TinyModel.load(str(tmp_path), "cpu")
+    assert (model.info.defaults.plan, old.info.defaults.plan) == ("on", "off")
+    drawn = old.generate([request("a red circle", 1)])[0]
+    assert drawn.plan is None
+    assert drawn.image.tobytes() == model.generate([request("a red circle", 1, plan="off")])[0].image.tobytes()
+    with pytest.raises(HermesError, match="not taught to plan"):
+        old.generate([request("a red circle", 1, plan="on")])
+
+
+def test_nothing_is_planned_for_an_empty_prompt(model: TinyModel) -> None:
+    assert model.generate([request("", 1)])[0].plan is None
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_draws_every_cell_and_follows_its_seed(model: TinyModel, order: Order) -> None:
+    drawing = Drawing(6, 1.0, 0.0, order, 1.0)
+    prompts = [model.text.encode("a red circle")] * 3
+    codes = draw_codes(model.transformer, prompts, [1, 2, 1], drawing)
+    assert torch.equal(codes[0], codes[2])
+    assert not torch.equal(codes[0], codes[1])
+    assert int(codes.min()) >= 0
+    assert int(codes.max()) < CODES
+
+
+def test_the_noise_of_the_order_changes_what_is_kept(model: TinyModel) -> None:
+    prompts = [model.text.encode("a red circle")]
+    plain, noisy = (draw_codes(model.transformer, prompts, [1], Drawing(4, 1.0, 0.0, "confidence", n)) for n in (1, 20))
+    assert not torch.equal(plain, noisy)
+
+
 def test_guidance_of_an_empty_prompt_changes_nothing(model: TinyModel) -> None:
-    plain = draw_codes(model.transformer, [[]], [5], steps=4, temperature=1.0, guidance=0.0)
-    guided = draw_codes(model.transformer, [[]], [5], steps=4, temperature=1.0, guidance=2.0)
+    plain = draw_codes(model.transformer, [[]], [5], Drawing(4, 1.0, 0.0, "confidence", 1.0))
+    guided = draw_codes(model.transformer, [[]], [5], Drawing(4, 1.0, 2.0, "confidence", 1.0))
     assert torch.equal(plain, guided)
 
 
@@ -180,6 +233,7 @@ def items() -> list[LikelihoodItem]:
         LikelihoodItem("image", "a red circle", image(2), seed=7),
         LikelihoodItem("text", "a", image(3), "Is there a blue square in the image ?"),
         LikelihoodItem("image", "a red circle", image(3), seed=7),
+        LikelihoodItem("image", "a red circle", image(3), seed=7, plan="a blue square"),
     ]
 
 
@@ -220,6 +274,25 @@ def test_image_likelihood_averages_masked_prediction_over_the_masks(model: TinyM
     assert counts.tolist() == [IMAGE_TOKENS]
 
 
+def test_the_likelihood_of_a_planned_image_is_that_of_its_plan_and_of_the_image_drawn_from_it(model: TinyModel) -> None:
+    drawn, other = items()[1], "a blue square"
+    planned, unplanned, direct, from_plan = model.prepare(
+        [replace(drawn, plan=other), replace(drawn, plan=""), drawn, replace(drawn, prompt=other)]
+    )
+
+    def log_p_of_plan(plan: str) -> float:
+        batch = collate([plan_row(model.text.encode(drawn.prompt), model.text.encode(plan))])
+        hidden, _ = model.transformer(batch.tokens, batch.place, batch.cell, batch.mask)
+        asked = batch.target != NOTHING
+        told = torch.log_softmax(model.transformer.text_logits(hidden[asked]), -1)
+        return told.gather(1, batch.target[asked][:, None]).sum().item()
+
+    found, counts = model.module(model.collate([planned, unplanned, direct, from_plan]))
+    assert found[0].item() == pytest.approx(found[3].item() + log_p_of_plan(other), rel=1e-4)
+    assert found[1].item() == pytest.approx(found[2].item() + log_p_of_plan(""), rel=1e-4)
+    assert counts.tolist() == [IMAGE_TOKENS + 4, IMAGE_TOKENS + 1, IMAGE_TOKENS, IMAGE_TOKENS]
+
+
 def test_likelihoods_of_a_mixed_batch_are_those_of_each_item(model: TinyModel) -> None:
     prepared = model.prepare(items())
     together, _ = model.module(model.collate(prepared))
@@ -248,7 +321,7 @@ def test_save_and_load_give_the_same_model(model: TinyModel, tmp_path: Path) -> 
     assert again.info.fingerprint == model.info.fingerprint
     assert again.understand(asks()) == model.understand(asks())
     requests = [request("a red circle", 1)]
-    assert again.generate(requests)[0].tobytes() == model.generate(requests)[0].tobytes()
+    assert again.generate(requests)[0].image.tobytes() == model.generate(requests)[0].image.tobytes()
 
 
 def test_the_fingerprint_follows_the_weights(model: TinyModel, tmp_path: Path) -> None:
@@ -284,6 +357,6 @@ def test_images_of_one_prompt_in_a_batch_are_those_of_single_calls(model: TinyMo
     """What rows share is computed once; a prompt may stand anywhere, several times, and be the empty one."""
     prompts = ["a red circle", "", "a small blue square and a star", "a red circle", "a red circle", ""]
     wanted = [request(prompt, seed, guidance_scale=guidance) for seed, prompt in enumerate(prompts)]
-    together = [image.tobytes() for image in model.generate(wanted)]
-    assert together == [model.generate([one])[0].tobytes() for one in wanted]
+    together = [one.image.tobytes() for one in model.generate(wanted)]
+    assert together == [model.generate([one])[0].image.tobytes() for one in wanted]
     assert len(set(together)) == len(prompts)

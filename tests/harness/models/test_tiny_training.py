@@ -1,6 +1,7 @@
 """The training of hermes-tiny: exact resume, data that depend on the step alone, a loss that falls, targets."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from hermes.harness.models.tiny import train
 from hermes.harness.models.tiny.adapter import WEIGHTS
-from hermes.harness.models.tiny.fit import Schedule, fit
+from hermes.harness.models.tiny.fit import Schedule, fit, optimizers_for
 from hermes.harness.models.tiny.packing import (
     ANS,
     END,
@@ -23,6 +24,7 @@ from hermes.harness.models.tiny.packing import (
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, ImageTokenizer
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
+from hermes.harness.system.errors import HermesError
 from hermes.shapes.scene import COLORS, SHAPES, SIZES, Obj, Scene
 
 
@@ -45,12 +47,24 @@ class Killed(Exception):
     pass
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    schedule = Schedule(steps=30, learning_rate=0.05, warm_up=5, log_every=10, save_every=7)
+def matrices(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.dim() == 2]
+
+
+def nothing(module: nn.Module) -> list[nn.Parameter]:
+    return []
+
+
+@pytest.mark.parametrize("hidden", [nothing, matrices])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    tmp_path: Path, hidden: Callable[[nn.Module], list[nn.Parameter]]
+) -> None:
+    """With AdamW alone, and with Muon for the matrices."""
+    schedule = Schedule(steps=30, learning_rate=0.3, warm_up=5, log_every=10, save_every=7)
     whole, broken = line(), line()
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
-    fit(whole, points, squared, schedule, tmp_path / "whole")
+    fit(whole, points, squared, schedule, tmp_path / "whole", hidden=hidden(whole))
     calls = 0
 
     def dying(module: nn.Module, data: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -61,14 +75,36 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         return squared(module, data)
 
     with pytest.raises(Killed):
-        fit(broken, points, dying, schedule, tmp_path / "broken")
+        fit(broken, points, dying, schedule, tmp_path / "broken", hidden=hidden(broken))
     resumed = line(1)
-    fit(resumed, points, squared, schedule, tmp_path / "broken")
+    fit(resumed, points, squared, schedule, tmp_path / "broken", hidden=hidden(resumed))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
     for name in ("whole", "broken"):
         log = [json.loads(text) for text in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         assert [entry["step"] for entry in log] == [10, 20, 30]
     assert log[-1]["loss"] < log[0]["loss"]
+
+
+def test_muon_moves_the_hidden_matrices_and_they_alone(tmp_path: Path) -> None:
+    """After one step every singular value of the change is about the same, as orthogonal steps have it."""
+    torch.manual_seed(0)
+    module = nn.Linear(6, 4)
+    before = module.weight.detach().clone()
+
+    def loss(module: nn.Module, data: Tensor) -> tuple[Tensor, dict[str, float]]:
+        return module(data).float().square().mean(), {}
+
+    schedule = Schedule(steps=1, learning_rate=0.1, warm_up=0, decay=1.0, weight_decay=0.0)
+    data = torch.randn(32, 6, generator=torch.Generator().manual_seed(1)) * torch.tensor([9.0, 3, 1, 1, 0.3, 0.1])
+    fit(module, lambda step: data, loss, schedule, tmp_path, hidden=matrices(module))
+    values = torch.linalg.svdvals(module.weight.detach() - before)
+    assert values.max() < 2 * values.min()
+
+
+def test_a_torch_without_muon_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(HermesError, match=r"needs torch 2\.9 or newer"):
+        optimizers_for(line(), Schedule(steps=1, learning_rate=0.1), matrices(line()))
 
 
 def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:

@@ -33,3 +33,17 @@ def test_another_preparation_of_pictures_asks_again_where_there_are_pictures(mon
     monkeypatch.setattr(keys, "PREPARATION", b"next")
     assert asked_of("what?", [b"picture"]) != shown
     assert asked_of("draw", []) == told
+
+
+def test_settings_that_came_later_are_written_only_where_they_are_given() -> None:
+    """So answers that were stored before there were any are found again."""
+    before = (
+        b'{"max_new_tokens":null,"temperature":null,"top_k":null,"guidance_scale":5.0,"steps":null,"image_size":null}'
+    )
+    plain = GenerationConfig(guidance_scale=5.0)
+    assert config_mark(plain) == before
+    assert "plan" not in plain.model_dump()
+    for given in ({"plan": "off"}, {"plan_temperature": 0.0}, {"order": "random"}, {"choice_temperature": 0.0}):
+        changed = GenerationConfig.model_validate({"guidance_scale": 5.0, **given})
+        assert config_mark(changed) != before
+        assert GenerationConfig.model_validate(changed.model_dump()) == changed

@@ -71,6 +71,7 @@ class ShowO:
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "adapter", "compile")
+    decoding: ClassVar[tuple[str, ...]] = ("order", "choice_temperature")
 
     def __init__(
         self,
@@ -260,7 +261,7 @@ class ShowO:
             raise HermesError(f"steps: Show-o draws {tokens} tokens in 1 or more steps, not {steps}")
         if temperature < 0 or guidance is None or guidance < 0:
             raise HermesError("temperature and guidance_scale must not be negative")
-        return Drawing(steps, guidance, temperature)
+        return Drawing(steps, guidance, temperature, config.order or "confidence", config.choice_temperature)
 
     @torch.inference_mode()
     def _picture(self, ids: Tensor) -> Image.Image:

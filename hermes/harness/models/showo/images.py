@@ -1,4 +1,4 @@
-"""Prompt to image tokens: parallel decoding of masked tokens, the most confident first (MaskGIT), with guidance.
+"""Prompt to image tokens: parallel decoding of masked tokens with guidance, the most confident first (MaskGIT).
 
 Source: Show-o commit 45a5a2d, models/modeling_showo.py (t2i_generate) and models/sampling.py. As there, the confidence
 noise shrinks by (1 - r) at every step cumulatively, and the number left masked is computed in float32.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hermes.harness.models.orders import Order, halton_ranks, preference
 from hermes.harness.models.showo.attention import generation_mask
 from hermes.harness.models.showo.phi import Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
@@ -21,11 +22,17 @@ TINY = 1e-20
 
 @dataclass(frozen=True)
 class Drawing:
-    """``guidance`` 0 needs no unconditional rows; ``temperature`` 0 takes the best token, without confidence noise."""
+    """``guidance`` 0 needs no unconditional rows; ``temperature`` 0 takes the best token, without confidence noise.
+
+    ``order`` and ``choice_temperature``, the scale of the order's noise, are the reference's as they stand here: there
+    ``temperature`` is that scale. Every other order is ours.
+    """
 
     steps: int = 50
     guidance: float = 5.0
     temperature: float = 1.0
+    order: Order = "confidence"
+    choice_temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ def draw_steps(
     vocabulary = layout.vocabulary
     rows, tokens = image.shape
     read = _Reader(model, layout, texts, tokens, drawing.guidance)
-    temperature = drawing.temperature
+    temperature = drawing.temperature if drawing.choice_temperature is None else drawing.choice_temperature
+    ranks = halton_ranks(math.isqrt(tokens)).to(image.device)
     for step in range(drawing.steps):
         probabilities = read(image).softmax(-1)
         known = image != vocabulary.mask
@@ -87,9 +95,11 @@ def draw_steps(
         drawn = (probabilities / race if drawing.temperature > 0 else probabilities).argmax(-1)
         chosen = torch.where(known, image, drawn + vocabulary.first_code)
         share = probabilities.gather(-1, drawn[..., None])[..., 0]
-        share = share.masked_fill(known, torch.finfo(share.dtype).max)
         temperature *= 1 - (step + 1) / drawing.steps
-        confidence = share.clamp_min(TINY).log() + temperature * gumbel(uniform)
+        sure = share.masked_fill(known, torch.finfo(share.dtype).max).clamp_min(TINY).log()
+        confidence = preference(drawing.order, sure, gumbel(uniform), temperature, ranks.expand_as(sure))
+        if drawing.order != "confidence":
+            confidence = confidence.masked_fill(known, torch.inf)
         left = torch.full((rows, 1), left_masked(step, drawing.steps, tokens), device=image.device)
         left = left.minimum((~known).sum(1, keepdim=True) - 1).clamp_min(1)
         masked = confidence < confidence.sort(1).values.gather(1, left.clamp_max(tokens - 1))

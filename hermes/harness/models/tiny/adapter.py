@@ -13,25 +13,34 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from hermes.harness.contracts.model import LikelihoodItem, Said
+from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.pictures import only_image
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
-from hermes.harness.models.tiny.drawing import draw_codes
+from hermes.harness.models.tiny.drawing import Drawing, draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture, to_tensor
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
-from hermes.harness.models.tiny.writing import Ask, write
+from hermes.harness.models.tiny.writing import Ask, write, write_plans
 from hermes.harness.records.images import ImageHandle
-from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.types import DECODING, Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
 NAME = "hermes-tiny"
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULTS = GenerationConfig(max_new_tokens=48, guidance_scale=0.0, steps=4, image_size=PIXELS)
+DEFAULTS = GenerationConfig(
+    max_new_tokens=48,
+    guidance_scale=0.0,
+    steps=4,
+    image_size=PIXELS,
+    order="confidence",
+    plan="on",
+    plan_temperature=0.4,
+)
+UNPLANNED = {"plan": "off", "plan_temperature": None}  # Of weights that were not taught to plan.
 IMAGE_TEMPERATURE = 1.0
 MASKS = 2
 CHUNK = 64
@@ -40,7 +49,9 @@ CHUNK = 64
 class TinyModel:
     """A unified model of the Show-o kind for the shapes world.
 
-    Text is greedy and images are drawn at temperature 1 where a request names no temperature.
+    Text is greedy and images are drawn at temperature 1 where a request names no temperature. Before it draws, it
+    plans: where a prompt leaves places open it writes a caption that names them all. The noise of the order in which
+    tokens are kept is that of the codes where a request does not name another.
     """
 
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
@@ -50,9 +61,16 @@ class TinyModel:
     alignable: ClassVar[bool] = True
     best_guidance: ClassVar[float] = 1.0
     world: ClassVar[str] = "shapes"
+    decoding: ClassVar[tuple[str, ...]] = DECODING
 
     def __init__(
-        self, name: str, text: TextTokenizer, images: ImageTokenizer, transformer: Transformer, masks: int = MASKS
+        self,
+        name: str,
+        text: TextTokenizer,
+        images: ImageTokenizer,
+        transformer: Transformer,
+        masks: int = MASKS,
+        plans: bool = True,
     ) -> None:
         self.name = name
         self.text = text
@@ -60,6 +78,7 @@ class TinyModel:
         self.transformer = transformer.eval()
         self.module: nn.Module = Likelihood(transformer)
         self.masks = masks
+        self.plans = plans
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:
@@ -73,7 +92,7 @@ class TinyModel:
         try:
             config = json_file(folder / "config.json")
             transformer, images = Transformer(Shape(**config["shape"])), ImageTokenizer()
-            masks = int(config["image_masks"])
+            masks, plans = int(config["image_masks"]), bool(config.get("plans", False))
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise HermesError(
@@ -82,12 +101,13 @@ class TinyModel:
         _read(transformer, folder / "transformer.safetensors")
         _read(images, folder / "tokenizer.safetensors")
         text = TextTokenizer.load(folder / "vocabulary.json")
-        return cls(NAME, text, images.to(device), transformer.to(device), masks)
+        return cls(NAME, text, images.to(device), transformer.to(device), masks, plans)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write config, vocabulary and weights; ``dtype`` is that of the stored weights."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = {"model_type": NAME, "shape": self.transformer.shape.as_json(), "image_masks": self.masks}
+        shape = self.transformer.shape.as_json()
+        config = {"model_type": NAME, "shape": shape, "image_masks": self.masks, "plans": self.plans}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         self.text.save(folder / "vocabulary.json")
         for name, module in (("transformer", self.transformer), ("tokenizer", self.images)):
@@ -109,7 +129,7 @@ class TinyModel:
             abilities=self.abilities,
             parameters=sum(p.numel() for module in modules for p in module.parameters()),
             resolution=PIXELS,
-            defaults=DEFAULTS,
+            defaults=DEFAULTS if self.plans else DEFAULTS.model_copy(update=UNPLANNED),
         )
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
@@ -135,21 +155,40 @@ class TinyModel:
                 answers.append(Said(self.text.decode(ids), truncated=len(ids) >= ask.max_new_tokens))
         return answers
 
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
-        """One 48 x 48 image for each request."""
-        pictures: list[Image.Image | None] = [None] * len(requests)
-        groups: dict[tuple[int, float, float], list[int]] = {}
+    def generate(self, requests: Sequence[Request]) -> list[Drew]:
+        """One 48 x 48 image for each request, with its plan where it was planned."""
+        pictures: dict[int, Drew] = {}
+        groups: dict[tuple[Drawing, float | None], list[int]] = {}
         for index, request in enumerate(requests):
-            groups.setdefault(_drawing_settings(request), []).append(index)
-        for (steps, temperature, guidance), members in groups.items():
+            groups.setdefault((_drawing(request.config), self._planning(request.config)), []).append(index)
+        for (drawing, planning), members in groups.items():
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
                 prompts = [self.text.encode(requests[index].prompt) for index in part]
                 seeds = [requests[index].seed for index in part]
-                codes = draw_codes(self.transformer, prompts, seeds, steps, temperature, guidance)
-                for index, code in zip(part, codes, strict=True):
-                    pictures[index] = self.decode(code)
-        return [picture for picture in pictures if picture is not None]
+                plans = [None] * len(part) if planning is None else self._plans(prompts, seeds, planning)
+                sources = [plan or prompt for plan, prompt in zip(plans, prompts, strict=True)]
+                codes = draw_codes(self.transformer, sources, seeds, drawing)
+                for index, code, plan in zip(part, codes, plans, strict=True):
+                    words = None if plan is None else self.text.decode(plan)
+                    pictures[index] = Drew(self.decode(code), plan=words)
+        return [pictures[index] for index in range(len(requests))]
+
+    def _planning(self, config: GenerationConfig) -> float | None:
+        """The temperature of the plan, None where none is written."""
+        if (config.plan or ("on" if self.plans else "off")) == "off":
+            return None
+        if not self.plans:
+            raise HermesError("plan: these weights of hermes-tiny were not taught to plan; leave it out")
+        return DEFAULTS.plan_temperature if config.plan_temperature is None else config.plan_temperature
+
+    def _plans(self, prompts: Sequence[list[int]], seeds: Sequence[int], temperature: float) -> list[list[int] | None]:
+        """The plan of each prompt; an empty prompt asks for nothing, so nothing is planned."""
+        wanted = [number for number, prompt in enumerate(prompts) if prompt]
+        asked, seeded = [prompts[number] for number in wanted], [seeds[number] for number in wanted]
+        written = write_plans(self.transformer, asked, seeded, temperature) if wanted else []
+        found = dict(zip(wanted, written, strict=True))
+        return [found.get(number) for number in range(len(prompts))]
 
     def prepare(self, items: Sequence[LikelihoodItem]) -> list[Prepared]:
         """Tokenised items; picklable."""
@@ -161,6 +200,7 @@ class TinyModel:
                 image=ids[image],
                 text=tuple(self.text.encode(item.text)) if item.kind == "text" else None,
                 seed=item.seed,
+                plan=None if item.plan is None else tuple(self.text.encode(item.plan)),
             )
             for item, image in zip(items, which, strict=True)
         ]
@@ -219,9 +259,8 @@ def _fingerprint(modules: Sequence[nn.Module], text: TextTokenizer) -> str:
     return digest.hexdigest()
 
 
-def _drawing_settings(request: Request) -> tuple[int, float, float]:
-    """Steps, temperature and guidance, checked."""
-    config = request.config
+def _drawing(config: GenerationConfig) -> Drawing:
+    """How a picture is drawn, checked."""
     steps = DEFAULTS.steps if config.steps is None else config.steps
     temperature = IMAGE_TEMPERATURE if config.temperature is None else config.temperature
     guidance = DEFAULTS.guidance_scale if config.guidance_scale is None else config.guidance_scale
@@ -231,4 +270,5 @@ def _drawing_settings(request: Request) -> tuple[int, float, float]:
         raise HermesError(f"steps: hermes-tiny draws 36 tokens in 1 to 36 steps, not {steps}")
     if temperature < 0 or guidance is None or guidance < 0:
         raise HermesError("temperature and guidance_scale must not be negative")
-    return steps, temperature, guidance
+    noise = temperature if config.choice_temperature is None else config.choice_temperature
+    return Drawing(steps, temperature, guidance, config.order or "confidence", noise)

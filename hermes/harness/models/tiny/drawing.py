@@ -2,13 +2,26 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from hermes.harness.models.orders import Order, halton_ranks, preference
 from hermes.harness.models.tiny.packing import MASK, collate, generation_prefix
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, SIDE
 from hermes.harness.models.tiny.transformer import Cache, Transformer
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn: ``temperature`` is that of the codes, ``choice_temperature`` scales the order's noise."""
+
+    steps: int
+    temperature: float
+    guidance: float
+    order: Order
+    choice_temperature: float
 
 
 def still_masked(step: int, steps: int) -> int:
@@ -67,20 +80,20 @@ def draw_codes(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
     seeds: Sequence[int],
-    steps: int,
-    temperature: float,
-    guidance: float,
+    drawing: Drawing,
 ) -> Tensor:
     """Codes (B, 36) of one image for each prompt.
 
-    Every step samples all masked cells and keeps the most confident ones: log p + temperature (1 - t) Gumbel noise.
-    Guidance g mixes the logits, (1 + g) conditional - g unconditional. Temperature 0 takes the likeliest code.
+    Every step samples all masked cells and keeps the first in order: by log p + choice temperature (1 - t) Gumbel noise
+    where it is by confidence. Guidance g mixes the logits, (1 + g) conditional - g unconditional. Temperature 0 takes
+    the likeliest code.
     """
+    steps, temperature, guidance = drawing.steps, drawing.temperature, drawing.guidance
     device = model.head.weight.device
     rows = len(prompts)
     guided = guidance > 0
     canvas = _Canvas(model, [*prompts, *([[]] * rows if guided else [])], device)
-    noise = _noise(seeds, steps).to(device)
+    noise, ranks = _noise(seeds, steps).to(device), halton_ranks(SIDE).to(device)
     tokens = torch.full((rows, IMAGE_TOKENS), MASK, device=device)
     for step in range(steps):
         masked = tokens == MASK
@@ -94,11 +107,12 @@ def draw_codes(
         uniform, choice = noise[:, step].gather(2, cells[:, None].expand(-1, 2, -1)).unbind(1)
         codes = pick(log_probs.exp(), uniform) if temperature > 0 else log_probs.argmax(-1)
         gumbel = -torch.log(-torch.log(choice.clamp(1e-9, 1 - 1e-7)))
-        confidence = log_probs.gather(-1, codes[..., None]).squeeze(-1)
-        confidence = confidence + temperature * (1 - (step + 1) / steps) * gumbel
+        sure = log_probs.gather(-1, codes[..., None]).squeeze(-1)
+        scale = drawing.choice_temperature * (1 - (step + 1) / steps)
+        kept = preference(drawing.order, sure, gumbel, scale, ranks[cells])
         left = still_masked(step, steps)
         drawn = codes + model.shape.text
         if left:
-            drawn = drawn.scatter(1, confidence.topk(left, largest=False).indices, MASK)
+            drawn = drawn.scatter(1, kept.topk(left, largest=False).indices, MASK)
         tokens = tokens.scatter(1, cells, drawn)
     return tokens - model.shape.text

@@ -1,9 +1,9 @@
-"""The training loop that the image tokeniser and the transformer share: AdamW, warm-up, decay, log, exact resume."""
+"""The training loop that image tokeniser and transformer share: AdamW, Muon, warm-up, decay, log, exact resume."""
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,26 +42,40 @@ class Schedule:
         return self.learning_rate * min(1.0, (self.steps - step) / (self.decay * self.steps))
 
 
-def optimizer_for(module: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
+def optimizers_for(
+    module: nn.Module, schedule: Schedule, hidden: Sequence[nn.Parameter] = ()
+) -> list[torch.optim.Optimizer]:
+    """AdamW with weight decay on matrices only, and Muon for the ``hidden`` matrices, if there are any.
+
+    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) makes steps of the size of AdamW's, so that one
+    learning rate serves both. Raises HermesError where torch has no Muon.
+    """
+    apart = {id(parameter) for parameter in hidden}
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in apart]
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in others if p.dim() > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=schedule.betas)
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=schedule.betas)]
+    if hidden:
+        if not hasattr(torch.optim, "Muon"):
+            raise HermesError(f"this training needs torch 2.9 or newer, not {torch.__version__}: pip install -U torch")
+        rate, decay = schedule.learning_rate, schedule.weight_decay
+        found.append(torch.optim.Muon(list(hidden), lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return found
 
 
-def save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def save_state(path: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int) -> None:
     """Weights and optimiser moments after ``step`` steps in one safetensors file, replaced in one move."""
     tensors = {f"module.{name}": tensor.contiguous() for name, tensor in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
-            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value).clone()
+    for number, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).clone()
     write_atomic(path, save(tensors, metadata={"step": str(step)}))
 
 
-def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def load_state(path: Path, module: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> int:
     """The inverse of save_state. Returns the number of steps done; raises HermesError for a file of something else."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -73,14 +87,15 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) 
         raise HermesError(
             f"{path} holds no state of this training ({reason}); remove it to train from the start"
         ) from None
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".", 2)
-            state.setdefault(int(index), {})[name] = value
-    whole = optimizer.state_dict()
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
+    for number, optimizer in enumerate(optimizers):
+        prefix, state = f"optimizer.{number}.", dict[int, dict[str, Tensor]]()
+        for key, value in tensors.items():
+            if key.startswith(prefix):
+                index, name = key.removeprefix(prefix).split(".", 1)
+                state.setdefault(int(index), {})[name] = value
+        whole = optimizer.state_dict()
+        whole["state"] = state
+        optimizer.load_state_dict(whole)
     return step
 
 
@@ -105,16 +120,17 @@ def fit(
     watch_every: int = 1000,
     progress: Progress | None = None,
     label: str = "training",
+    hidden: Sequence[nn.Parameter] = (),
 ) -> None:
-    """Train ``module`` in place.
+    """Train ``module`` in place, its ``hidden`` matrices with Muon.
 
     ``batch(step)`` must depend on the step alone: then a run killed at any time and started again ends in the same
     weights. ``loss`` returns the loss and figures for ``folder/log.jsonl``; ``watch(step)`` adds measured scores.
     Matrix products run in bfloat16, weights and optimiser in float32. The next batch is drawn while a step runs.
     """
-    optimizer = optimizer_for(module, schedule)
+    optimizers = optimizers_for(module, schedule, hidden)
     state = folder / "state.safetensors"
-    first = load_state(state, module, optimizer) if state.exists() else 0
+    first = load_state(state, module, optimizers) if state.exists() else 0
     _shorten(folder / "log.jsonl", first)
     report = progress or Silent()
     report.start(label, schedule.steps, first)
@@ -123,16 +139,17 @@ def fit(
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(batch, first)
         for step in range(first, schedule.steps):
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = schedule.rate(step)
             data = coming.result()
             coming = ahead.submit(batch, step + 1)
             with torch.autocast(device.split(":")[0], dtype=torch.bfloat16):
                 value, figures = loss(module, data)
-            optimizer.zero_grad(set_to_none=True)
+            module.zero_grad(set_to_none=True)
             torch.autograd.backward(value)
             norm = nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             done = step + 1
             report.advance(note=f"loss {value.item():.2f}")
             if done % schedule.log_every == 0 or done == schedule.steps:
@@ -147,5 +164,5 @@ def fit(
                 log.flush()
                 os.fsync(log.fileno())
             if done % schedule.save_every == 0 or done == schedule.steps:
-                save_state(state, module, optimizer, done)
+                save_state(state, module, optimizers, done)
     module.eval()

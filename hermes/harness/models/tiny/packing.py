@@ -94,6 +94,17 @@ def generation_prefix(prompt: Sequence[int]) -> Row:
     return _text(ids, 0, TEXT_PLACE - 1, _nothing(len(ids)))
 
 
+def planning_prefix() -> Row:
+    """<t2i>: what comes before the prompt of a plan."""
+    return _text(np.array([T2I]), 0, TEXT_PLACE - 1, _nothing(1))
+
+
+def plan_row(prompt: Sequence[int], plan: Sequence[int]) -> Row:
+    """<t2i> prompt <ans> plan <end>: the picture in words. Targets are the plan's tokens and <end>."""
+    ids = np.array([T2I, *prompt, ANS, *plan], np.int64)
+    return _text(ids, 0, TEXT_PLACE - 1, np.concatenate([_nothing(len(prompt) + 1), np.array([*plan, END], np.int64)]))
+
+
 def masked_image(image: Ints, hidden: NDArray[np.bool_], segment: int = 1) -> Row:
     """An image (36,) whose hidden cells read <mask> and have their token as target."""
     return _image(np.where(hidden, MASK, image), segment, np.where(hidden, image, NOTHING))

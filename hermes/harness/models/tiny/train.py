@@ -21,6 +21,7 @@ from hermes.harness.models.tiny.packing import (
     collate,
     cosine_mask,
     generation_row,
+    plan_row,
     understanding_row,
 )
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, SIDE, ImageTokenizer, to_tensor
@@ -32,11 +33,11 @@ from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.disk import sync_tree
 from hermes.harness.system.progress import Progress
 from hermes.shapes.draw import draw_batch
-from hermes.shapes.lessons import lesson, short_answer, training_scenes
+from hermes.shapes.lessons import lesson, planning, short_answer, training_scenes
 from hermes.shapes.questions import ask
 from hermes.shapes.scene import COLORS, GRID, SHAPES, SIZES, Scene
 
-STEPS = 2_600
+STEPS = 2_400
 LEARNING_RATE = 2e-3
 WATCHED = 100
 WATCH_EVERY = 300
@@ -44,34 +45,38 @@ SCENES = 32
 CONDITION_DROPOUT = 0.1
 LONG_PROMPTS = 0.25
 LONG_DIALOGUES = 0.4
-WEIGHTS = {"image": 2.0, "caption": 1.0, "answer": 2.0, "parts": 0.5, "plan": 0.5}
+WEIGHTS = {"image": 2.0, "caption": 1.0, "answer": 2.0, "plan": 1.0, "parts_seen": 0.5, "parts_drawn": 0.5}
 ATTRIBUTES = (SHAPES, COLORS, SIZES)
 READ_LAYER = 2
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the course, up to a share of all steps: how many scenes are drawn, and the questions of a second lesson
-    or of the hard kinds that are asked beside the four of the first one."""
+    """A part of the course, up to a share of all steps: how many scenes are drawn, how many plans are written, and the
+    questions of a second lesson or of the hard kinds that are asked beside the four of the first one."""
 
     until: float
     drawn: int
+    plans: int
     more: int
     hard: tuple[str, ...] = ()
 
 
+HARD = ("exists", "place", "count", "relation")
 PHASES = (
-    Phase(until=600 / STEPS, drawn=SCENES, more=2),
-    Phase(until=1400 / STEPS, drawn=SCENES // 4, more=4),
-    Phase(until=1.0, drawn=SCENES // 4, more=0, hard=("exists", "place", "count", "relation")),
+    Phase(until=400 / STEPS, drawn=SCENES, plans=0, more=2),
+    Phase(until=900 / STEPS, drawn=SCENES // 4, plans=0, more=4),
+    Phase(until=1500 / STEPS, drawn=SCENES * 3 // 16, plans=0, more=0, hard=HARD),
+    Phase(until=1.0, drawn=SCENES * 3 // 16, plans=40, more=0, hard=(*HARD, "relation")),
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step's data: dialogues about images and images to be drawn, in batches of rows of like lengths.
+    """One step's data: dialogues about images, images to be drawn and plans to be written, in batches of rows of like
+    lengths.
 
-    ``captions`` (B, L) tells the targets of captions from those of short answers; ``seen`` and ``planned`` (B, 36, 3)
+    ``captions`` (B, L) tells the targets of captions from those of short answers; ``seen`` and ``drawn`` (B, 36, 3)
     which shape, color and size each image token is part of, for the two kinds of rows. ``share`` is the share of
     scenes that are drawn.
     """
@@ -79,8 +84,9 @@ class Step:
     understanding: tuple[Batch, ...]
     captions: tuple[Tensor, ...]
     generation: tuple[Batch, ...]
+    plans: tuple[Batch, ...]
     seen: tuple[Tensor, ...]
-    planned: tuple[Tensor, ...]
+    drawn: tuple[Tensor, ...]
     share: float
 
 
@@ -123,7 +129,8 @@ def _caption_flags(taught: list[Taught]) -> Tensor:
 def lessons(text: TextTokenizer, images: ImageTokenizer, seed: int, device: str, course: int) -> Callable[[int], Step]:
     """Step number -> its data, drawn afresh from training scenes.
 
-    ``course`` is the number of all steps. Drawing is learned sooner than answering: later PHASES draw fewer scenes.
+    ``course`` is the number of all steps. Drawing is learned sooner than answering, so later PHASES draw fewer scenes;
+    planning is learned last, as it slows down both.
     """
 
     def data(step: int) -> Step:
@@ -146,8 +153,18 @@ def lessons(text: TextTokenizer, images: ImageTokenizer, seed: int, device: str,
         asked = _by_length(dialogues, LONG_DIALOGUES)
         captions = tuple(_caption_flags(part).to(device) for part in asked)
         understanding, seen = _batches(asked, device)
-        generation, planned = _batches(_by_length(drawings[: phase.drawn], LONG_PROMPTS), device)
-        return Step(understanding, captions, generation, seen, planned, share=phase.drawn / SCENES)
+        generation, drawn = _batches(_by_length(drawings[: phase.drawn], LONG_PROMPTS), device)
+        pairs = [planning("train", rng) for _ in range(phase.plans)]
+        plans = [plan_row(text.encode(prompt), text.encode(plan)) for prompt, plan in pairs]
+        return Step(
+            understanding,
+            captions,
+            generation,
+            (collate(plans).to(device),) if plans else (),
+            seen,
+            drawn,
+            share=phase.drawn / SCENES,
+        )
 
     return data
 
@@ -177,7 +194,7 @@ class Pupil(nn.Module):
 
 
 def lesson_loss(module: nn.Module, step: Step) -> tuple[Tensor, dict[str, float]]:
-    """Weighted sum of mean losses in nats: masked image tokens, caption and answer tokens, and the reader's two.
+    """Weighted sum of mean losses in nats: masked image tokens, caption, answer and plan tokens, and the reader's two.
 
     What belongs to drawing weighs by the share of the scenes that are drawn.
     """
@@ -189,13 +206,17 @@ def lesson_loss(module: nn.Module, step: Step) -> tuple[Tensor, dict[str, float]
         told = F.cross_entropy(logits, batch.target[asked], reduction="none")
         losses["caption"].append(told[captions[asked]])
         losses["answer"].append(told[~captions[asked]])
-        losses["parts"].append(reading[None])
-    for batch, parts in zip(step.generation, step.planned, strict=True):
+        losses["parts_seen"].append(reading[None])
+    for batch, parts in zip(step.generation, step.drawn, strict=True):
         asked, logits, reading = module(batch, parts, model.image_logits)
         losses["image"].append(F.cross_entropy(logits, batch.target[asked] - model.shape.text, reduction="none"))
-        losses["plan"].append(reading[None])
-    means = {name: torch.cat(found).mean() for name, found in losses.items()}
-    shares = {"image": step.share, "plan": step.share}
+        losses["parts_drawn"].append(reading[None])
+    for batch in step.plans:
+        asked = batch.target != NOTHING
+        hidden, _ = model(batch.tokens, batch.place, batch.cell, batch.mask)
+        losses["plan"].append(F.cross_entropy(model.text_logits(hidden[asked]), batch.target[asked], reduction="none"))
+    means = {name: torch.cat(found).mean() for name, found in losses.items() if found}
+    shares = {"image": step.share, "parts_drawn": step.share}
     total = torch.stack([WEIGHTS[name] * shares.get(name, 1.0) * value for name, value in means.items()]).sum()
     return total, {name: value.item() for name, value in means.items()}
 
@@ -222,9 +243,10 @@ def train_tiny(
         return {"U": scores["U"]} | generation(model, items)
 
     steps = max(1, round(STEPS * scale))
-    schedule = Schedule(steps=steps, learning_rate=LEARNING_RATE)
+    schedule = Schedule(steps=steps, learning_rate=LEARNING_RATE, decay=0.5)
     pupil, data = Pupil(transformer).to(device), lessons(text, images, seed, device, steps)
-    fit(pupil, data, lesson_loss, schedule, folder, device, watch, WATCH_EVERY, progress, "transformer")
+    hidden = [parameter for parameter in transformer.blocks.parameters() if parameter.dim() == 2]
+    fit(pupil, data, lesson_loss, schedule, folder, device, watch, WATCH_EVERY, progress, "transformer", hidden)
     model.save(out, torch.float16)
     sync_tree(out)
     return model

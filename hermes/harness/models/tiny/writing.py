@@ -1,4 +1,4 @@
-"""Image and prompt to text: greedy or sampled decoding with a key-value cache, ragged prompts in one batch."""
+"""Prompt to text behind an image or nothing: decoding with a key-value cache, ragged prompts in one batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,20 @@ from hermes.harness.models.tiny.packing import (
     PAD,
     SPECIALS,
     TEXT_PLACE,
+    Row,
     collate,
+    planning_prefix,
     understanding_row,
 )
 from hermes.harness.models.tiny.transformer import Cache, Transformer
+from hermes.harness.records.seeds import derive_seed
+
+PLAN_TOKENS = 40
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One prompt about image number ``image``; temperature 0 is greedy, top_k 0 leaves every token in."""
+    """One prompt behind prefix number ``image``; temperature 0 is greedy, top_k 0 leaves every token in."""
 
     image: int
     prompt: Sequence[int]
@@ -73,12 +78,28 @@ def _select(past: Cache, rows: Tensor) -> Cache:
     return [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in past]
 
 
-@torch.inference_mode()
 def write(model: Transformer, images: Tensor, asks: Sequence[Ask]) -> list[list[int]]:
     """The answer's token ids for each ask, without <end>. ``images`` (N, 36) are codes, each encoded once."""
-    device = model.head.weight.device
     ids = (images.cpu() + model.shape.text).numpy()
-    prefix = collate([understanding_row(image, []) for image in ids]).to(device)
+    return _continue(model, [understanding_row(image, []) for image in ids], asks)
+
+
+def write_plans(
+    model: Transformer, prompts: Sequence[Sequence[int]], seeds: Sequence[int], temperature: float
+) -> list[list[int]]:
+    """For each prompt of a picture the plan's token ids, without <end>; empty where the prompt names every place."""
+    asks = [
+        Ask(0, prompt, derive_seed(seed, "plan"), PLAN_TOKENS, temperature)
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    return _continue(model, [planning_prefix()], asks)
+
+
+@torch.inference_mode()
+def _continue(model: Transformer, prefixes: Sequence[Row], asks: Sequence[Ask]) -> list[list[int]]:
+    """Texts behind prefixes of one length, each computed once."""
+    device = model.head.weight.device
+    prefix = collate(prefixes).to(device)
     past: Cache = model(prefix.tokens, prefix.place, prefix.cell, prefix.mask)[1]
     past = _select(past, torch.tensor([ask.image for ask in asks], device=device))
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
 from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
+from hermes.harness.models.orders import ORDERS, Order, halton_ranks
 from hermes.harness.models.showo.adapter import ShowO
-from hermes.harness.models.showo.images import left_masked
+from hermes.harness.models.showo.images import Drawing, draw_steps, empty_image, left_masked
 from hermes.harness.models.showo.likelihood import Prepared, masks_of
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
@@ -281,3 +283,38 @@ def test_texts_behind_one_image_and_prompt_share_it_and_do_not_see_each_other(fo
         grads.append({name: weight.grad.clone() for name, weight in model.module.named_parameters()})
     for name, grad in grads[0].items():
         torch.testing.assert_close(grad, grads[1][name], atol=2e-3, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_decides_what_is_kept_first(model: ShowO, order: Order) -> None:
+    """What is known stays known, and with Halton's order the cells that are known are the first of its sequence."""
+    tokens = model.config.num_vq_tokens
+    blank = empty_image(model.layout, 2, tokens, torch.device("cpu"))
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    texts = [model.text.encode("a red cat")] * 2
+    steps = list(
+        draw_steps(model.transformer, model.layout, texts, blank, generators, Drawing(steps=4, guidance=0, order=order))
+    )
+    for before, after in pairwise(steps):
+        assert not (after.masked & ~before.masked).any()
+        known = ~before.masked[0]
+        assert 0 < known.sum() < tokens
+        if order == "halton":
+            ranks = halton_ranks(math.isqrt(tokens))
+            assert ranks[known].max() < ranks[~known].min()
+    assert (steps[-1].chosen >= model.layout.vocabulary.first_code).all()
+
+
+def test_settings_of_the_order_reach_the_drawing(model: ShowO) -> None:
+    """Of four tokens only, so many seeds: with another order some pictures are others."""
+    plain, same, halton, noisy = (
+        drawn(model, [prompt("a red cat", seed, guidance_scale=0, **order) for seed in range(24)])
+        for order in (
+            {},
+            {"order": "confidence", "choice_temperature": 1.0},
+            {"order": "halton"},
+            {"choice_temperature": 1e4},
+        )
+    )
+    assert same == plain
+    assert plain not in (halton, noisy)
