@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one line on stderr for whatever went wrong."""
+"""How a command ends: its exit code, and one line on stderr for whatever went wrong, below one for each refused row."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from hermes.harness.system.errors import HermesError
+from hermes.harness.system.errors import HermesError, RowsError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.text import plain, put, say
 
@@ -44,6 +44,8 @@ def leave(command: Callable[[], Any], environment: Mapping[str, str] = os.enviro
         if environment.get(TRACEBACK):
             say(traceback.format_exc())
         _flush()
+        for each in error.each if isinstance(error, RowsError) else ():
+            say(plain(each, longest=LONGEST))
         say(f"hermes: {plain(line, longest=LONGEST)}")
     raise SystemExit(code if isinstance(code, int) else 0) from None
 
@@ -57,7 +59,7 @@ def stop(*_: object) -> NoReturn:
 def describe(error: BaseException) -> tuple[str, int]:
     """The line that an error ends in, and the exit code."""
     if isinstance(error, HermesError):
-        return str(error), REFUSED
+        return error.total if isinstance(error, RowsError) else str(error), REFUSED
     if _is(error, "Abort") and error.__cause__:  # what typer makes of an EOFError
         error = error.__cause__
     if _is(error, "ClickException"):  # click's, or the one that typer brings

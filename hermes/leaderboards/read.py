@@ -60,6 +60,7 @@ class Run(_Read):
     split: str
     seed: int
     limit: int | None = None
+    chosen: str = ""
     protocol: str = "official"
     partial: bool
     results: dict[str, Result]

@@ -181,6 +181,7 @@ def _all_metrics(run: Run) -> Table:
 def _provenance(run: Run) -> Table:
     facts = [("run id", run.run_id), *_model_facts(run.model), ("world", run.world), ("split", run.split)]
     facts += [("seed", str(run.seed)), ("limit", str(run.limit or "none")), ("protocol", run.protocol or "official")]
+    facts += [("chosen", run.chosen)] if run.chosen else []
     for name, result in run.results.items():
         data = result.data
         revision = f" @ {data.revision}" if data.revision else ""

@@ -17,7 +17,7 @@ is better is the task's affair, and its metrics are in no gap, as nobody knows w
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from math import isfinite
 from numbers import Real
@@ -96,6 +96,10 @@ class LmmsTask(Evaluator):
         with as_lmms_eval():
             self.task.set_fewshot_seed(FEWSHOT_SEED)
             return iter([self._sample(row["doc_id"], row["doc"]) for row in rows])
+
+    def categories(self, sample: Sample) -> Collection[str]:
+        """None: what a document calls its category only its task knows."""
+        return ()
 
     def _sample(self, number: int, doc: Mapping[str, Any]) -> Sample:
         where = f"{self.name} {number}"

@@ -1,7 +1,7 @@
 """What a benchmark is: one subclass in one file, from rows to samples to scores to metrics. Knows no model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,14 +87,14 @@ class Evaluator(ABC):
     """One benchmark.
 
     ``version`` changes whenever an answer would be asked or scored differently. ``chance`` and ``best`` bound the
-    headline metric, in its own unit, and bring it to 0..1 for the gap. ``judge_needs`` is what a judge of its images
+    headline metric, in its own unit, and bring it to 0..1 for the gap. ``judge_needs`` is what a judge of its answers
     must be able to do, "answer" or "detect", None where nothing is judged; ``judge`` names the one that is used unless
     another is asked for, None where the user must name one. ``standard`` evaluators run when no task is named.
     ``twin`` is its twin in the drawn world, for benchmarks that do not come with Hermes: `hermes.shapes.twins` knows
     those that do. ``strips_reasoning``: the protocols under which reasoning before an answer is taken away before it is
     scored; ``tags`` are those that it stands between in a run. ``held_out``: splits
     of which no item may be read for another split, so that data without splits are divided; those that can do that are
-    marked ``divides``.
+    marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
 
     Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
     of the whole corpus.
@@ -121,6 +121,7 @@ class Evaluator(ABC):
     divides: ClassVar[bool] = False
     tags: Tags = THINK
     held_out: tuple[Split, ...] = ()
+    shown: bool = True
 
     @classmethod
     def make(cls, argument: str | None) -> "Evaluator":
@@ -141,8 +142,13 @@ class Evaluator(ABC):
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """Rows to samples, in order, one after the other. One that expects k images has ``config.num_images`` = k."""
 
+    def categories(self, sample: Sample) -> Collection[str]:
+        """What --category may call the sample: the texts of its metadata and of the tags in it."""
+        told = {**sample.metadata, **sample.metadata.get("tags", {})}
+        return {value for value in told.values() if isinstance(value, str)}
+
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
-        """For generation: what the judge says of each image of a batch, as JSON-ready data; one batched call."""
+        """What the judge says of each answer of a batch, as JSON-ready data; one batched call."""
         raise NotImplementedError(f"{self.name} needs no judge")
 
     def never_right(self, sample: Sample) -> Iterable[str]:

@@ -12,11 +12,11 @@ from hermes.harness.contracts.benchmark import DataSpec, Evaluator, Row
 from hermes.harness.contracts.fields import tidied
 from hermes.harness.records.sources import is_path, unwrapped
 from hermes.harness.records.types import Sample
-from hermes.harness.system.errors import HermesError
+from hermes.harness.system.errors import HermesError, RowsError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.registry import reason
 
-IMAGE_COLUMN = re.compile(r"image(_\d+|_path)?|img_path")
+IMAGE_COLUMN = re.compile(r"image(_\d+|_path|s)?|img_path")
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,40 @@ class Rows:
 
 
 class BadRow(dict[str, Any]):
-    """Stands where a row cannot be read; ``error`` says why."""
+    """Stands where a row cannot be read; ``error`` says so.
 
-    def __init__(self, error: HermesError) -> None:
+    Of rows with a ``why``, which is the reason without the row, all are said at once.
+    """
+
+    def __init__(self, error: HermesError, why: str = "") -> None:
         super().__init__()
-        self.error = error
+        self.error, self.why = error, why
 
 
-def good_rows(rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows as they come. Raises the error of the first that cannot be read."""
-    for row in rows:
+def good_rows(rows: Iterable[Row], where: str = "") -> Iterator[Row]:
+    """The rows as they come. Raises the error of the first that cannot be read, or one that lists all of them."""
+    stream = enumerate(rows, 1)
+    for number, row in stream:
         if isinstance(row, BadRow):
-            raise row.error
+            raise _refused(row, number, stream, where) if row.why else row.error
         yield row
+
+
+def _refused(first: BadRow, number: int, rest: Iterator[tuple[int, Row]], where: str) -> HermesError:
+    """What to raise for all rows that cannot be used, of which this is the first: one line where all are alike."""
+    bad = [first]
+    for number, row in rest:  # noqa: B007 - the last number counts the rows
+        if isinstance(row, BadRow):
+            bad.append(row)
+    if len(bad) == number and len({row.why for row in bad}) == 1:
+        return HermesError(f"{where}: none of {number} rows can be used: {first.why}")
+    count = f"{len(bad)} of {number} rows cannot be used; fix {'them' if len(bad) > 1 else 'it'}"
+    return RowsError(f"{where}: {count}, nothing was asked", (str(row.error) for row in bad))
 
 
 def checked(rows: Iterable[Row], spec: DataSpec, columns: Sequence[str], where: str) -> Iterator[Row]:
     """The rows as they come, tidied. Raises HermesError at the first that lacks one of the columns."""
-    for number, row in enumerate(good_rows(rows), 1):
+    for number, row in enumerate(good_rows(rows, where), 1):
         for column in columns:
             if column not in row:
                 present = ", ".join(map(str, row))

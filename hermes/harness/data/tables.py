@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Literal
 
 from hermes.harness.contracts.benchmark import Evaluator, Row
+from hermes.harness.data.chosen import ALL, Met, Wanted
 from hermes.harness.data.doubles import Doubles
 from hermes.harness.data.files import file_rows, folder_rows
 from hermes.harness.data.fingerprint import DIGEST, Prints
@@ -29,12 +30,14 @@ class Data:
     """The samples of one evaluator in one run, and where they come from.
 
     ``samples`` can be gone through any number of times, each time in the same order. ``digests`` holds 32 bytes a
-    sample in that order, as `fingerprint.Prints` takes them.
+    sample in that order, as `fingerprint.Prints` takes them. ``met`` says what was
+    chosen of them and what there was, None where all are taken or the first.
     """
 
     samples: Iterable[Sample]
     info: DataInfo
     digests: bytes = field(repr=False)
+    met: Met | None = None
 
     def __len__(self) -> int:
         return self.info.n
@@ -66,13 +69,15 @@ class Table:
 class Samples:
     """The samples of a table, read anew each time they are gone through: all, or those of the first ``limit`` groups.
 
-    ``n`` is how many there are, None as long as nobody has counted.
+    ``taken`` has a byte for each sample instead, 1 where it is one. ``n`` is how many there are, None as long as nobody
+    has counted.
     """
 
     evaluator: Evaluator
     table: Table
     limit: int | None = None
     n: int | None = None
+    taken: bytes | None = None
 
     def __iter__(self) -> Iterator[Sample]:
         if self.n is None:
@@ -88,12 +93,16 @@ class Samples:
         raise HermesError(f"{self.table.where}: the rows changed while they were in use; start again")
 
     def every(self) -> Iterator[tuple[Sample, bool]]:
-        """Each sample that must be read to find those of the first groups, and whether it is one of them.
+        """Each sample that must be read to find those that are wanted, and whether it is one of them.
 
         Where each row is a group of its own, one row beyond the limit is read at most: it shows that there are more.
         """
         spec, limit = self.evaluator.data, self.limit
         rows = checked(self.table.rows, spec, spec.columns, self.table.where)
+        if self.taken is not None:
+            every = samples_of(self.evaluator, rows, self.table.where)
+            yield from ((sample, bool(one)) for sample, one in zip(every, self.taken, strict=False))
+            return
         if limit is None:
             yield from ((sample, True) for sample in samples_of(self.evaluator, rows, self.table.where))
             return
@@ -114,26 +123,40 @@ def load_data(
     limit: int | None = None,
     revision: str | None = None,
     pins: Pins | None = None,
+    wanted: Wanted = ALL,
 ) -> Data:
-    """All samples, or those of the first ``limit`` groups.
+    """All samples, or those that are ``wanted``, or the first ``limit`` groups of these.
 
     ``source`` is "shapes"; "hub", or "hub:owner/name" with "@revision" if wanted, for another data set in the same
     columns; a folder, or a file of rows. Raises HermesError for missing columns and doubled ids.
     """
     table = open_table(evaluator, source, split, revision, pins)
-    samples = Samples(evaluator, table, limit)
     if table.held:
-        every = list(samples.every())
-        return held_data(evaluator, table, tuple(sample for sample, wanted in every if wanted), len(every))
+        return _held(evaluator, table, limit, wanted)
+    samples, met = Samples(evaluator, table, limit), None
+    if wanted.restricts:
+        taken, met = wanted.takes(evaluator, Samples(evaluator, table), limit)
+        samples = replace(samples, taken=taken)
     prints, ids, given = Prints(table.pin), Doubles(), 0
-    for sample, wanted in samples.every():
+    for sample, one in samples.every():
         given += 1
-        if wanted:
+        if one:
             prints.add(sample)
             ids.add(sample.id)
     ids.refuse(lambda: (sample.id for sample in samples), table.where)
     info = _info(evaluator, table, prints, given)
-    return Data(replace(samples, n=info.n), info, bytes(prints.digests))
+    return Data(replace(samples, n=info.n), info, bytes(prints.digests), met)
+
+
+def _held(evaluator: Evaluator, table: Table, limit: int | None, wanted: Wanted) -> Data:
+    """The data of a table whose samples are made once."""
+    if not wanted.restricts:
+        every = list(Samples(evaluator, table, limit).every())
+        return held_data(evaluator, table, tuple(sample for sample, one in every if one), len(every))
+    samples = list(Samples(evaluator, table))
+    taken, met = wanted.takes(evaluator, samples, limit)
+    found = held_data(evaluator, table, tuple(compress(samples, taken)), len(samples))
+    return replace(found, met=met)
 
 
 def held_data(evaluator: Evaluator, table: Table, samples: Sequence[Sample], given: int | None = None) -> Data:

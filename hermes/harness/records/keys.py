@@ -37,9 +37,12 @@ def request_key(sample_id: str, index: int, seed: int, asked: bytes, mark: bytes
     return digest(sample_id, b"%d %d" % (index, seed), asked, mark).hex()
 
 
-def judgement_key(request: str, image: str | None, sample: bytes) -> str:
-    """The key of what a judge says of one image; ``sample`` stands for the whole sample, so for all it can be asked."""
-    return digest(request, image or "", sample).hex()
+def judgement_key(request: str, answer: str | None, sample: bytes) -> str:
+    """The key of what a judge says of one answer, the hash of a picture or a text.
+
+    ``sample`` stands for the whole sample, so for all that the judge can be asked.
+    """
+    return digest(request, answer or "", sample).hex()
 
 
 def asked_of(prompt: str, images: Sequence[bytes]) -> bytes:

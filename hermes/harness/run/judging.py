@@ -1,4 +1,4 @@
-"""Stored pictures to judgements: what a judge has said is not asked again, another judge's words lie beside it."""
+"""Stored answers to judgements: what a judge has said is not asked again, another judge's words lie beside it."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -34,10 +34,10 @@ def judge_responses(
     image: Callable[[Response], ImageHandle] | None = None,
     max_failures: int = IN_A_ROW,
 ) -> int:
-    """Ask the judge about every picture that it has not judged yet; batch by batch, shared by all processes.
+    """Ask the judge about every picture, or text, that it has not judged yet; batch by batch, shared by all processes.
 
     Returns how many pictures are not what was drawn: their files are removed, so that they are drawn again. ``image``
-    gives the picture of a response where the store does not hold it; such a picture is not checked. A picture on which
+    gives the picture of a response where the store does not hold it; such a picture is not checked. An answer on which
     the judge fails is stored with the reason and asked about again the next time; ``max_failures`` of them in a row
     raise HermesError, as does what is the machine's failure (`attempts`).
     """
@@ -77,7 +77,7 @@ def judge_responses(
     stream = iter(responses)
     while chunk := list(islice(stream, 512)):
         good = [item for item in chunk if item[2].status == "ok"]
-        keys = [judgement_key(response.key, response.image, whole) for _, whole, response in good]
+        keys = [judgement_key(response.key, response.image or response.text, whole) for _, whole, response in good]
         known = index.answered(keys)
         progress.advance(len(chunk) - len(good) + int(known.sum()))
         for key, (sample, _, response), there in zip(keys, good, known, strict=True):
@@ -86,10 +86,11 @@ def judge_responses(
             pending += 1
             if (pending - 1) % processes.world != processes.rank:
                 continue
-            if image is None and not store.verified(response):
+            if image is None and response.image is not None and not store.verified(response):
                 lost += 1
                 continue
-            mine.append((key, Answer(sample, response, (image or store.image)(response))))
+            picture = None if response.image is None else (image or store.image)(response)
+            mine.append((key, Answer(sample, response, picture)))
             if len(mine) == JUDGE_BATCH:
                 flush()
     if mine:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.reasoning import THINK, read_tags
+from hermes.harness.data.chosen import Wanted, read_ids
 from hermes.harness.data.fingerprint import DIGEST
 from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Data, load_data
@@ -18,6 +19,7 @@ from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
+from hermes.harness.run.task_files import file_tasks
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import machine_failure
@@ -58,10 +60,14 @@ def plan_tasks(
     lack.
     """
     progress = progress or Silent()
-    wanted = settings.tasks or tuple(_standard(model, progress))
+    files = file_tasks(settings.task_file)
+    asked = settings.tasks or (() if files else tuple(_standard(model, progress)))
     sources = Sources.of(settings.data, "shapes" if getattr(model, "world", "real") == "shapes" else "hub")
+    sources = replace(sources, each=sources.each | files)
     judges = named_judges(settings.judge)
-    parsed = [parse_task(text) for text in dict.fromkeys(wanted)]
+    parsed = [parse_task(text) for text in dict.fromkeys(asked)]
+    parsed += [parse_task(name) for name in files if name not in {one.reference for one in parsed}]
+    wanted = _wanted(settings)
     evaluators: dict[str, Evaluator] = {one.reference: registry.evaluator(one.reference) for one in parsed}
     tags = read_tags(settings.reasoning_tags)
     for evaluator in evaluators.values():
@@ -84,22 +90,29 @@ def plan_tasks(
         if key not in loaded:
             source = sources.for_task(one.reference)
             try:
-                loaded[key] = load_data(evaluator, source, settings.split, settings.limit, one.revision, pins)
+                loaded[key] = load_data(evaluator, source, settings.split, settings.limit, one.revision, pins, wanted)
             except HermesError:
                 raise
             except Exception as error:  # a benchmark of somebody else's may raise anything
                 reason = registry.reason(error)
-                if settings.tasks or machine_failure(error):
+                if settings.tasks or files or machine_failure(error):
                     raise HermesError(f"task {one.name!r} cannot read its rows: {reason}") from error
                 progress.say(f"skipped {one.name}: it cannot read its rows: {reason}")
                 continue
         judge = judge_name(evaluator, judges, loaded[key].info.world)
         tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge)
+    wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
     for name in sorted({task.judge for task in tasks.values() if task.judge and to_judge}):
         check_judge(name)
     for task in tasks.values() if to_judge else ():
         check_scope(task)
     return list(tasks.values())
+
+
+def _wanted(settings: EvalSettings) -> Wanted:
+    """What --ids, --category and --sample ask for."""
+    ids = read_ids(settings.ids) if settings.ids else frozenset[str]()
+    return Wanted(ids, settings.category, settings.sample, settings.seed)
 
 
 def _standard(model: Any, progress: Progress) -> Iterator[str]:

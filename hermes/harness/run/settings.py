@@ -1,5 +1,6 @@
 """What `hermes eval` is asked to do."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -23,6 +24,11 @@ class EvalSettings(ModelSettings, FailureSettings, FolderSettings):
         description="Names with commas, lmms:NAME for lmms-eval's; with overrides: homologous-g@guidance_scale=1. "
         "Default: all standard ones that the model can do.",
     )
+    task_file: tuple[Path, ...] = Field(
+        (),
+        description="Your own questions (.jsonl, .json, .csv, .tsv, .xlsx, .parquet), as the task file:NAME; "
+        "FILE:contains or FILE:judge scores otherwise than FILE; may be given several times.",
+    )
     data: str | None = Field(
         None,
         description="shapes, hub, hub:OWNER/NAME@REVISION, a folder with <task>.jsonl, or a file; also one for each "
@@ -35,10 +41,15 @@ class EvalSettings(ModelSettings, FailureSettings, FolderSettings):
         description="Of homologous items without files for --split, only the share that hermes align keeps for it.",
     )
     limit: int | None = Field(None, ge=1, description="Only the first N items of each task. Default: all.")
+    ids: Path | None = Field(None, description="A file with one id a line: only these samples, or items. Default: all.")
+    category: tuple[str, ...] = Field((), description="Only samples of these categories, with commas. Default: all.")
+    sample: int | None = Field(
+        None, ge=1, description="Only N items of each task, drawn at random by --seed. Default: all."
+    )
     judge: str | None = Field(
         None,
-        description="Who judges generated images, as in mask2former,mplug:FOLDER; `hermes list judges` shows all. "
-        "Default: the benchmark's own, where it has one.",
+        description="Who judges generated images, and answers under FILE:judge, as in mask2former,mplug:FOLDER; "
+        "`hermes list judges` shows all. Default: the benchmark's own, where it has one.",
     )
     protocol: str = Field(
         "official", description="How answers are scored: official, lmms-eval, llava, corrected, similarity."

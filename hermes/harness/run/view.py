@@ -120,6 +120,7 @@ def results_content(
 ) -> dict[str, Any]:
     """What results.json holds: nothing in it depends on time, device, batch size or processes."""
     worlds = {task.data.info.world for task in tasks}
+    chosen = next((task.data.met.told for task in tasks if task.data.met), "")
     return {
         "schema": SCHEMA_VERSION,
         "run_id": run_id(dict(spec)),
@@ -129,6 +130,7 @@ def results_content(
         "split": settings.split,
         "seed": settings.seed,
         "limit": settings.limit,
+        **({"chosen": chosen} if chosen else {}),
         "protocol": settings.protocol,
         "partial": any(result.partial for result in results.values()),
         "results": dict(results),

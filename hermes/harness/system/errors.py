@@ -1,8 +1,18 @@
 """The one error a user is meant to read: what is wrong, where, and what to do, in one line."""
 
+from collections.abc import Iterable
+
 
 class HermesError(Exception):
     """A mistake in the input or the environment. The command line prints its text alone and exits with 2."""
+
+
+class RowsError(HermesError):
+    """Rows that cannot be used: ``each`` has a line for every one of them, ``total`` sums up; the text is both."""
+
+    def __init__(self, total: str, each: Iterable[str]) -> None:
+        self.total, self.each = total, tuple(each)
+        super().__init__("\n".join((*self.each, total)))
 
 
 class ImageError(HermesError):

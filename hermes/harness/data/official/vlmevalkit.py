@@ -42,7 +42,7 @@ def _is_of(split: str, wanted: str) -> bool:
 def _missing(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     """The columns that the row lacks, as far as its own columns say what they hold."""
     index = str(row[INDEX])
-    images = _images(row)
+    images = images_of(row)
     picture = _picture(row, index)
     options = [str(row[letter]) for letter in ascii_uppercase if row.get(letter) not in (None, "")]
     found: dict[str, Any] = {"id": index, "question_id": index, "fullAnswer": "", "isBalanced": True}
@@ -56,7 +56,7 @@ def _missing(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     return {column: found[column] for column in columns if column not in row and column in found}
 
 
-def _images(row: Row) -> list[Any]:
+def images_of(row: Row) -> list[Any]:
     """The images of a row, each by itself."""
     cell = row.get("image")
     if isinstance(cell, TextCell) and cell.count > 1:

@@ -69,6 +69,7 @@ def scored_rows(evaluator: Evaluator, source: str) -> ScoredRows:
     Where each row gives one sample and has an ``id``, the sample takes it; else the evaluator's ids stand. Raises
     HermesError for missing columns, doubled ids and bad rows.
     """
+    evaluator.shown = False
     table = open_table(evaluator, source, "test")
     needed = evaluator.data.scored or evaluator.data.columns
     optional = [column for column in evaluator.data.columns if column not in needed]
