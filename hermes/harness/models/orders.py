@@ -2,13 +2,11 @@
 
 import math
 from functools import lru_cache
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-Order = Literal["confidence", "random", "halton"]
-ORDERS: tuple[Order, ...] = get_args(Order)
+from hermes.harness.records.types import Order
 
 
 def preference(order: Order, log_probs: Tensor, noise: Tensor, scale: float, ranks: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from hermes.harness.records.images import ImageHandle
 
 Split = Literal["train", "validation", "test"]
 Ability = Literal["understanding", "generation"]
+Order = Literal["confidence", "random", "halton"]
 SCHEMA_VERSION = 2
 DECODING = ("order", "choice_temperature", "plan", "plan_temperature")
 
@@ -42,7 +43,7 @@ class GenerationConfig(Record):
     guidance_scale: float | None = None
     steps: int | None = None
     image_size: int | None = None
-    order: Literal["confidence", "random", "halton"] | None = None
+    order: Order | None = None
     choice_temperature: float | None = Field(None, ge=0)
     plan: Literal["on", "off"] | None = None
     plan_temperature: float | None = Field(None, ge=0)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hermes.harness.models.orders import Order, halton_ranks, preference
+from hermes.harness.models.orders import halton_ranks, preference
 from hermes.harness.models.showo.attention import generation_mask
 from hermes.harness.models.showo.phi import Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import exponential
+from hermes.harness.records.types import Order
 
 TINY = 1e-20
 

@@ -31,16 +31,9 @@ from hermes.harness.system.parsing import json_file
 
 NAME = "hermes-tiny"
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULTS = GenerationConfig(
-    max_new_tokens=48,
-    guidance_scale=0.0,
-    steps=4,
-    image_size=PIXELS,
-    order="confidence",
-    plan="on",
-    plan_temperature=0.4,
-)
-UNPLANNED = {"plan": "off", "plan_temperature": None}  # Of weights that were not taught to plan.
+DEFAULTS = GenerationConfig(max_new_tokens=48, guidance_scale=0.0, steps=4, image_size=PIXELS)
+PLAN_TEMPERATURE = 0.4
+PLANNING = {"plan": "on", "plan_temperature": PLAN_TEMPERATURE}  # What weights that were taught to plan add to these.
 IMAGE_TEMPERATURE = 1.0
 MASKS = 2
 CHUNK = 64
@@ -129,7 +122,7 @@ class TinyModel:
             abilities=self.abilities,
             parameters=sum(p.numel() for module in modules for p in module.parameters()),
             resolution=PIXELS,
-            defaults=DEFAULTS if self.plans else DEFAULTS.model_copy(update=UNPLANNED),
+            defaults=DEFAULTS.model_copy(update=PLANNING) if self.plans else DEFAULTS,
         )
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
@@ -180,7 +173,7 @@ class TinyModel:
             return None
         if not self.plans:
             raise HermesError("plan: these weights of hermes-tiny were not taught to plan; leave it out")
-        return DEFAULTS.plan_temperature if config.plan_temperature is None else config.plan_temperature
+        return PLAN_TEMPERATURE if config.plan_temperature is None else config.plan_temperature
 
     def _plans(self, prompts: Sequence[list[int]], seeds: Sequence[int], temperature: float) -> list[list[int] | None]:
         """The plan of each prompt; an empty prompt asks for nothing, so nothing is planned."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hermes.harness.models.orders import Order, halton_ranks, preference
+from hermes.harness.models.orders import halton_ranks, preference
 from hermes.harness.models.tiny.packing import MASK, collate, generation_prefix
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS, SIDE
 from hermes.harness.models.tiny.transformer import Cache, Transformer
+from hermes.harness.records.types import Order
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -13,14 +14,14 @@ from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
 from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
-from hermes.harness.models.orders import ORDERS, Order, halton_ranks
+from hermes.harness.models.orders import halton_ranks
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.models.showo.images import Drawing, draw_steps, empty_image, left_masked
 from hermes.harness.models.showo.likelihood import Prepared, masks_of
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
 from hermes.harness.records.images import ImageHandle
-from hermes.harness.records.types import GenerationConfig, Request
+from hermes.harness.records.types import GenerationConfig, Order, Request
 from hermes.harness.system.errors import HermesError
 
 PICTURES = [Image.linear_gradient("L").convert("RGB"), Image.radial_gradient("L").convert("RGB").resize((50, 40))]
@@ -285,7 +286,7 @@ def test_texts_behind_one_image_and_prompt_share_it_and_do_not_see_each_other(fo
         torch.testing.assert_close(grad, grads[1][name], atol=2e-3, rtol=1e-3, msg=name)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", get_args(Order))
 def test_an_order_decides_what_is_kept_first(model: ShowO, order: Order) -> None:
     """What is known stays known, and with Halton's order the cells that are known are the first of its sequence."""
     tokens = model.config.num_vq_tokens
