@@ -1,5 +1,6 @@
 """How far a benchmark's headline has moved between evaluations, answer by answer."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,13 +36,19 @@ class Benchmark:
 
     def means(self, keys: frozenset[Key]) -> Means | None:
         """The means of these answers that the headline is made of; None where the benchmark does not tell."""
-        if keys == self.answered:
+        if keys == self.answered or self._all is None:
             return self._all
         return self._means(score for score in self._usable() if _key(score) in keys)
 
     @cached_property
     def _all(self) -> Means | None:
-        return self._means(self._usable())
+        """The means of all answers; None, too, where the stored headline is not what they make.
+
+        Another version may have scored these answers, by other rules or with other tags.
+        """
+        means = self._means(self._usable())
+        told = headline(self.result).value
+        return means if means and math.isclose(means.metric().value, told, rel_tol=1e-6, abs_tol=1e-9) else None
 
     def _means(self, scores: Iterable[Score]) -> Means | None:
         try:

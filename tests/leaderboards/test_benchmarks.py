@@ -151,6 +151,16 @@ def test_a_benchmark_of_an_unknown_plugin_has_no_interval(tmp_path: Path) -> Non
     assert content.notes == ("Differences of the headlines as they are, which have no interval: mine.",)
 
 
+def test_scores_that_do_not_make_the_stored_headline_are_not_paired(tmp_path: Path) -> None:
+    """GQA counts balanced questions alone; scores of before these were marked would bring in all."""
+    folder = played(tmp_path)
+    for number in (0, 1):
+        asked = [score("a", "a", 1), score("b", "b", number), score("c", "c", 0)]
+        benchmark(folder, number, "gqa", asked, 50 * (1 + number))  # without the third, which is not balanced
+    found = since_base(folder)["gqa"]
+    assert (found.value, found.low) == (50, None)
+
+
 def test_answers_whose_groups_have_changed_are_not_paired(tmp_path: Path) -> None:
     folder = played(tmp_path)
     mmmu(folder, (0, 1))
@@ -162,7 +172,7 @@ def test_answers_whose_groups_have_changed_are_not_paired(tmp_path: Path) -> Non
 def test_other_terms_are_not_compared(tmp_path: Path, changed: dict[str, str]) -> None:
     folder = played(tmp_path, rounds=3)
     for number, more in enumerate([{}, {}, changed]):
-        benchmark(folder, number, "mmmu", answers(number > 0, 1), 50, **more)
+        benchmark(folder, number, "mmmu", answers(number > 0, 1), 100 if number else 50, **more)
     found = rows(benchmark_changes_table(changes([folder])))
     assert [row[3].split(" ")[0] for row in found[1:]] == ["+50.0", "-"]
 

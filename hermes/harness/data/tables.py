@@ -30,8 +30,8 @@ class Data:
     """The samples of one evaluator in one run, and where they come from.
 
     ``samples`` can be gone through any number of times, each time in the same order. ``digests`` holds 32 bytes a
-    sample in that order, as `fingerprint.Prints` takes them. ``met`` says what was
-    chosen of them and what there was, None where all are taken or the first.
+    sample in that order, as `fingerprint.Prints` takes them. ``met`` says what was chosen of them and what there was,
+    None where all are taken or the first.
     """
 
     samples: Iterable[Sample]
