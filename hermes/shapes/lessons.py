@@ -12,6 +12,7 @@ from hermes.shapes.prompts import TAGS, geneval_prompt, geneval_scene
 from hermes.shapes.questions import KINDS, QA, ask, choices
 from hermes.shapes.scene import Obj, Scene, random_scene, split_of
 
+VERSION = "2"  # Raised when the same seed gives other lessons: self-plays replay them.
 QUESTIONS = 4
 MULTIPLE_CHOICE = 0.2
 GENEVAL_SCENES = 0.25

@@ -1,5 +1,6 @@
 """Lessons: the benchmarks' prompts word for word, right answers, and no scene of another split."""
 
+import hashlib
 import random
 from collections import Counter
 from itertools import islice
@@ -8,7 +9,7 @@ import pytest
 
 from hermes.harness.contracts.prompts import ONE_SENTENCE, OPTION_LETTER, SHORT_ANSWER
 from hermes.harness.records.types import Split
-from hermes.shapes.lessons import lesson, multiple_choice, planning, training_scenes
+from hermes.shapes.lessons import VERSION, lesson, multiple_choice, planning, training_scenes
 from hermes.shapes.questions import QA, answer
 from hermes.shapes.scene import split_of
 from hermes.shapes.words import PLACE_PHRASES
@@ -53,6 +54,13 @@ def test_training_scenes_stay_in_their_split(split: Split) -> None:
 def test_training_scenes_repeat_with_the_seed_only() -> None:
     first, again, other = (list(islice(training_scenes("train", seed), 20)) for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_other_lessons_have_another_version() -> None:
+    """Self-plays replay lessons, so their ids hold the version: raise it together with this hash."""
+    rng = random.Random(6)
+    found = [lesson(scene, rng) for scene in islice(training_scenes("train", 6), 50)]
+    assert (VERSION, hashlib.sha256(repr(found).encode()).hexdigest()[:16]) == ("2", "7c90cdc25fd0650b")
 
 
 def test_all_numbers_of_objects_are_taught() -> None:

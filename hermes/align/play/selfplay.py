@@ -41,6 +41,7 @@ from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.leaderboards.gallery import gallery_html
 from hermes.leaderboards.report import write_reports
+from hermes.shapes.lessons import VERSION as LESSONS
 
 AGAIN = "and run the same command again"
 
@@ -84,6 +85,8 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     }
     if source.world == "real":
         spec["evaluated"] = evaluated(source)
+    elif settings.replays:
+        spec["lessons"] = LESSONS
     if settings.pairs:
         spec["pairs"] = _file_hash(settings.pairs)
     info = model.info.model_dump(mode="json")
