@@ -16,6 +16,7 @@ from hermes.harness.records.types import Request
 from hermes.harness.run.runner import evaluate
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.errors import HermesError
+from hermes.leaderboards.report import report_markdown
 
 TASKS = ("geneval", "geneval@plan=off")
 
@@ -28,7 +29,8 @@ class Planner(Model):
 
     def generate(self, requests: Sequence[Request]) -> list[Drew]:
         picture = Image.new("RGB", (48, 48))
-        return [Drew(picture, plan=None if one.config.plan == "off" else f"first {one.prompt}") for one in requests]
+        plans = [None if one.config.plan == "off" else f"first {one.prompt}" for one in requests]
+        return [Drew(picture, plan=plan, truncated=bool(plan)) for plan in plans]
 
 
 class Plain(Model):
@@ -57,6 +59,9 @@ def test_a_plan_is_stored_with_its_picture_and_replayed(tmp_path: Path) -> None:
         f"replay:{tmp_path / 'run'}", tasks=TASKS[:1], data="shapes", limit=1, out=tmp_path / "again", device="cpu"
     )
     assert plans(tmp_path / "again", "geneval") == planned
+    for run in ("run", "again"):
+        told = report_markdown(tmp_path / run)
+        assert told.count(" plans were cut off at the limit of new tokens") == 1
 
 
 def test_the_plan_identifies_the_run(tmp_path: Path) -> None:

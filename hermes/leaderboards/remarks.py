@@ -11,8 +11,9 @@ ALWAYS = 0.9
 
 def remarks(result: Result) -> Iterator[str]:
     """One clause each, without the name of the benchmark."""
+    written = "plans" if result.ability == "generation" else "answers"
     for what, clause in (
-        ("truncated", "{} of {} answers were cut off at the limit of new tokens"),
+        ("truncated", f"{{}} of {{}} {written} were cut off at the limit of new tokens"),
         ("prompt_cut", "{} of {} prompts were cut before the model read them"),
     ):
         if count := result.counts.get(what):

@@ -36,12 +36,13 @@ class Drew:
     """A picture, whether its prompt was cut before it was read, and the plan in words that it was drawn from.
 
     Models may answer with it in place of a picture. ``plan`` is None where the model does not plan, and "" where it
-    drew from the prompt itself.
+    drew from the prompt itself; it is ``truncated`` where it ends at the limit of new tokens.
     """
 
     image: "Image.Image"
     prompt_cut: bool = False
     plan: str | None = None
+    truncated: bool = False
 
 
 @runtime_checkable

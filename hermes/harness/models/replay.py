@@ -61,7 +61,7 @@ class ReplayModel:
         for answer in [self._find(request, "image") for request in requests]:
             if isinstance(answer.image, ImageHandle):
                 picture = answer.image.open()
-                pictures.append(Drew(picture, answer.prompt_cut, answer.plan))
+                pictures.append(Drew(picture, answer.prompt_cut, answer.plan, answer.truncated))
         return pictures
 
     def _find(self, request: Request, kind: str) -> Stored:

@@ -88,8 +88,9 @@ class Response(Record):
     """What a model answered: ``text``, or ``image`` (sha256 of the stored PNG's bytes).
 
     ``key`` is the request's. ``content`` is the key that the same request has where its images are named by their
-    content, given where the key names them by their place in a data set. ``truncated``: the text ends at the limit of
-    new tokens; ``prompt_cut``: the model did not read the prompt to its end. Both as far as the model's adapter tells.
+    content, given where the key names them by their place in a data set. ``truncated``: the text, or an
+    image's plan, ends at the limit of new tokens; ``prompt_cut``: the model did not read the prompt to its end. Both as
+    far as the model's adapter tells.
     ``plan`` is what the model wrote before it drew the image: "" where it found no plan needed, None where it does not
     plan.
     """

@@ -23,7 +23,7 @@ from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, P
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture, to_tensor
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
-from hermes.harness.models.tiny.writing import Ask, write, write_plans
+from hermes.harness.models.tiny.writing import PLAN_TOKENS, Ask, write, write_plans
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import DECODING, Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
@@ -164,7 +164,7 @@ class TinyModel:
                 codes = draw_codes(self.transformer, sources, seeds, drawing)
                 for index, code, plan in zip(part, codes, plans, strict=True):
                     words = None if plan is None else self.text.decode(plan)
-                    pictures[index] = Drew(self.decode(code), plan=words)
+                    pictures[index] = Drew(self.decode(code), plan=words, truncated=len(plan or ()) >= PLAN_TOKENS)
         return [pictures[index] for index in range(len(requests))]
 
     def _planning(self, config: GenerationConfig) -> float | None:
