@@ -185,6 +185,26 @@ def leaderboard(
         say(f"written: {out}")
 
 
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="The folder of a checkpoint or an adapter.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where it goes on the hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="The branch to push to. Default: main.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Upload a checkpoint with its card to the Hugging Face hub.
+
+    HF_TOKEN and HF_ENDPOINT say as whom and to which hub.
+    """
+    from hermes.harness.models.push import planned
+    from hermes.harness.models.push import push as upload
+
+    wanted = planned(folder, repository, private, revision)
+    say(str(wanted))
+    put(f"pushed: {upload(wanted, quiet)}\n")
+
+
 @app.command("list")
 def list_command(
     kind: Annotated[str, typer.Argument(help="models, evaluators or judges.")],

@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 
 def evaluate(settings: EvalSettings, progress: "Progress | None" = None) -> dict[str, Any]:
-    """Run benchmarks; see `hermes.harness.run.runner.evaluate`."""
+    """Run benchmarks, and tell trackers; see `hermes.harness.run.runner.evaluate`."""
     from hermes.harness.run.runner import evaluate as run
+    from hermes.harness.system.trackers import check_trackers
 
+    check_trackers(settings.trackers)
     content = run(settings, progress)
     _report(content["folder"])
+    if settings.trackers:
+        from hermes.harness.run.tracked import track_results
+
+        track_results(settings, content)
     return content
 
 

@@ -35,7 +35,7 @@ def test_help_loads_nothing_heavy(python: Python) -> None:
     assert loaded(done).isdisjoint((*HEAVY, "numpy", "pydantic", "PIL"))
 
 
-@pytest.mark.parametrize("command", ["eval", "align", "score", "leaderboard", "list"])
+@pytest.mark.parametrize("command", ["eval", "align", "score", "leaderboard", "push", "list"])
 def test_help_of_a_command_loads_nothing_heavy(python: Python, command: str) -> None:
     assert loaded(run(python, command, "--help")).isdisjoint(HEAVY)
 

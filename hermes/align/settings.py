@@ -5,7 +5,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from hermes.harness.contracts.options import DType, FailureSettings, FolderSettings, LoadOptions, ModelSettings, Panel
+from hermes.harness.contracts.options import (
+    DType,
+    FailureSettings,
+    FolderSettings,
+    LoadOptions,
+    ModelSettings,
+    Panel,
+    TrackerSettings,
+)
 from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.types import Record
 
@@ -14,9 +22,10 @@ Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
     *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
-    *("checkpointing", "trackers", "pairs", "label", "patience", "plugin"),
+    *("checkpointing", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
     *FailureSettings.model_fields,
+    *TrackerSettings.model_fields,
 }
 
 
@@ -36,7 +45,7 @@ class LossSettings(Record):
     anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
 
 
-class TrainSettings(LossSettings):
+class TrainSettings(LossSettings, TrackerSettings):
     """One round of preference training."""
 
     panel: ClassVar = Panel.TRAINING
@@ -65,7 +74,6 @@ class TrainSettings(LossSettings):
         (), description="Layers that get the adapter, with commas. Default: the linear layers of the blocks."
     )
     checkpointing: bool = Field(False, description="Compute activations again instead of keeping them.")
-    trackers: tuple[str, ...] = Field((), description="accelerate's trackers, with commas: tensorboard, wandb.")
     bf16: bool | None = Field(
         None,
         description="Compute in bfloat16. Default: where the device does so natively.",

@@ -44,7 +44,7 @@ def play(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def lasting(folder: Path) -> dict[str, Any]:
-    """All that must not depend on interruptions: history without times, preferences, logs, weights, evaluations."""
+    """All that must not depend on interruptions: history without times, preferences, logs, weights, cards, scores."""
     history = json.loads((folder / "history.json").read_text())
     for entry in history["rounds"]:
         del entry["seconds"]
@@ -53,9 +53,10 @@ def lasting(folder: Path) -> dict[str, Any]:
         *folder.glob("round-*/preferences.jsonl"),
         *folder.glob("round-*/training/train.jsonl"),
         *folder.glob("round-*/checkpoint/model.safetensors"),
+        *folder.glob("round-*/checkpoint/README.md"),
         *folder.glob("round-*/evaluation/results.json"),
     ]
-    assert len(files) == 3 + 4 * 2
+    assert len(files) == 3 + 5 * 2
     return {"history": history} | {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 

@@ -327,27 +327,6 @@ def test_what_the_model_does_not_offer_is_refused(tmp_path: Path, setting: dict,
         trained(tmp_path, SETTINGS.model_copy(update=setting))
 
 
-def test_figures_reach_a_tracker(tmp_path: Path) -> None:
-    """Every step's figures are in TensorBoard's files, margins and likelihoods of both sides apart."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    trained(tmp_path, SETTINGS.model_copy(update={"trackers": ("tensorboard",)}))
-    told = EventAccumulator(str(tmp_path / "hermes-align")).Reload()
-    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
-    for name in ("lr", "loss", "margin_und", "margin_gen", "winner_gen", "loser_gen", "winner_und", "loser_und"):
-        events = told.Scalars(name)
-        assert [event.step for event in events] == list(range(9))
-        assert [event.value for event in events] == pytest.approx([line[name] for line in lines], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("tensorbord", "knows no 'tensorbord'"), ("aim", "'aim' is not installed; pip install aim")]
-)
-def test_a_tracker_that_would_note_nothing_is_refused(tmp_path: Path, name: str, words: str) -> None:
-    with pytest.raises(HermesError, match=words):
-        trained(tmp_path, SETTINGS.model_copy(update={"trackers": (name,)}))
-
-
 def test_a_state_of_other_images_under_the_same_names_is_refused(tmp_path: Path) -> None:
     trained(tmp_path)
     data = pairs()

@@ -25,7 +25,7 @@ class Game:
     ) -> None:
         self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
         self.root, self.media = root_of(settings), folder / "media"
-        self.name = base.info.name
+        self.kind, self.info = type(base), base.info
         self._loaded: tuple[int, Alignable] | None = (0, base)
 
     def home(self, number: int) -> Path:

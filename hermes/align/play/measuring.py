@@ -69,7 +69,7 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
             out=out,
             runs=game.root,
             plugin=settings.plugin,
-            label=f"{game.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
+            label=f"{game.info.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
         )
         refuse_nothing(evaluate(wanted, game.progress, game.model(number))["results"])
         if current().main:

@@ -9,14 +9,15 @@ from pydantic import ValidationError
 
 from hermes.align.pairs.apart import division, evaluated, refuse_shared
 from hermes.align.pairs.items import ItemSource
+from hermes.align.play.card import write_cards
 from hermes.align.play.changes import adopt
 from hermes.align.play.game import Game, seconds_of
 from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
 from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
 from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
+from hermes.align.play.tracked import track_rounds
 from hermes.align.settings import AlignSettings
-from hermes.align.training.preparing import check_trackers
 from hermes.align.training.steplog import TrainingReport
 from hermes.align.training.trainer import native_bf16
 from hermes.harness.contracts.model import Alignable
@@ -39,6 +40,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import file_error
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.trackers import check_trackers
 from hermes.leaderboards.gallery import gallery_html
 from hermes.leaderboards.report import write_reports
 from hermes.shapes.lessons import VERSION as LESSONS
@@ -105,13 +107,17 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         if source.world == "real":
             facts["data"] = division(source)
         for number in range(settings.rounds + 1):
-            _play(game, number)
+            played = _play(game, number)
             if current().main:
-                write_history(folder, run_id(spec), info, settings, facts)
+                history = write_history(folder, run_id(spec), info, settings, facts)
+                if played:
+                    track_rounds(game, history["rounds"])
             current().wait()
             if exhausted(game, number):
                 break
         if current().main:
+            if not played:
+                track_rounds(game, history["rounds"])
             _write_reports(game)
         current().wait()
     content: dict[str, Any] = read_json(folder / "history.json")
@@ -132,11 +138,14 @@ def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
     )
 
 
-def _play(game: Game, number: int) -> None:
-    """One round, from whatever of it is done, to its round.json. Each phase is skipped where its output is there."""
+def _play(game: Game, number: int) -> bool:
+    """One round, from whatever of it is done, to its round.json. Each phase is skipped where its output is there.
+
+    Returns whether there was anything to do.
+    """
     home = game.home(number)
     if (home / "round.json").exists():
-        return
+        return False
     if number:
         prefer(game, number)
         game.phase(home, "training", home / "checkpoint", lambda: learn(game, number))
@@ -149,11 +158,13 @@ def _play(game: Game, number: int) -> None:
         drops = read_json(home / DROPS, f"remove {home} {AGAIN}") if number else {}
         drawn = read_json(home / DRAWN, f"remove {home} {AGAIN}") if (home / DRAWN).exists() else {}
         results = read_json(home / EVALUATION / RESULTS, f"remove {home / EVALUATION} {AGAIN}")
-        write_json(
-            home / "round.json",
-            round_entry(number, results, guided_task(game), report, drops, drawn.get("failures", {}), seconds_of(home)),
-        )
+        failures = drawn.get("failures", {})
+        entry = round_entry(number, results, guided_task(game), report, drops, failures, seconds_of(home))
+        if number:
+            write_cards(game, number, entry)
+        write_json(home / "round.json", entry)
     current().wait()
+    return True
 
 
 def _report(home: Path) -> TrainingReport:
@@ -167,7 +178,8 @@ def _report(home: Path) -> TrainingReport:
 
 def _tidy(folder: Path) -> None:
     """Remove what killed processes have left half written."""
-    for place in (folder / "media", *folder.glob("round-*"), *folder.glob("round-*/training")):
+    homes = ("round-*", "round-*/training", "round-*/training/adapter", "round-*/checkpoint")
+    for place in (folder / "media", *(found for home in homes for found in folder.glob(home))):
         remove_parts(place)
 
 

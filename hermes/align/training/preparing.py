@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -20,29 +19,11 @@ BESIDE = {"checkpoint_every", "micro_batch", "checkpointing", "trackers"}
 """Settings that do not change what comes out."""
 
 
-def new_accelerator(module: nn.Module, settings: TrainSettings, folder: Path) -> "Accelerator":
+def new_accelerator(module: nn.Module) -> "Accelerator":
     """Accelerate, with the precision left to the settings: a launcher's must not come on top."""
     from accelerate import Accelerator
 
-    cpu = next(module.parameters()).device.type == "cpu"
-    return Accelerator(cpu=cpu, mixed_precision="no", log_with=list(settings.trackers) or None, project_dir=folder)
-
-
-def check_trackers(trackers: Sequence[str]) -> None:
-    """Raise HermesError for a tracker that accelerate does not know or that is not installed.
-
-    accelerate itself only warns, and nothing would be tracked.
-    """
-    if not trackers:
-        return
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-
-    here = {str(one) for one in get_available_trackers()}
-    for name in trackers:
-        if name not in map(str, LOGGER_TYPE_TO_CLASS):
-            raise HermesError(f"trackers: accelerate knows no {name!r}; choose from {', '.join(LOGGER_TYPE_TO_CLASS)}")
-        if name not in here:
-            raise HermesError(f"trackers: {name!r} is not installed; pip install {name}")
+    return Accelerator(cpu=next(module.parameters()).device.type == "cpu", mixed_precision="no")
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from hermes.align.training.finite import (
 from hermes.align.training.lora import Lora
 from hermes.align.training.memory import out_of_memory
 from hermes.align.training.preparing import (
-    check_trackers,
     identity_of,
     likelihood_settings,
     new_accelerator,
@@ -41,6 +40,7 @@ from hermes.harness.system.fitting import Fitting
 from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.trackers import ALIGN, Log, check_trackers, tracking
 
 
 def native_bf16(device: str) -> bool:
@@ -107,7 +107,7 @@ class _Training:
         self.steps = plan(len(pairs), len(replay), settings)
         self.identity = identity_of(pairs, replay, settings)
         self.inner = model.module
-        self.accelerator = new_accelerator(self.inner, settings, folder)
+        self.accelerator = new_accelerator(self.inner)
         self.sharded = bool(self.accelerator.is_fsdp2)
         self.device: torch.device = self.accelerator.device
         self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
@@ -140,32 +140,41 @@ class _Training:
         refuse_lost_reference(self.reference, self.batches.ids)
         self.micro.size = self._least(self.micro.size)
         self._prepare()
-        self._track_start()
         state, total = folder / "state.safetensors", len(self.steps)
         done = load_state(state, self.trained, self.optimizer.optimizer, self.identity, self.average)
         log = StepLog(folder / "train.jsonl", done)
         progress.start(f"train ({self.settings.objective})", total, done)
-        for number in range(done, total):
-            rate = learning_rate(number, total, self.settings)
-            figures = self._gradient(self.steps[number], check=number == 0)
-            with self._forgetting():
-                refuse_not_finite(figures, number, total, self.settings)
-                self._step(rate, number)
-            log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
-            self._track({"lr": rate, **figures}, number)
-            last = number + 1 == total
-            if last:
-                with self._forgetting():
-                    refuse_lost_weights(self.trained, self.settings)
-            if last or (number + 1) % self.settings.checkpoint_every == 0:
-                if current().main:
-                    log.flush()
-                save_state(state, self.trained, self.optimizer.optimizer, number + 1, self.identity, self.average)
-            progress.advance(note=f"loss {figures['loss']:.3f}")
+        with self._tracking(done) as track:
+            for number in range(done, total):
+                self._one(number, total, state, log, track, progress)
         self.accelerator.wait_for_everyone()
         self._finish(folder)
         self.inner.train(was_training)
         return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), self._mask_noise())
+
+    def _one(self, number: int, total: int, state: Path, log: StepLog, track: Log, progress: Progress) -> None:
+        """One step, noted, and the state after it where that is due."""
+        rate = learning_rate(number, total, self.settings)
+        figures = self._gradient(self.steps[number], check=number == 0)
+        with self._forgetting():
+            refuse_not_finite(figures, number, total, self.settings)
+            self._step(rate, number)
+        log.append({"step": number, "epoch": self.steps[number].epoch, "lr": rate, **figures})
+        track({"lr": rate, **figures}, number)
+        last = number + 1 == total
+        if last:
+            with self._forgetting():
+                refuse_lost_weights(self.trained, self.settings)
+        if last or (number + 1) % self.settings.checkpoint_every == 0:
+            if current().main:
+                log.flush()
+            save_state(state, self.trained, self.optimizer.optimizer, number + 1, self.identity, self.average)
+        progress.advance(note=f"loss {figures['loss']:.3f}")
+
+    def _tracking(self, done: int) -> AbstractContextManager[Log]:
+        settings = self.settings
+        config, cpu = settings.model_dump(), self.device.type == "cpu"
+        return tracking(settings.trackers, ALIGN, self.folder, config, cpu, done, self.identity)
 
     def _reference(self) -> Tensor:
         """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work."""
@@ -313,8 +322,6 @@ class _Training:
             if current().main:
                 write_folder(folder / "adapter", self.lora.save)
             self.lora.merge()
-        if self.settings.trackers:
-            self.accelerator.end_training()
 
     def _mask_noise(self) -> float | None:
         """How much the masks alone move an image pair's difference: its standard deviation over the epochs' masks
@@ -325,19 +332,6 @@ class _Training:
         winner, loser = SLOTS.index("gen_winner"), SLOTS.index("gen_loser")
         difference = self.reference[:, winner, rows] - self.reference[:, loser, rows]
         return float(difference.std(0).mean())
-
-    def _track_start(self) -> None:
-        if self.settings.trackers:
-            config = {
-                name: value if isinstance(value, int | float | str | bool) else str(value)
-                for name, value in self.settings.model_dump().items()
-            }
-            self.accelerator.init_trackers("hermes-align", config)
-
-    def _track(self, figures: dict[str, Any], step: int) -> None:
-        if self.settings.trackers:
-            known = {name: value for name, value in figures.items() if isinstance(value, int | float)}
-            self.accelerator.log(known, step=step)
 
 
 def departure(log_ratios: Tensor) -> Tensor:

@@ -78,6 +78,17 @@ class FolderSettings(Record):
     fresh: bool = Field(False, description="Discard what is stored for this command instead of going on with it.")
 
 
+class TrackerSettings(Record):
+    """Who else is told the figures."""
+
+    panel: ClassVar = Panel.FILES
+
+    trackers: tuple[str, ...] = Field(
+        (),
+        description="Where figures go beside the files, with commas: tensorboard, wandb, or another of accelerate's.",
+    )
+
+
 class FailureSettings(Record):
     """When a command gives up."""
 

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies, a folder or the Hugging Face hub, and which one it is; loads nothing."""
+"""Where a checkpoint lies, a folder or the Hugging Face hub, and which one it is; reads no weights."""
 
 import hashlib
 import re
@@ -63,6 +63,21 @@ def parse_source(argument: str | None, who: str, name: str = "hf", settings: str
     if not is_hub_id(repository) or (at and not revision.strip()):
         raise HermesError(f"{who}: {argument!r} is neither a folder that exists nor a hub id (ORGANISATION/MODEL)")
     return Source(repository, revision or None, local=False)
+
+
+def folder_of(source: Source) -> Path:
+    """The folder itself, or that of a hub repository's commit, downloaded where it is not there yet."""
+    if source.local:
+        return Path(source.name)
+    from huggingface_hub import snapshot_download
+
+    name = source.name
+    try:
+        patterns = ["*.json", "*.safetensors", "*.bin"]
+        return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises many kinds
+        reason = " ".join(str(error).split())[:300]
+        raise HermesError(f"{name}: not available from the hub ({reason}); download it and give its folder") from None
 
 
 def is_hub_id(text: str) -> bool:

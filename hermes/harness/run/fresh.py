@@ -10,6 +10,7 @@ from typing import Any
 from hermes.harness.records.store import Store
 from hermes.harness.system.disk import LOCK, read_json, sync_folder
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.trackers import ALIGN, EVAL
 
 SPEC, SCORED = "spec.json", "scored"
 # The names in a folder that are Hermes's: files, folders with what is Hermes's in them, folders that are so as a whole.
@@ -37,6 +38,7 @@ RUN: Tree = {
     "answers": {HOME: {HOME: {**STORE, SPEC: FILE, LOCK: FILE}}},
     "media": MEDIA,
     "round-[0-9]*": WHOLE,
+    **dict.fromkeys((ALIGN, EVAL), WHOLE),
     PART: FILE,
 }
 

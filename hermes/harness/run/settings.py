@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from hermes.harness.contracts.options import FailureSettings, FolderSettings, ModelSettings, Panel
+from hermes.harness.contracts.options import FailureSettings, FolderSettings, ModelSettings, Panel, TrackerSettings
 from hermes.harness.records.types import Split
 
 TAGS_HELP = (
@@ -14,7 +14,7 @@ TAGS_HELP = (
 )
 
 
-class EvalSettings(ModelSettings, FailureSettings, FolderSettings):
+class EvalSettings(ModelSettings, FailureSettings, FolderSettings, TrackerSettings):
     """What `hermes eval` is asked to do; each field is a key of the TOML file and an option of the command line."""
 
     panel: ClassVar = Panel.BENCHMARKS

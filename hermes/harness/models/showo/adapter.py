@@ -23,7 +23,6 @@ from hermes.harness.models.showo.config import ShowoConfig, read_config
 from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
 from hermes.harness.models.showo.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.showo.load import (
-    checkpoint_folder,
     clip_folder,
     image_folder,
     read_network,
@@ -35,7 +34,7 @@ from hermes.harness.models.showo.phi import Cache, Phi
 from hermes.harness.models.showo.prompting import CONVERSATION, QUESTION, SYSTEM, Layout
 from hermes.harness.models.showo.text import Ask, see_codes, see_features, write_behind
 from hermes.harness.models.showo.tokenizer import TextTokenizer
-from hermes.harness.models.source import Source, source_of
+from hermes.harness.models.source import Source, folder_of, source_of
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
@@ -109,7 +108,7 @@ class ShowO:
         from hermes.harness.models.showo.magvit import load_magvit
 
         (source,) = cls.sources(reference)
-        folder = checkpoint_folder(source)
+        folder = folder_of(source)
         config = read_config(folder / "config.json")
         text = TextTokenizer.load(text_folder(folder, config.llm_model_path))
         if len(text) > config.llm_vocab_size:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hermes.harness.models.showo.clip import projector_state
 from hermes.harness.models.showo.phi import Phi, Shape
-from hermes.harness.models.source import Source, is_hub_id
+from hermes.harness.models.source import Source, folder_of, is_hub_id
 from hermes.harness.models.tensors import misfit, read_tensors
 from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
@@ -22,25 +22,10 @@ IMAGES, TEXT = "showlab/magvitv2", "microsoft/phi-1_5"
 CLIP = "openai/clip-vit-large-patch14-336"
 
 
-def checkpoint_folder(source: Source) -> Path:
-    """The folder itself, or that of a hub repository's commit, downloaded where it is not there yet."""
-    if source.local:
-        return Path(source.name)
-    from huggingface_hub import snapshot_download
-
-    name = source.name
-    try:
-        patterns = ["*.json", "*.safetensors", "*.bin"]
-        return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
-    except Exception as error:  # the hub's client raises many kinds
-        reason = " ".join(str(error).split())[:300]
-        raise HermesError(f"{name}: not available from the hub ({reason}); download it and give its folder") from None
-
-
 def image_folder(folder: Path) -> Path:
     """MAGVITv2: the subfolder or sibling ``magvitv2``, else the published one."""
     near = [place / "magvitv2" for place in around(folder) if (place / "magvitv2").is_dir()]
-    return near[0] if near else checkpoint_folder(Source(IMAGES, None, local=False))
+    return near[0] if near else folder_of(Source(IMAGES, None, local=False))
 
 
 def clip_folder(folder: Path) -> Path:
@@ -49,7 +34,7 @@ def clip_folder(folder: Path) -> Path:
     if near:
         return near[0]
     try:
-        return checkpoint_folder(Source(CLIP, None, local=False))
+        return folder_of(Source(CLIP, None, local=False))
     except HermesError as error:
         raise HermesError(f"{error} the name {folder / 'clip'}") from None
 
@@ -60,7 +45,7 @@ def text_folder(folder: Path, path: str) -> Path:
     for candidate in (folder / "tokenizer", folder, folder / path, *beside, Path(path)):
         if (candidate / "tokenizer.json").is_file():
             return candidate
-    return checkpoint_folder(Source(path if path.count("/") == 1 and is_hub_id(path) else TEXT, None, local=False))
+    return folder_of(Source(path if path.count("/") == 1 and is_hub_id(path) else TEXT, None, local=False))
 
 
 def read_state(folder: Path) -> dict[str, Tensor]:

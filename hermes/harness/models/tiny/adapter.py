@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.pictures import only_image
-from hermes.harness.models.source import Source, source_of
+from hermes.harness.models.source import Source, folder_of, source_of
 from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
 from hermes.harness.models.tiny.drawing import Drawing, draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
@@ -54,6 +54,7 @@ class TinyModel:
     alignable: ClassVar[bool] = True
     best_guidance: ClassVar[float] = 1.0
     world: ClassVar[str] = "shapes"
+    license: ClassVar[str] = "apache-2.0"
     decoding: ClassVar[tuple[str, ...]] = DECODING
 
     def __init__(
@@ -75,13 +76,13 @@ class TinyModel:
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:
-        """The folder that ``load`` reads; the weights that ship with Hermes are not spoken of."""
+        """The checkpoint that ``load`` reads; the weights that ship with Hermes are not spoken of."""
         return [] if reference == NAME else [source_of(reference, NAME)]
 
     @classmethod
     def load(cls, reference: str = NAME, device: str = "cpu") -> "TinyModel":
-        """The shipped weights (``hermes-tiny``) or a folder written by ``save``."""
-        folder = next((Path(source.name) for source in cls.sources(reference)), WEIGHTS)
+        """The shipped weights (``hermes-tiny``), or what ``save`` wrote: a folder, or OWNER/NAME of the hub."""
+        folder = next((folder_of(source) for source in cls.sources(reference)), WEIGHTS)
         try:
             config = json_file(folder / "config.json")
             transformer, images = Transformer(Shape(**config["shape"])), ImageTokenizer()
