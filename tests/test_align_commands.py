@@ -43,7 +43,7 @@ def test_an_ablation_prints_its_report_and_what_failed(ablation: tuple[Path, Any
     assert code == 1
     assert "Change since round 0" in said
     assert re.fullmatch(
-        r"failed: no pairs, seed 3: no valid preference pair to train on \(.*4 not above the threshold.*\); "
+        r"failed: no pairs, seed 3: no valid preference pair to train on \(.*\d not above the threshold.*\); "
         r'(give pairing = "either" to train on one side alone, or )?lower the threshold, or draw more items or '
         r"candidates\n",
         err,

@@ -65,8 +65,9 @@ CASES = {
 WAYS = {"together": tuple(CASES), "sharded": tuple(CASES), "gathered": ("showo", "janus-lora")}
 """All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2)."""
 AGAIN = ("fake-averages", "janus-lora")
-NOISE = ("k_layernorm.bias", "look_out.mix.2.bias")
-"""Weights that add a constant to all that a softmax takes: their gradients are rounding, which AdamW scales up."""
+NOISE = ("k_layernorm.bias", "look_out.mix.0.bias", "look_out.mix.2.bias")
+"""Weights whose gradients are rounding, which AdamW scales up: those that add a constant to all that a softmax takes,
+and those of hermes-tiny's units that hardly ever fire."""
 
 
 def load(name: str, home: Path) -> Any:

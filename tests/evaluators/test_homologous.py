@@ -177,6 +177,7 @@ def test_self_play_on_a_folder_in_journeydbs_form(journeydb, tmp_path):
         "similarity": "facts",
         "critic": "oracle",
         "threshold": 0.0,
+        "pairing": "either",
         "epochs": 1,
         "out": tmp_path / "run",
         "device": "cpu",
