@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MODEL ?= hermes-tiny
 
-.PHONY: demo test test-mmdet lint ablation clean
+.PHONY: demo test test-mmdet lint docs ablation clean
 
 demo: .venv/.installed
 	$(BIN)/hermes eval --model $(MODEL) --profile
@@ -19,9 +19,13 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy hermes
 
+# The documentation, to be opened at site/index.html; a warning is an error, and nothing comes from the network.
+docs: .venv/.installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --write-all --quiet -c docs . site
+
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) --editable '.[text]'
+	$(PIP) --editable '.[text,view]'
 	touch $@
 
 .venv/.installed-dev: .venv/.installed
@@ -51,4 +55,4 @@ ablation: .venv/.installed-dev
 	$(BIN)/hermes ablate ablation-n --workers $(WORKERS) --out runs-ablation-n
 
 clean:
-	rm -rf .venv .venv-mmdet runs runs-ablation runs-ablation-n build dist *.egg-info
+	rm -rf .venv .venv-mmdet runs runs-ablation runs-ablation-n site build dist *.egg-info

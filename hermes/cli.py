@@ -12,22 +12,52 @@ from hermes.harness.system.text import put, say
 from hermes.options import from_settings
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"max_content_width": 110},
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
     help="Measure how well a unified multimodal model understands and generates, and close the gap by self-play.",
 )
 Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; options of the command line override it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="md, latex, html, csv or json; without it as --out is called, a table on a terminal, md in a pipe."
+    ),
+]
 Fresh = Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on with what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and what it takes; load nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document and nothing else.")]
+Out = Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")]
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(help="A Python file with a benchmark, a model or a judge of your own; may be given several times."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on the way: only the result, or an error.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: data, files, batches, answers reused.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hermes import __version__
+
+        put(f"hermes {__version__}\n")
+        raise typer.Exit
+
+
+def _names(context: typer.Context) -> list[str]:
+    from hermes.listing import names
+
+    return names(str(context.params.get("kind")))
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 @app.command("eval", cls=from_settings("hermes.harness.run.settings:EvalSettings"))
@@ -35,27 +65,45 @@ def eval_command(
     context: typer.Context,
     config: Config = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
-    from hermes.commands import evaluate
+    from hermes.commands import document, evaluate
     from hermes.harness.run.failing import refuse_nothing
     from hermes.harness.run.settings import EvalSettings
+    from hermes.harness.system.disk import json_text
     from hermes.harness.system.processes import current
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
     from hermes.harness.system.settings import build
 
     settings = build(EvalSettings, config, context.obj)
-    with rich_progress(quiet) as progress:
+    if dry_run:
+        from hermes.harness.run.forecast import forecast
+
+        with watched("eval", quiet, verbose) as progress:
+            coming = forecast(settings, progress)
+        if json:
+            put(json_text(coming.model_dump(mode="json")))
+        else:
+            terminal.show(terminal.eval_forecast(coming))
+        return
+    with watched("eval", quiet, verbose) as progress:
         content = evaluate(settings, progress)
-    if current().main:
+    if not current().main:
+        return
+    if json:
+        put(json_text(document(content)))
+    else:
         terminal.show(terminal.eval_summary(content))
         if profile:
             terminal.show(terminal.profile(content["seconds"], content["peak_memory_mb"]))
         terminal.show(terminal.answers(content["drawn"]))
-        terminal.show(f"results: {content['folder']}/results.json")
-        refuse_nothing(content["results"])
+        terminal.show(f"results: {content['folder']}/results.json", f"report: {content['folder']}/report.html")
+    refuse_nothing(content["results"])
 
 
 @app.command("align", cls=from_settings("hermes.align.settings:AlignSettings"))
@@ -64,7 +112,10 @@ def align_command(
     config: Annotated[
         Path | None, typer.Option(help="A TOML file of settings, or a recipe: paper. Options override it.")
     ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Close the gap by Pair-DPO self-play.
 
@@ -74,17 +125,34 @@ def align_command(
     from hermes.align.play.recipes import recipe_path
     from hermes.align.play.selfplay import align
     from hermes.align.settings import AlignSettings
+    from hermes.commands import document
+    from hermes.harness.system.disk import json_text
     from hermes.harness.system.processes import current
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
     from hermes.harness.system.settings import build
+    from hermes.leaderboards.read import HISTORY, read_history
 
     settings = build(AlignSettings, config and recipe_path(config), context.obj)
-    with rich_progress(quiet) as progress:
+    if dry_run:
+        from hermes.align.play.forecast import forecast
+
+        with watched("align", quiet, verbose) as progress:
+            coming = forecast(settings, progress)
+        if json:
+            put(json_text(coming.model_dump(mode="json")))
+        else:
+            terminal.show(terminal.align_forecast(coming))
+        return
+    with watched("align", quiet, verbose) as progress:
         content = align(settings, progress)
-    if current().main:
+    if not current().main:
+        return
+    if json:
+        put(json_text(document(content)))
+    else:
         title = f"{content['model']['name']}, {_arm_title(content)}, seed {content['seed']}"
-        terminal.show(terminal.align_summary(content, title))
-        terminal.show(f"history: {content['folder']}/history.json")
+        terminal.show(terminal.align_summary(read_history(content["folder"] / HISTORY), title))
+        terminal.show(f"history: {content['folder']}/history.json", f"report: {content['folder']}/report.html")
 
 
 def _arm_title(content: dict[str, Any]) -> str:
@@ -105,13 +173,14 @@ def ablate_command(
     """
     from hermes import terminal
     from hermes.align.play.ablate import ablate, read_ablation
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
 
-    with rich_progress(quiet) as progress:
+    with watched("ablate", quiet) as progress:
         content = ablate(read_ablation(config), out, workers, progress)
     terminal.show((out / "report.md").read_text(encoding="utf-8"))
     for name, why in content["failed"].items():
         say(f"failed: {name}: {why}")
+    terminal.show(f"report: {out}/report.md")
     if content["failed"]:
         raise typer.Exit(1)
 
@@ -133,12 +202,12 @@ def score(
     from hermes.harness.run.failing import refuse_nothing
     from hermes.harness.run.outside.score import ScoreSettings, refuse_mixture
     from hermes.harness.system.disk import json_text
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
     from hermes.harness.system.settings import build
 
     protocol = context.obj.pop("protocol", None)
     refuse_mixture(run, context.obj | {"json": json or None, "per_sample": per_sample})
-    with rich_progress(quiet) as progress:
+    with watched("score", quiet) as progress:
         if run is not None:
             content = rescore(run, protocol or "official", progress)
         else:
@@ -158,31 +227,76 @@ def score(
         if scored.cut:
             terminal.show(scored.cut)
     if content["folder"] is not None:
-        terminal.show(f"results: {content['folder']}/results.json")
+        terminal.show(f"results: {content['folder']}/results.json", f"report: {content['folder']}/report.html")
     refuse_nothing(content["results"])
 
 
 @app.command()
 def leaderboard(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
-    format: Annotated[str, typer.Option(help="md, latex, html, csv or jsonl.")] = "md",
-    out: Annotated[Path | None, typer.Option(help="Write to a file instead of the screen.")] = None,
-    deltas: Annotated[bool, typer.Option("--deltas", help="Show the difference to the base row.")] = False,
+    format: Format = None,
+    out: Out = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="Fill a table of the HermesFlow paper: paper-understanding, paper-geneval, paper-dpg, paper-gap or "
+            "paper-ablation."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="The columns to show, by title or task, in this order: gap,pope,geneval.")
+    ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(help="The rows to show: a label, a run id or a pattern (show-o*); may be given several times."),
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="The column to sort by, best first.")] = None,
+    precision: Annotated[int | None, typer.Option(min=0, help="Digits after the point, in every column.")] = None,
+    deltas: Annotated[bool, typer.Option("--deltas", help="Add the paired differences to the base row.")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="The row that differences are taken to; the first without it.")
+    ] = None,
     intervals: Annotated[bool, typer.Option("--intervals", help="Show 95 % intervals.")] = False,
     published: Annotated[bool, typer.Option("--published", help="Add the paper's rows, marked as quoted.")] = False,
-    base: Annotated[str | None, typer.Option(help="The row that deltas are taken against.")] = None,
 ) -> None:
-    """Write the table of all runs, for a paper or a page."""
-    from hermes.leaderboards import leaderboard as table
+    """Show the table of all runs, for a screen, a page or a paper."""
+    from hermes.options import split_tasks
+    from hermes.showing import show_leaderboard
 
-    text = table(runs, format, deltas=deltas, intervals=intervals, published=published, base=base)
-    if out is None:
-        put(text.rstrip("\n") + "\n")
-    else:
-        from hermes.harness.system.disk import write_atomic
+    show_leaderboard(
+        runs,
+        format,
+        out,
+        intervals=intervals,
+        table=table,
+        columns=split_tasks(columns or ""),
+        rows=tuple(rows or ()),
+        sort=sort,
+        precision=precision,
+        deltas=deltas,
+        base=base,
+        published=published,
+    )
 
-        write_atomic(out, text)
-        say(f"written: {out}")
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are held against the first.")],
+    format: Format = None,
+    out: Out = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every category, not only those that differ beyond their interval.")
+    ] = False,
+    samples: Annotated[int, typer.Option(min=0, help="Show so many flipped samples of each benchmark.")] = 5,
+    plugin: Plugin = None,
+) -> None:
+    """Hold runs against the first, item by item.
+
+    Shows paired differences and the samples that one got right and another wrong.
+    """
+    from hermes.showing import show_comparison
+
+    show_comparison(runs, format, out, every=every, samples=samples, plugins=plugin or ())
 
 
 @app.command()
@@ -205,16 +319,78 @@ def push(
     put(f"pushed: {upload(wanted, quiet)}\n")
 
 
+@app.command()
+def view(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs. Default: runs.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port. Default: 8484 or the next.")] = None,
+    static: Annotated[Path | None, typer.Option(help="Write the pages as files to this folder instead.")] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look at answers and pictures in the browser.
+
+    The page is on this machine's own address, which no other machine can reach.
+    """
+    from hermes.viewer.site import Site
+
+    paths = runs or [Path("runs")]
+    if static is None:
+        from hermes.viewer.server import serve
+
+        serve(Site(paths), port, not no_open)
+        return
+    from hermes.harness.system.progress import watched
+    from hermes.viewer.static import write_site
+
+    with watched("view", quiet) as progress:
+        count = write_site(Site(paths, live=False), static, progress)
+    say(f"written: {static / 'index.html'}, {count} files of data beside it")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a folder that holds some.")],
+    format: Annotated[str, typer.Option(help="parquet, csv, jsonl or inspect.")] = "parquet",
+    out: Annotated[Path | None, typer.Option(help="The file, a folder for inspect. Default: named as the run.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write every answer with its sample and score as a table.
+
+    With inspect: logs that the viewer of inspect_ai opens, one a task.
+    """
+    from hermes.harness.system.progress import watched
+    from hermes.viewer.export import export as write
+
+    with watched("export", quiet) as progress:
+        path, count = write(run, format, out, progress)
+    say(f"written: {path}, {count} answers")
+
+
 @app.command("list")
 def list_command(
-    kind: Annotated[str, typer.Argument(help="models, evaluators or judges.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="models, evaluators, judges, objectives or recipes.",
+            autocompletion=lambda: ["models", "evaluators", "judges", "objectives", "recipes"],
+        ),
+    ],
+    name: Annotated[str | None, typer.Argument(help="One of them, to see all of it.", autocompletion=_names)] = None,
     plugin: Plugin = None,
+    json: Json = False,
 ) -> None:
-    """Show installed models, evaluators or judges, and their needs."""
-    from hermes import terminal
-    from hermes.listing import listing
+    """Show models, evaluators, judges, objectives, recipes, or one."""
+    from hermes.harness.system.disk import json_text
+    from hermes.listing import facts, facts_of
 
-    terminal.show(listing(kind, plugin or ()))
+    found = facts_of(kind, name, plugin or ()) if name else facts(kind, plugin or ())
+    if json:
+        put(json_text(found))
+        return
+    from hermes import terminal
+    from hermes.listed import long, short
+
+    terminal.show(*([short(kind, found)] if isinstance(found, list) else long(kind, found)))
 
 
 data_app = typer.Typer(no_args_is_help=True, help="Work with data: check it, make questions, write pairs.")
@@ -237,9 +413,9 @@ def data_check(
     from hermes import terminal
     from hermes.harness.data.check import check_data
     from hermes.harness.system.disk import json_text
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
 
-    with rich_progress(quiet) as progress:
+    with watched("data check", quiet) as progress:
         found = check_data(task, data, images, progress, plugin or ())
     if json:
         put(json_text(found.model_dump() | {"ok": found.ok}))
@@ -271,9 +447,9 @@ def data_questions(
     """
     from hermes import terminal
     from hermes.harness.questions.making import make_questions
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
 
-    with rich_progress(quiet) as progress:
+    with watched("data questions", quiet) as progress:
         made = make_questions(
             captions,
             by,
@@ -323,9 +499,9 @@ def train_tiny(
     """Train hermes-tiny from nothing, as the shipped weights were."""
     from hermes.harness.models.device import pick_device
     from hermes.harness.models.tiny.train import train_tiny as train
-    from hermes.harness.system.progress import rich_progress
+    from hermes.harness.system.progress import watched
 
-    with rich_progress(quiet) as progress:
+    with watched("train-tiny", quiet) as progress:
         train(out, seed=seed, device=pick_device(device), scale=scale, progress=progress)
     put(f"evaluate it: hermes eval --model {out}\n")
 

@@ -1,70 +1,127 @@
-"""`hermes list`: what is installed, as tables; classes are imported, models are not loaded."""
+"""`hermes list`: what is installed, as plain facts; classes are imported, models are not loaded."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
-from rich.text import Text
 
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
 
-COLUMNS = {
-    "models": ("name", "parameters", "understands", "generates", "align", "takes", "needs", "description"),
-    "evaluators": ("name", "benchmark", "ability", "n (real)", "n (shapes)", "metric", "protocols", "judge", "needs"),
-    "judges": ("name", "can", "needs", "description"),
-}
+Facts = dict[str, Any]
+"""What is known of one thing: its name, and either an ``error`` that says why it cannot be used or everything else."""
 
 
-def listing(kind: str, plugins: Sequence[Path] = ()) -> Table:
-    """One row for each class, those of plugin files included. One that cannot be used is listed with the reason."""
-    if kind not in COLUMNS:
-        raise HermesError(f"unknown kind {kind!r}; choose from {', '.join(COLUMNS)}")
+def facts(kind: str, plugins: Sequence[Path] = ()) -> list[Facts]:
+    """Everything of a kind, those of plugin files included, by name. Raises HermesError for an unknown kind."""
+    if kind in OWN:
+        return [OWN[kind](name) for name in NAMES[kind]()]
+    if kind not in CLASSES:
+        raise HermesError(f"unknown kind {kind!r}; choose from {', '.join((*CLASSES, *OWN))}")
     load_plugins(plugins)
-    table = Table(*COLUMNS[kind], title=kind)
-    for column in table.columns:
-        column.overflow = "fold"
-    table.columns[0].no_wrap = True
-    row = {"models": _model, "evaluators": _evaluator, "judges": _judge}[kind]
     classes, broken = registry.load_all(kind)  # type: ignore[arg-type]
-    for name in sorted({*classes, *broken}):
-        try:
-            cells: tuple[str | Text, ...] = row(classes[name]) if name in classes else (_red(broken[name]),)
-        except Exception as error:  # what a third party's class says of itself may be anything
-            cells = (_red(registry.reason(error)),)
-        table.add_row(name, *cells)
-    return table
+    found = {name: _of_class(kind, name, cls) for name, cls in classes.items()}
+    found |= {name: {"name": name, "error": reason} for name, reason in broken.items()}
+    return [found[name] for name in sorted(found)]
 
 
-def _red(reason: str) -> Text:
-    return Text(reason, style="red")
+def facts_of(kind: str, name: str, plugins: Sequence[Path] = ()) -> Facts:
+    """All that is known of one. Raises HermesError that lists the names where there is none of this name."""
+    for one in facts(kind, plugins):
+        if one["name"] == name:
+            return one
+    known = ", ".join(one["name"] for one in facts(kind))
+    raise HermesError(f"unknown {kind[:-1]} {name!r}; choose from {known}")
 
 
-def _needs(cls: Any) -> str:
-    extra = getattr(cls, "extra", None)
-    return f"hermes-bench[{extra}]" if extra else "-"
+def names(kind: str) -> list[str]:
+    """The names of a kind, for completion; [] for an unknown kind."""
+    if kind in CLASSES:
+        return registry.names(kind)  # type: ignore[arg-type]
+    return NAMES[kind]() if kind in NAMES else []
 
 
-def _model(cls: Any) -> tuple[str, ...]:
-    yes = [("yes" if ability in cls.abilities else "no") for ability in ("understanding", "generation")]
-    takes = "\n".join(name.replace("_", "-") for name in getattr(cls, "options", ())) or "-"
-    return (cls.parameters, *yes, "yes" if cls.alignable else "no", takes, _needs(cls), cls.description)
+def _of_class(kind: str, name: str, cls: Any) -> Facts:
+    try:
+        return {"name": name, **CLASSES[kind](cls), "needs": getattr(cls, "extra", None), "class": _place(cls)}
+    except Exception as error:  # what a third party's class says of itself may be anything
+        return {"name": name, "error": registry.reason(error)}
 
 
-def _evaluator(cls: Any) -> tuple[str, ...]:
-    images = cls.config.num_images
-    times = f" x {images}" if images > 1 else ""
+def _place(cls: Any) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _model(cls: Any) -> Facts:
+    return {
+        "parameters": cls.parameters,
+        "understands": "understanding" in cls.abilities,
+        "generates": "generation" in cls.abilities,
+        "align": bool(cls.alignable),
+        "takes": [name.replace("_", "-") for name in getattr(cls, "options", ())],
+        "settings": list(getattr(cls, "decoding", ())),
+        "description": cls.description,
+    }
+
+
+def _evaluator(cls: Any) -> Facts:
     twin = twin_of(cls)
-    real, shapes = (f"{n:,}{times}" if n else "-" for n in (cls.data.n, twin.n if twin else 0))
-    metric, protocols = f"{cls.headline}, {cls.unit}", ", ".join(cls.protocols)
-    side = {"understanding": "understand", "generation": "generate"}[cls.ability]
-    in_shapes = f" ({twin.judge} in shapes)" if twin and twin.judge else ""
-    judge = f"{cls.judge or 'yours'}{in_shapes}" if cls.judge_needs else "-"
-    return (cls.title, side, real, shapes, metric, protocols, judge, _needs(cls))
+    return {
+        "benchmark": cls.title,
+        "ability": cls.ability,
+        "n": cls.data.n,
+        "n_shapes": twin.n if twin else 0,
+        "images": cls.config.num_images,
+        "headline": cls.headline,
+        "unit": cls.unit,
+        "chance": cls.chance,
+        "best": cls.best,
+        "protocols": list(cls.protocols),
+        "judge_needs": cls.judge_needs,
+        "judge": cls.judge,
+        "judge_shapes": twin.judge if twin else None,
+        "standard": cls.standard,
+        "data_set": f"{cls.data.hub}, split {cls.data.split}" if cls.data.hub else None,
+        "columns": list(cls.data.columns),
+        "version": cls.version,
+    }
 
 
-def _judge(cls: Any) -> tuple[str, ...]:
-    return (", ".join(cls.abilities), _needs(cls), cls.description)
+def _judge(cls: Any) -> Facts:
+    return {"can": list(cls.abilities), "description": cls.description}
+
+
+def _objective(name: str) -> Facts:
+    from hermes.align.losses.objectives import OBJECTIVES
+
+    objective = OBJECTIVES[name]
+    about = inspect.getdoc(objective.loss) or ""
+    return {"name": name, "equation": about.split("\n\n")[0].replace("\n", " "), "about": about}
+
+
+def _recipe(name: str) -> Facts:
+    from hermes.align.play.recipes import recipe_path
+
+    text = recipe_path(Path(name)).read_text(encoding="utf-8")
+    about = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    command = next((line for line in about if line.startswith("hermes ")), "")
+    return {"name": name, "about": about[0], "command": command, "file": text}
+
+
+def _objectives() -> list[str]:
+    from hermes.align.settings import LossSettings
+
+    return list(LossSettings.model_fields["objective"].annotation.__args__)  # type: ignore[union-attr]
+
+
+def _recipes() -> list[str]:
+    from hermes.align.play.recipes import recipes
+
+    return recipes()
+
+
+CLASSES: dict[str, Callable[[Any], Facts]] = {"models": _model, "evaluators": _evaluator, "judges": _judge}
+OWN: dict[str, Callable[[str], Facts]] = {"objectives": _objective, "recipes": _recipe}
+NAMES: dict[str, Callable[[], list[str]]] = {"objectives": _objectives, "recipes": _recipes}

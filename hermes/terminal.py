@@ -1,7 +1,7 @@
 """What a person sees at the end of a command: one readable table."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -10,24 +10,31 @@ from rich.table import Table
 from rich.text import Text
 
 from hermes.harness.data.check import DataCheck
+from hermes.harness.models.room import sized
 from hermes.harness.records.types import Metric, Result
 from hermes.harness.run.failing import told
+from hermes.harness.system.pace import clock_time
 from hermes.harness.system.screen import Screen
 from hermes.harness.system.text import plain
 from hermes.leaderboards.gallery import FAILED
+from hermes.leaderboards.read import History
 from hermes.leaderboards.remarks import reasons, remarks
 from hermes.leaderboards.tables import spelled
-from hermes.leaderboards.titles import digits, title
+from hermes.leaderboards.titles import digits, guided_title, title
 
 if TYPE_CHECKING:
+    from hermes.align.play.forecast import PlayForecast
     from hermes.harness.questions.making import Made
     from hermes.harness.run.drawing import Drawn
+    from hermes.harness.run.forecast import Forecast
 
 
 LONGEST_EXAMPLE = 300
 # Without lines between columns seven of them fit into 80 characters.
 LEAN: dict[str, Any] = {"box": box.HORIZONTALS, "padding": (0, 0, 0, 1), "pad_edge": False, "show_edge": False}
 FRACTION = "0..1"  # A unit that a number shows by itself.
+WIDEST = 16  # Characters of a column of numbers.
+UNUSABLE = {"unparsed": "unparsed", "error": "errors"}
 
 
 def number(metric: Metric | None, digits: int = 3) -> str:
@@ -41,7 +48,7 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
     heading = f"{content['label'] or model.name}  ({content['world']} world, run {content['run_id']})"
     table = Table(title=heading, **LEAN)
     for name in ("benchmark", "metric"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
     for name in ("n", "unparsed", "errors"):
         table.add_column(name, justify="right")
@@ -49,7 +56,7 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
     for ability in ("understanding", "generation"):
         for name, result in results.items():
             if result.ability == ability:
-                n = f"{result.n}" + (f" of {result.n_expected}, partial" if result.partial else "")
+                n = f"{result.n}" + (f" of {result.n_expected}" if result.partial else "")
                 table.add_row(
                     title(name),
                     result.headline + (f", {result.unit}" if result.unit != FRACTION else ""),
@@ -61,7 +68,9 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
                 )
         table.add_section()
     said = [Text(f"{name}: {one}") for name, result in results.items() for one in (*remarks(result), *reasons(result))]
-    return Group(table, *said, *gap_lines(content["gap"]))
+    partial = [title(name) for name, result in results.items() if result.partial]
+    some = [Text(f"partial: only some answers of {', '.join(partial)}")] if partial else []
+    return Group(table, *some, *said, *gap_lines(content["gap"]))
 
 
 def answers(drawn: "Mapping[str, Drawn]") -> str:
@@ -72,7 +81,7 @@ def answers(drawn: "Mapping[str, Drawn]") -> str:
 
 def metrics(result: Result) -> Table:
     """Every metric of one result with its interval."""
-    table = Table(title=f"{result.evaluator}, {result.protocol} protocol ({result.unit})")
+    table = Table(title=f"{result.evaluator}, {result.protocol} protocol ({result.unit})", **LEAN)
     for name, justify in (("metric", "left"), ("value", "right"), ("n", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name, metric in result.metrics.items():
@@ -82,7 +91,7 @@ def metrics(result: Result) -> Table:
 
 def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
     """What a data set holds, what is wrong with it, and the verdict."""
-    table = Table(title=f"{found.task} from {found.source}", show_header=False)
+    table = Table(title=f"{found.task} from {found.source}", show_header=False, **LEAN)
     table.add_column("what")
     table.add_column("found", overflow="fold")
     expected = f" of {found.n_expected} expected" if found.n_expected else ""
@@ -94,7 +103,7 @@ def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
         table.add_row(what, value)
     if found.ok:
         return table, Text("all is well", style="bold")
-    problems = Table(title="problems")
+    problems = Table(title="problems", **LEAN)
     problems.add_column("what is wrong")
     problems.add_column("times", justify="right")
     problems.add_column("first ones", overflow="fold")
@@ -108,7 +117,7 @@ def data_check(found: DataCheck) -> tuple[Table | Text, ...]:
 
 def made_questions(made: "Made") -> Table:
     """How many captions have questions, and why the others have none."""
-    table = Table("what", "found", title="questions", show_header=False)
+    table = Table("what", "found", title="questions", show_header=False, **LEAN)
     table.columns[1].overflow = "fold"
     table.add_row("captions with questions", f"{made.asked} of {made.captions}")
     table.add_row("questions", f"{made.questions} kept, {made.malformed} unusable, {made.filtered} filtered out")
@@ -140,7 +149,7 @@ def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
 
 def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
     """Where the time went, longest first."""
-    table = Table(title=f"profile (peak memory {peak_mb:.0f} MiB)")
+    table = Table(title=f"profile (peak memory {peak_mb:.0f} MiB)", **LEAN)
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     table.add_column("share", justify="right")
@@ -151,29 +160,51 @@ def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
     return table
 
 
-def align_summary(content: Mapping[str, Any], heading: str) -> Group:
+def align_summary(history: History, heading: str) -> Group:
     """The table of a self-play: U, G and the gap of every round, each over its 95 % interval, and pairs over ties.
 
-    Below it stands why candidates could not be made.
+    Below it stand how many answers that is, what of them could not be used, and why candidates could not be made.
     """
     sides = {"u": "U", "g": "G", "gap": "Gap (U - G)"}
-    if content["guided"]:
-        sides["g_guided"] = title(content["guided"])
-    table = Table(title=heading, caption=content["precision"], **LEAN)
-    for name in ("round", *sides.values(), "pairs"):
-        table.add_column(name, justify="left" if name == "round" else "right")
-    for entry in content["rounds"]:
+    if any(entry.g_guided for entry in history.rounds):
+        sides["g_guided"] = guided_title(history.guided)
+    table = Table(title=heading, caption=history.precision, **LEAN)
+    table.add_column("round")
+    for name in (*sides.values(), "pairs"):
+        table.add_column(name, justify="right", max_width=WIDEST)
+    for entry in history.rounds:
         table.add_row(
-            str(entry["round"]) if entry["round"] else "base",
-            *(number(_metric(entry[key])).replace(" [", "\n[") for key in sides),
-            f"{entry['pairs']}\n{_ties(entry['drops'])}" if entry["round"] else "-",
+            str(entry.round) if entry.round else "base",
+            *(number(getattr(entry, key)).replace(" [", "\n[") for key in sides),
+            f"{entry.pairs}\n{_ties(entry.drops)}" if entry.round else "-",
         )
     said = [
-        Text(f"round {entry['round']}: {one}")
-        for entry in content["rounds"]
-        for one in told(entry.get("failures", {}), entry["drops"].get(FAILED, 0))
+        f"round {entry.round}: {one}"
+        for entry in history.rounds
+        for one in told(entry.failures, entry.drops.get(FAILED, 0))
     ]
-    return Group(table, *said)
+    return Group(table, *map(Text, (*_counted(history), *said)))
+
+
+def _counted(history: History) -> Iterator[str]:
+    """How many answers the rounds are measured on, once where it is the same in all, and which of them are unusable."""
+    lines: dict[str, list[str]] = {}
+    for number, evaluation in history.evaluations.items():
+        counts = ", ".join(
+            f"{title(name)} {result.n}" + (f" of {result.n_expected}" if result.partial else "")
+            for name, result in evaluation.results.items()
+        )
+        lines.setdefault(f"{'n (partial)' if evaluation.partial else 'n'}: {counts}", []).append(_named(number))
+    for line, rounds in lines.items():
+        yield line if len(lines) == 1 else f"{', '.join(rounds)}: {line}"
+    for number, evaluation in history.evaluations.items():
+        for name, result in evaluation.results.items():
+            if unusable := [f"{result.counts[what]} {said}" for what, said in UNUSABLE.items() if result.counts[what]]:
+                yield f"{_named(number)}: {title(name)} has {' and '.join(unusable)}"
+
+
+def _named(number: int) -> str:
+    return f"round {number}" if number else "base"
 
 
 def _ties(drops: Mapping[str, int]) -> str:
@@ -181,15 +212,61 @@ def _ties(drops: Mapping[str, int]) -> str:
     return "1 tie" if count == 1 else f"{count} ties"
 
 
-def _metric(cell: Mapping[str, Any] | None) -> Metric | None:
-    """A metric as JSON holds it, where NaN is null."""
-    return Metric.model_validate(cell) if cell and cell["value"] is not None else None
+def eval_forecast(found: "Forecast") -> Group:
+    """What a run would do, and what it takes as far as that is known."""
+    table = Table(title=f"dry run of {found.model} on {found.device}", **LEAN)
+    for name in ("task", "data", "judge"):
+        table.add_column(name, overflow="fold")
+    for name in ("answers", "stored", "time", "disk"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found.tasks:
+        table.add_row(one.name, one.data, one.judge or "-", *_taken(one.answers, one.stored, one.seconds, one.bytes))
+    answers, stored = (sum(getattr(one, what) for one in found.tasks) for what in ("answers", "stored"))
+    table.add_section()
+    table.add_row("all", "", "", *_taken(answers, stored, found.seconds, found.bytes))
+    weights = sized(found.weights) if found.weights else "unknown"
+    lines = [
+        f"weights: {weights}; free memory: {sized(found.memory)}; free disk: {sized(found.disk)}",
+        "time: of the answers that are missing, at the mean speed of this model's stored answers"
+        if found.known
+        else "stored, time, disk: unknown, as no earlier run under this --runs has had this model",
+    ]
+    judged = any(one.judge for one in found.tasks)
+    return Group(table, *map(Text, lines), *([Text("judging comes on top of that")] if judged else []))
+
+
+def align_forecast(found: "PlayForecast") -> Group:
+    """What a self-play would do, and what it takes as far as that is known."""
+    table = Table(title=f"dry run of {found.model} on {found.device}", **LEAN)
+    for name in ("round", "to do"):
+        table.add_column(name, overflow="fold")
+    table.add_column("time", justify="right", no_wrap=True)
+    for one in found.rounds:
+        time = "?" if one.seconds is None else clock_time(one.seconds)
+        table.add_row(str(one.number) if one.number else "base", ", ".join(one.missing) or "nothing", time)
+    table.add_section()
+    table.add_row("all", "", "?" if found.seconds is None else clock_time(found.seconds))
+    weights = sized(found.weights) if found.weights else "unknown"
+    lines = [
+        f"a round: {found.items:,} items of {found.data}, {found.captions:,} captions, {found.images:,} images, judged "
+        f"by {found.critic}; {found.steps:,} steps of training at the most; evaluated on {', '.join(found.evaluated)}",
+        f"weights, and each round's checkpoint: {weights}; free memory: {sized(found.memory)}; free disk: "
+        f"{sized(found.disk)}",
+        f"folder: {found.folder or 'unknown, as no earlier run under this --runs has had this model'}",
+        "time: of what is missing, as the rounds that are done have taken; ? where there is none",
+    ]
+    return Group(table, *map(Text, lines))
+
+
+def _taken(answers: int, stored: int, seconds: float | None, size: int | None) -> tuple[str, ...]:
+    time = "?" if seconds is None else clock_time(seconds)
+    return f"{answers:,}", f"{stored:,}", time, "?" if size is None else sized(size)
 
 
 def show(*parts: Any) -> None:
-    """Print to stdout; wide enough to read when it is not a terminal."""
+    """Print to stdout: tables of 80 columns where it is not a terminal. Strings are never broken."""
     screen = Screen()
     if not screen.is_terminal:
-        screen = Screen(width=120)
+        screen = Screen(width=80)
     for part in parts:
         screen.print(part, soft_wrap=isinstance(part, str))

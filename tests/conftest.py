@@ -15,7 +15,7 @@ from hypothesis import settings
 from hermes import cli
 from hermes.harness.models.detect import model_class
 from hermes.harness.records.types import Request
-from hermes.harness.system import registry
+from hermes.harness.system import hub, registry, text
 
 # The same examples every time, and no clock: a loaded machine must not turn a right answer into a failure.
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -33,6 +33,18 @@ theirs = theirs.model:TheirModel
 theirs-judge = theirs.drawing:TheirJudge
 theirs-coin = theirs.coin:Coin
 """
+
+
+@pytest.fixture(autouse=True)
+def _real_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether this machine has a network changes no test, and none is told to be offline by another."""
+    monkeypatch.setattr(hub, "unreachable", lambda: "")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that was quiet in one test leaves the next one its voice."""
+    monkeypatch.setattr(text, "_quiet", False)
 
 
 class Said(NamedTuple):

@@ -81,7 +81,8 @@ def test_every_setting_is_an_option_that_shows_its_default(entries: Callable[[st
         else:
             words = {"True": "yes", "False": "no"}.get(str(field.default), str(field.default).rstrip("."))
             assert f" Default: {words}." in text.replace("- ", "-"), key
-    assert set(found) <= {"--config", "--profile", "--quiet", "--json", "--per-sample", "--help"}
+    own = {"--config", "--profile", "--quiet", "--verbose", "--json", "--dry-run", "--per-sample", "--help"}
+    assert set(found) <= own
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from documented import PAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -37,9 +36,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_pages_for_people_are_found_from_the_readme() -> None:
-    found = set(links(ROOT / "README.md"))
-    assert {"CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/glossary.md"} <= found
-    assert {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} <= found
+    index = ROOT / "docs" / "index.md"
+    found = {(page.parent / link).resolve() for page in (ROOT / "README.md", index) for link in links(page)}
+    assert index in found
+    assert set(PAGES) - {ROOT / "README.md", ROOT / "examples" / "README.md"} <= found
 
 
 def test_one_version_and_licence_everywhere() -> None:

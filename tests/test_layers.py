@@ -22,6 +22,7 @@ LAYERS = (
     "harness.run",
     "evaluators",
     "leaderboards",
+    "viewer",
     "align.settings",
     "align.losses",
     "align.pairs",

@@ -78,7 +78,7 @@ def evaluate(command: Command, folder: Path) -> Command:
         said = command("eval", "-q", "--model", "parrot", "--plugin", "plugin.py", "--device", "cpu", *arguments)
         if said.code:
             return said
-        path = Path(said.out.partition("results: ")[2].strip())
+        path = Path(said.out.partition("results: ")[2].partition("\n")[0])
         return json.loads(path.read_text()) | {"folder": path.parent}
 
     return run

@@ -81,7 +81,9 @@ def test_samples_have_the_ids_and_the_order_of_the_rows(command: Command, files:
 def test_a_person_sees_every_metric(command: Command) -> None:
     said = command(*POPE, "--label", "their model")
     assert "their model" in said.out
-    assert all(word in said.out for word in ("3 of 9000, partial", "official protocol", "popular/accuracy", "f1"))
+    assert all(
+        word in said.out for word in ("3 of 9000", "partial: only", "official protocol", "popular/accuracy", "f1")
+    )
 
 
 def test_rows_without_ids_have_the_evaluators(command: Command, files: Path) -> None:
@@ -193,7 +195,7 @@ def test_an_answer_that_the_protocol_needs_and_has_not_is_an_error(command: Comm
 
 def test_no_torch_without_a_judge(python: Callable[..., "subprocess.CompletedProcess[str]"], files: Path) -> None:
     run = "import sys; sys.argv = ['hermes', *sys.argv[1:]]\nfrom hermes.cli import main\ntry: main()\nfinally: "
-    done = python("-c", f"{run}sys.stderr.write(str('torch' in sys.modules))", *POPE, "--json", "--out", "run")
+    done = python("-c", f"{run}sys.stderr.write(str('torch' in sys.modules))", *POPE, "--json", "-q", "--out", "run")
     assert (done.returncode, done.stderr) == (0, "False")
 
 

@@ -14,19 +14,21 @@ EVAL = ("eval", "--model", "theirs", "--tasks", "theirs,theirs-drawing", "--devi
 
 
 def test_an_eval_prints_scores_counts_and_gap(command: Command) -> None:
-    code, out, err = command(*EVAL, "--out", "run")
+    code, out, err = command(*EVAL, "--out", "run", "-q")
     assert (code, err) == (0, "")
     assert all(word in out for word in ("theirs-drawing", "accuracy, %", "unparsed", "errors", "U - G"))
-    assert out.splitlines()[-1] == "results: run/results.json"
+    assert out.splitlines()[-2:] == ["results: run/results.json", "report: run/report.html"]
 
 
 def test_a_partial_run_says_so(command: Command) -> None:
-    assert "8 of 24, partial" in " ".join(command(*EVAL, "--limit", 4, "--out", "run").out.split())
+    out = command(*EVAL, "--limit", 4, "--out", "run").out
+    assert "8 of 24" in out
+    assert "partial: only some answers of theirs, theirs-drawing" in out.splitlines()
 
 
 def test_a_long_path_is_printed_in_one_piece(command: Command, tmp_path: Path) -> None:
     folder = tmp_path / ("[bold]" + "x" * 150) / "run"
-    assert command(*EVAL, "--out", folder).out.splitlines()[-1] == f"results: {folder}/results.json"
+    assert command(*EVAL, "--out", folder).out.splitlines()[-1] == f"report: {folder}/report.html"
 
 
 @pytest.mark.parametrize("label", ["[ours] +1", "[/red]"])
@@ -41,7 +43,7 @@ def test_the_profile_names_every_stage(command: Command) -> None:
 
 def test_stored_answers_are_scored_again_on_the_screen(command: Command) -> None:
     command(*EVAL, "--out", "run")
-    code, out, err = command("score", "run", "--protocol", "strict")
+    code, out, err = command("score", "run", "--protocol", "strict", "-q")
     assert (code, err) == (0, "")
     assert "theirs-drawing" in out
 

@@ -10,7 +10,7 @@ Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def test_their_model_runs_on_their_benchmarks(python: Python, tmp_path: Path) -> None:
     tasks = "theirs,theirs-drawing"
-    done = python("-m", "hermes", "eval", "--model", "theirs", "--tasks", tasks, "--out", tmp_path / "run")
+    done = python("-m", "hermes", "eval", "-q", "--model", "theirs", "--tasks", tasks, "--out", tmp_path / "run")
     assert (done.returncode, done.stderr) == (0, "")
     assert "theirs-drawing" in done.stdout
     content = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -25,14 +25,25 @@ def test_their_model_runs_on_their_benchmarks(python: Python, tmp_path: Path) ->
 
 def test_our_model_runs_on_their_benchmark(python: Python, tmp_path: Path) -> None:
     done = python(
-        "-m", "hermes", "eval", "--model", "null", "--tasks", "theirs", "--device", "cpu", "--out", tmp_path / "run"
+        "-m",
+        "hermes",
+        "eval",
+        "-q",
+        "--model",
+        "null",
+        "--tasks",
+        "theirs",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "run",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((tmp_path / "run" / "results.json").read_text())["model"]["name"] == "null"
 
 
 def test_their_model_runs_on_our_benchmark(python: Python, tmp_path: Path) -> None:
-    command = ("-m", "hermes", "eval", "--model", "theirs", "--tasks", "pope", "--limit", 3, "--device", "cpu")
+    command = ("-m", "hermes", "eval", "-q", "--model", "theirs", "--tasks", "pope", "--limit", 3, "--device", "cpu")
     done = python(*command, "--out", tmp_path / "run")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((tmp_path / "run" / "results.json").read_text())["results"]["pope"]["counts"]["error"] == 0
@@ -40,11 +51,11 @@ def test_their_model_runs_on_our_benchmark(python: Python, tmp_path: Path) -> No
 
 def test_what_they_bring_is_listed(python: Python) -> None:
     for kind, said in (
-        ("models", "guesses by the seed"),
-        ("evaluators", "Their benchmark"),
-        ("judges", "names the colour of a flat picture"),
+        (("models", "theirs"), "guesses by the seed"),
+        (("evaluators", "theirs"), "Their benchmark"),
+        (("judges",), "names the colour of a flat picture"),
     ):
-        done = python("-m", "hermes", "list", kind)
+        done = python("-m", "hermes", "list", *kind)
         assert (done.returncode, done.stderr) == (0, "")
         assert "theirs" in done.stdout
         assert all(word in done.stdout for word in said.split())

@@ -1,7 +1,9 @@
 """A progress display that only notes what is said."""
 
+from hermes.harness.system.progress import Silent
 
-class Watch:
+
+class Watch(Silent):
     """``said`` holds every line."""
 
     def __init__(self) -> None:
@@ -9,7 +11,3 @@ class Watch:
 
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def start(self, label: str, total: int, done: int = 0) -> None: ...
-
-    def advance(self, steps: int = 1, note: str = "") -> None: ...

@@ -9,78 +9,112 @@ from dataclasses import replace
 import numpy as np
 
 from hermes.harness.records.types import Metric
-from hermes.leaderboards.benchmarks import described, level_column, measured
-from hermes.leaderboards.joined import headline
-from hermes.leaderboards.read import History, Round
+from hermes.leaderboards.benchmarks import described, measured
+from hermes.leaderboards.origins import Kind, Measured, Reader, homologous
+from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
-from hermes.leaderboards.tables import Cell, Column, Table, has_number, text_column
-from hermes.leaderboards.titles import WORLDS, guided_title
+from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.terms import Terms, headline
+from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, digits, guided_title, title
 
-SIDES = (Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3, "lower"))
-PAIRS = Column("Pairs", 0, better=None)
+SIDES: tuple[tuple[Kind, Column], ...] = (
+    ("gap", Column(GAPS[GAP], 3, "lower", key=GAP)),
+    ("u", Column("U", 3, key=HOMOLOGOUS[0])),
+    ("g", Column("G", 3, key=HOMOLOGOUS[1])),
+)
+PAIRS = Column("Pairs", 0, better=None, key="pairs")
 Arms = Mapping[str, Sequence[History]]
 Played = Sequence[tuple[History, Round]]  # The self-plays of an arm that have played a round, and that round.
-LABELS = 3  # How many columns of text stand before the numbers.
+LABELS = 2  # How many columns of text stand before the numbers.
 APART = "Only whole self-plays whose settings, data, critic, judge and code agree are averaged as seeds of one arm."
 
 
-def ablation_tables(histories: Sequence[History]) -> list[Table]:
+def ablation_tables(histories: Sequence[History], together: bool = False) -> list[Table]:
     """For each model and world a table of the gap and, where benchmarks were evaluated beside it, one of these.
 
-    Rows are objective x round, several seeds as mean and standard deviation.
+    Rows are objective x round, several seeds as mean and standard deviation, without ranks. ``together`` makes one
+    table of both.
     """
     groups: dict[tuple[str, str, str], list[History]] = defaultdict(list)
     for history in histories:
         groups[history.model.name, history.model.fingerprint, history.world].append(history)
     tables: list[Table] = []
     for (model, _, world), members in groups.items():
-        arms = arms_of(_once(members))
+        arms, reader = arms_of(_once(members)), Reader()
         whose = f"{model}, {WORLDS.get(world, f'{world} world')}"
-        tables.append(_table(f"Self-play of {whose}", arms, members))
-        if measured(members):
-            tables.append(_benchmarks(f"Benchmarks in self-play of {whose}", arms, members))
+        gaps = _table(f"Self-play of {whose}", arms, members, reader)
+        if not measured(members):
+            tables.append(gaps)
+            continue
+        beside = _benchmarks(f"Benchmarks in self-play of {whose}", arms, members, reader)
+        tables += [_joined(gaps, beside)] if together else [gaps, beside]
     return tables
 
 
-def _table(heading: str, arms: Arms, histories: list[History]) -> Table:
+def _joined(gaps: Table, beside: Table) -> Table:
+    """One table of both, the numbers of the benchmarks after those of the gap."""
+    return replace(
+        gaps,
+        columns=(*gaps.columns, *beside.columns[LABELS:]),
+        rows=tuple((*one, *more[LABELS:]) for one, more in zip(gaps.rows, beside.rows, strict=True)),
+        sources=tuple(dict.fromkeys((*gaps.sources, *beside.sources))),
+    )
+
+
+def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -> Table:
     guided = list(dict.fromkeys(history.guided for history in histories if any(r.g_guided for r in history.rounds)))
-    columns = (*SIDES, *(Column(guided_title(task), 3) for task in guided), PAIRS)
-    rows = [_row(name, number, found, guided) for name, number, found in _found(arms)]
-    seeds = "; ".join(f"{name}: {len(members)} seed{'s' * (len(members) > 1)}" for name, members in arms.items())
+    columns = (*(column for _, column in SIDES), *(Column(guided_title(task), 3, key=task) for task in guided), PAIRS)
+    rows = [_row(name, number, found, guided, reader) for name, number, found in _found(arms)]
     judges = ", ".join(sorted({judge for history in histories for judge in history.judges})) or "none"
     part = ", ".join(history.align_id for history in histories if history.partial)
     notes = [APART] if len(arms) > len({history.name for history in histories}) else []
     return Table(
         title=heading,
         columns=(*_labels(histories), *columns),
-        rows=tuple(_with_best(rows, columns)),
-        caption=f"{seeds}. Judge: {judges}. Over several seeds: mean ± standard deviation. Best in bold; for the gap "
-        "lower is better.",
+        rows=tuple(rows),
+        caption=_caption(arms, "Higher is better, for gaps lower."),
         notes=(*notes, *([f"Evaluated on a part of the benchmark, and never best: {part}."] if part else [])),
+        sources=(*_sources(arms), f"Judge: {judges}."),
+        labels=LABELS,
     )
 
 
-def _benchmarks(heading: str, arms: Arms, histories: Sequence[History]) -> Table:
-    """The headline of each benchmark beside the gap; no row is best where they were measured on different terms."""
+def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: Reader) -> Table:
+    """The headline of each benchmark beside the gap."""
     results = measured(histories)
-    columns = tuple(level_column(name, found) for name, found in results.items())
     rows = []
     for arm, number, found in _found(arms):
-        row = list(_label(arm, number, found))
-        source = row[-1].text
+        cells = []
         for name in results:
-            known = [one for history, _ in found if (one := history.result(number, name))]
-            cell = _over_seeds([headline(one) for one in known], source)
-            row.append(replace(cell, partial=any(one.partial for one in known)))
-        rows.append(tuple(row))
-    apart = ", ".join(column.title for column in columns if not column.better)
+            known = [(history, one) for history, _ in found if (one := history.result(number, name))]
+            partial = any(one.partial for _, one in known)
+            cells.append(_number([(h, headline(one)) for h, one in known], number, name, reader, partial))
+        rows.append((*_label(arm, number, found), *cells))
     return Table(
         title=heading,
-        columns=(*_labels(histories), *columns),
-        rows=tuple(_with_best(rows, columns)),
-        caption=f"{described(results)} Over several seeds: mean ± standard deviation. Best in bold.",
-        notes=(f"The rows differ in data, judge, protocol or version, so none is best: {apart}.",) if apart else (),
+        columns=(
+            *_labels(histories),
+            *(Column(title(name), digits(one), key=name) for name, (one, *_) in results.items()),
+        ),
+        rows=tuple(rows),
+        caption=_caption(arms, "Higher is better."),
+        sources=(*_sources(arms), described(results)),
+        labels=LABELS,
     )
+
+
+def _caption(arms: Arms, better: str) -> str:
+    several = any(len(members) > 1 for members in arms.values())
+    return f"Over several seeds: mean ± standard deviation. {better}" if several else better
+
+
+def _sources(arms: Arms) -> list[str]:
+    """Which self-plays each arm is made of."""
+    found = (
+        f"{name} ({', '.join(member.align_id for member in members)}; {len(members)} seed{'s' * (len(members) > 1)})"
+        for name, members in sorted(arms.items())
+    )
+    return [f"Measured: {'; '.join(found)}."]
 
 
 def _found(arms: Arms) -> Iterator[tuple[str, int, Played]]:
@@ -92,7 +126,7 @@ def _found(arms: Arms) -> Iterator[tuple[str, int, Played]]:
 
 def _labels(histories: Sequence[History]) -> tuple[Column, ...]:
     named = "Objective" if all(history.name == history.objective for history in histories) else "Arm"
-    return text_column(named), text_column("Round"), text_column("Source")
+    return text_column(named), text_column("Round")
 
 
 def _once(histories: Sequence[History]) -> list[History]:
@@ -105,43 +139,52 @@ def _once(histories: Sequence[History]) -> list[History]:
     return list(found.values())
 
 
-def _row(arm: str, number: int, found: Played, guided: Sequence[str]) -> tuple[Cell, ...]:
+def _row(arm: str, number: int, found: Played, guided: Sequence[str], reader: Reader) -> tuple[Cell, ...]:
     label = _label(arm, number, found)
-    partial = any(history.partial for history, _ in found)
-    sides = [[entry.u for _, entry in found], [entry.g for _, entry in found], [entry.gap for _, entry in found]]
-    sides += [[e.g_guided for history, e in found if e.g_guided and history.guided == task] for task in guided]
-    cells = [replace(_over_seeds(values, label[-1].text), partial=partial) for values in sides]
-    pairs = Cell(float(np.mean([entry.pairs for _, entry in found])), source=label[-1].text) if number else Cell()
+    part = any(history.partial for history, _ in found)
+    cells = [
+        _number([(h, getattr(entry, kind)) for h, entry in found], number, kind, reader, part) for kind, _ in SIDES
+    ]
+    for task in guided:
+        known = [(h, entry.g_guided) for h, entry in found if entry.g_guided and h.guided == task]
+        cells.append(_number(known, number, task, reader, part))
+    pairs = Cell(float(np.mean([entry.pairs for _, entry in found]))) if number else Cell()
     return (*label, *cells, pairs)
 
 
 def _label(arm: str, number: int, found: Played) -> tuple[Cell, ...]:
     name = f"{number} (base)" if number == 0 else str(number)
-    source = "measured (" + ", ".join(history.align_id for history, _ in found) + ")"
-    return Cell(text=arm), Cell(text=name), Cell(text=source)
+    return Cell(text=arm, source=", ".join(history.align_id for history, _ in found)), Cell(text=name)
 
 
-def _over_seeds(metrics: Sequence[Metric], source: str) -> Cell:
-    known = [metric for metric in metrics if not math.isnan(metric.value)]
+def _number(found: Sequence[tuple[History, Metric]], number: int, what: str, reader: Reader, partial: bool) -> Cell:
+    """The mean over seeds of a round's side of the gap, or of a task's headline."""
+    known = [(history, metric) for history, metric in found if not math.isnan(metric.value)]
     if not known:
         return Cell()
-    if len(known) == 1:
-        return Cell(known[0].value, low=known[0].low, high=known[0].high, source=source)
-    values = [metric.value for metric in known]
-    return Cell(float(np.mean(values)), spread=float(np.std(values, ddof=1)), source=f"{source}, {len(known)} seeds")
+    values = [metric.value for _, metric in known]
+    first = known[0][1]
+    one = len(known) == 1
+    mean = Metric(value=float(np.mean(values)), low=first.low if one else None, high=first.high if one else None)
+    evaluations = {history.seed: history.evaluations[number] for history, _ in known if number in history.evaluations}
+    return Cell(
+        mean.value,
+        low=mean.low,
+        high=mean.high,
+        spread=None if one else float(np.std(values, ddof=1)),
+        partial=partial,
+        source=f"measured ({', '.join(history.align_id for history, _ in known)})",
+        # A round whose evaluation is gone is known by its numbers alone, and not ranked.
+        origin=_origin(what, mean, partial, evaluations, reader) if len(evaluations) == len(known) else None,
+    )
 
 
-def _with_best(rows: list[tuple[Cell, ...]], columns: Sequence[Column]) -> list[tuple[Cell, ...]]:
-    best: dict[int, float] = {}
-    for place, column in enumerate(columns, LABELS):
-        values = [row[place].value for row in rows if has_number(row[place]) and not row[place].partial]
-        numbers = [value for value in values if value is not None]
-        if column.better and len(numbers) > 1:
-            best[place] = min(numbers) if column.better == "lower" else max(numbers)
-    return [
-        tuple(
-            replace(cell, best=True) if place in best and cell.value == best[place] and not cell.partial else cell
-            for place, cell in enumerate(row)
-        )
-        for row in rows
-    ]
+def _origin(what: str, mean: Metric, partial: bool, runs: Mapping[int, Run], reader: Reader) -> Measured | None:
+    for kind, _ in SIDES:
+        if kind == what:
+            return homologous(reader, kind, mean, partial, runs)
+    first = next(iter(runs.values()))
+    if not all(what in run.results for run in runs.values()):
+        return None
+    terms = (Terms.of(first.results[what]),)
+    return Measured(reader, "task", mean, partial, terms, {seed: {what: run} for seed, run in runs.items()})

@@ -19,6 +19,7 @@ from hermes.leaderboards.changes import (
 )
 from hermes.leaderboards.curves import curves_png
 from hermes.leaderboards.plays import named_arm
+from hermes.leaderboards.ranking import finished
 from hermes.leaderboards.read import HISTORY, read_histories
 from hermes.leaderboards.tables import Cell, Table, text_column
 
@@ -52,4 +53,4 @@ def _tables(folders: Sequence[Path], base: str) -> list[Table]:
     if any(one.arm == base for one in found) and len({one.arm for one in found}) > 1:
         differences = against(folders, named_arm, base)
         tables += [against_table(differences), benchmark_against_table(differences)]
-    return [*ablation_tables(read_histories(folders)), *(table for table in tables if table.rows)]
+    return [*finished(ablation_tables(read_histories(folders))), *(table for table in tables if table.rows)]

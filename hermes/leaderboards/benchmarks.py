@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from hermes.harness.records.types import Result
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.leaderboards.read import History
-from hermes.leaderboards.tables import Column
-from hermes.leaderboards.titles import digits, place, title
+from hermes.leaderboards.titles import place, title
 
 OF_THE_GAP = re.compile(rf"{UNDERSTANDING}|{GENERATION}(@guidance_scale=[^,]*)?")
 
@@ -30,18 +29,7 @@ def measured(histories: Sequence[History]) -> dict[str, list[Result]]:
     return {name: found[name] for name in sorted(found, key=place)}
 
 
-def level_column(name: str, results: Sequence[Result]) -> Column:
-    """The column of a benchmark's headline, ranked where all results were measured on the same terms and data."""
-    alike = len({(*terms(one), one.data.fingerprint) for one in results}) == 1
-    return Column(title(name), digits(results[0]), "higher" if alike else None)
-
-
 def described(results: Mapping[str, Sequence[Result]]) -> str:
     """What the headlines are, in a sentence."""
     said = (f"{title(name)}: {one.headline}, {one.unit}" for name, (one, *_) in results.items())
     return "; ".join(said) + "."
-
-
-def terms(result: Result) -> tuple[str, ...]:
-    """What two results must have in common to be compared, beside their data."""
-    return result.evaluator, result.version, result.protocol, result.judge or "", result.headline

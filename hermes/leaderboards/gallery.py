@@ -199,10 +199,10 @@ def _figure(digest: str, media: Path, name: str, kind: str = "", below: str = ""
     except ImageError:
         return f'<figure class="{kind}"><div class="none">image not found</div>{below}</figure>'
     small = "small" if max(picture.size) < PIXELS // 2 else ""
-    return f'<figure class="{kind}"><img class="{small}" alt="{name}" src="{_data_uri(picture)}">{below}</figure>'
+    return f'<figure class="{kind}"><img class="{small}" alt="{name}" src="{data_uri(picture)}">{below}</figure>'
 
 
-def _data_uri(picture: Image.Image) -> str:
+def data_uri(picture: Image.Image) -> str:
     """Small images as they are, larger ones shrunk."""
     kind, data = "png", b""
     if max(picture.size) <= PIXELS:

@@ -3,7 +3,7 @@
 import html
 
 from hermes.harness.system.text import plain
-from hermes.leaderboards.tables import Cell, Column, Table, has_number, spell
+from hermes.leaderboards.tables import Cell, Column, Table, has_number, legend, spell
 
 STYLE = """
 :root { color-scheme: light dark; --line: #d5d8dc; --soft: #6b7280; --best: #0b6e4f; --shade: #f6f7f8; }
@@ -19,12 +19,15 @@ th, td { padding: .35rem .5rem; text-align: right; vertical-align: top; border-b
 td { white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
 th.text, td.text { text-align: left; }
-th:last-child, td:last-child { position: sticky; right: 0; background: Canvas; }
+th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
+tr.rule > td { border-top: 2px solid var(--line); }
 tbody tr:hover > * { background: var(--shade); }
 td.best { font-weight: 700; color: var(--best); }
+td.second { text-decoration: underline; text-underline-offset: .2em; }
 td.empty, .more { color: var(--soft); }
 .more { display: block; font-size: .85em; font-weight: 400; }
 td.text { white-space: normal; min-width: 4rem; }
+summary { color: var(--soft); font-size: .9rem; cursor: pointer; }
 p { color: var(--soft); font-size: .9rem; margin: .5rem 0; max-width: 62rem; }
 """
 
@@ -38,12 +41,16 @@ def table(content: Table, intervals: bool = False) -> str:
     """A heading, the table and its notes. Interval and source of a number are in its tooltip."""
     head = "".join(f'<th class="{_kind(column)}">{escape(column.title)}</th>' for column in content.columns)
     body = "".join(
-        "<tr>"
+        ('<tr class="rule">' if number == content.rule else "<tr>")
         + "".join(_cell(cell, column, intervals) for cell, column in zip(row, content.columns, strict=True))
         + "</tr>\n"
-        for row in content.rows
+        for number, row in enumerate(content.rows)
     )
-    notes = "".join(f"<p>{escape(text)}</p>\n" for text in (content.caption, *content.notes) if text)
+    shown = (content.caption, legend(content), *content.notes)
+    notes = "".join(f"<p>{escape(text)}</p>\n" for text in shown if text)
+    if content.sources:
+        sources = "".join(f"<p>{escape(text)}</p>\n" for text in content.sources)
+        notes += f"<details>\n<summary>Where the numbers come from</summary>\n{sources}</details>\n"
     return (
         f"<section>\n<h2>{escape(content.title)}</h2>\n"
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
@@ -71,7 +78,12 @@ def _kind(column: Column) -> str:
 
 
 def _cell(cell: Cell, column: Column, intervals: bool) -> str:
-    kinds = [_kind(column)] + ["best"] * cell.best + ["empty"] * (not cell.text and not has_number(cell))
+    kinds = (
+        [_kind(column)]
+        + ["best"] * cell.best
+        + ["second"] * cell.second
+        + ["empty"] * (not cell.text and not has_number(cell))
+    )
     number, _, more = (cell.text, "", "") if cell.text else spell(cell, column, intervals).partition(" ")
     interval = (
         f"95 % interval {cell.low:.4g} to {cell.high:.4g}" if cell.low is not None and cell.high is not None else ""

@@ -1,26 +1,15 @@
 """Joins the runs of one model to its rows: one row, and one more for each protocol, judge or data that differs."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hermes.harness.records.types import Metric, ModelInfo, Result
+from hermes.harness.records.types import ModelInfo, Result
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING, benchmark_gap
+from hermes.leaderboards.origins import Kind, Measured, Reader, homologous
 from hermes.leaderboards.read import Run
-
-HOMOLOGOUS = (UNDERSTANDING, GENERATION)
-BENCHMARK_GAP, GAP = "gap over benchmarks", "gap"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One number of a row; numbers may be ranked against each other only where ``terms`` are the same."""
-
-    metric: Metric
-    partial: bool
-    terms: tuple[str, ...]
-    source: str
+from hermes.leaderboards.terms import Terms, headline
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, HOMOLOGOUS
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class Line:
     rest: bool
     results: dict[str, Result]
     sources: dict[str, Run]
-    entries: dict[str, Entry]
+    entries: dict[str, Measured]
     repeats: tuple[Repeat, ...]
 
     @property
@@ -92,25 +81,39 @@ class Line:
 def joined(runs: Sequence[Run], world: str) -> list[Line]:
     """The rows of one world. Models come in the order of their runs, those without a full measurement last.
 
-    Runs are of one model where label, seed and all of ModelInfo (weights, revision, precision, defaults) agree.
+    An entry's name is a task, a metric of it (`part`), or a gap. Runs are of one model where label, seed and all of
+    ModelInfo (weights, revision, precision, defaults) agree.
     """
     models: dict[object, list[Run]] = defaultdict(list)
     for run in runs:
         models[_model_of(run)].append(run)
-    found = [_lines(members, world) for members in models.values()]
+    reader = Reader()
+    found = [_lines(members, world, reader) for members in models.values()]
     found.sort(key=lambda lines: all(line.partial for line in lines))
     return [line for lines in found for line in lines]
 
 
-def headline(result: Result) -> Metric:
-    return result.metrics.get(result.headline, Metric(value=math.nan))
+def entries_of(run: Run, reader: Reader) -> dict[str, Measured]:
+    """The numbers of one run by their names, as `joined` has them; the gap over benchmarks where it has one world."""
+    worlds = {result.data.world for result in run.results.values()}
+    found: dict[str, Measured] = {}
+    for world in sorted(worlds):
+        for measure in _measures(run, world):
+            found |= _entries(measure, reader)
+    across = _across(dict.fromkeys(run.results, run), {}, reader) if len(worlds) == 1 else None
+    return found | ({BENCHMARK_GAP: across} if across else {})
+
+
+def part(task: str, metric: str) -> str:
+    """The name of the entry of a metric that is not the task's headline."""
+    return f"{task}\n{metric}"
 
 
 def _model_of(run: Run) -> tuple[str, ModelInfo, int]:
     return run.name, run.model, run.seed
 
 
-def _lines(runs: Sequence[Run], world: str) -> list[Line]:
+def _lines(runs: Sequence[Run], world: str, reader: Reader) -> list[Line]:
     """The rows of one model, those of the official protocol first. The run that measured most leads."""
     ordered = sorted(runs, key=lambda run: -sum(not result.partial for result in run.results.values()))
     asked = {run.protocol for run in runs}
@@ -120,7 +123,7 @@ def _lines(runs: Sequence[Run], world: str) -> list[Line]:
             groups[_protocol(measure, asked)].append(measure)
     lines: list[Line] = []
     for protocol in sorted(groups, key=lambda name: (name != "official", name)):
-        lines += _rows(groups[protocol], protocol, lines[0].results if lines else {})
+        lines += _rows(groups[protocol], protocol, lines[0].sources if lines else {}, reader)
     return lines
 
 
@@ -144,7 +147,7 @@ def _protocol(measure: Measure, asked: set[str]) -> str:
     return next((protocol for protocol in used if protocol in asked), measure.run.protocol)
 
 
-def _rows(measures: Sequence[Measure], protocol: str, shared: Mapping[str, Result]) -> list[Line]:
+def _rows(measures: Sequence[Measure], protocol: str, shared: Mapping[str, Run], reader: Reader) -> list[Line]:
     """A model's rows of one protocol: the first with all tasks, the others with what differs in judge or data."""
     kept, repeats = _once(measures)
     main: dict[str, Measure] = {}
@@ -157,7 +160,7 @@ def _rows(measures: Sequence[Measure], protocol: str, shared: Mapping[str, Resul
         rows.setdefault(tuple(aspects), []).append(measure)
         if not aspects:
             main = dict.fromkeys(measure.results, measure) | main
-    whole = {**shared, **{name: measure.results[name] for name, measure in main.items()}}
+    whole = {**shared, **{name: measure.run for name, measure in main.items()}}
     return [
         _line(
             members,
@@ -165,6 +168,7 @@ def _rows(measures: Sequence[Measure], protocol: str, shared: Mapping[str, Resul
             aspects or tuple(dict.fromkeys(unlike)),
             whole if aspects else shared,
             [(one, other) for one, other in repeats if any(one is member for member in members)],
+            reader,
         )
         for aspects, members in rows.items()
     ]
@@ -215,54 +219,61 @@ def _line(
     members: Sequence[Measure],
     protocol: str,
     aspects: tuple[str, ...],
-    shared: Mapping[str, Result],
+    shared: Mapping[str, Run],
     repeats: Sequence[Repeat],
+    reader: Reader,
 ) -> Line:
     """The row of these measurements; where two hold the same task the first counts."""
     sources: dict[str, Run] = {}
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Measured] = {}
     for measure in members:
         sources |= {name: measure.run for name in measure.results if name not in sources}
-        entries |= {name: entry for name, entry in _entries(measure).items() if name not in entries}
+        entries = {**_entries(measure, reader), **entries}
     results = {name: run.results[name] for name, run in sources.items()}
-    across = _across(results, shared)
+    across = _across(sources, shared, reader)
     if across:
         entries[BENCHMARK_GAP] = across
     return Line(members[0].run, protocol, aspects, bool(shared), results, sources, entries, tuple(repeats))
 
 
-def _entries(measure: Measure) -> dict[str, Entry]:
+def _entries(measure: Measure, reader: Reader) -> dict[str, Measured]:
     found = {}
     for name, result in measure.results.items():
-        terms = (result.version, result.protocol, result.judge or "", result.data.fingerprint, result.headline)
-        metric = headline(result)
-        found[name] = Entry(metric, result.partial, terms, f"measured (run {measure.run.run_id}, n = {metric.n})")
+        for metric in {result.headline: headline(result), **result.metrics}:
+            category = "" if metric == result.headline else metric
+            number = result.metrics.get(metric, headline(result))
+            terms = (Terms.of(result, metric),)
+            origin = Measured(reader, "task", number, result.partial, terms, {0: {name: measure.run}}, category)
+            found[part(name, metric) if category else name] = origin
     paired = measure.run.gap.homologous
     if paired and set(measure.results) == set(HOMOLOGOUS):
-        both = tuple(term for name in HOMOLOGOUS for term in found[name].terms)
-        metrics = {UNDERSTANDING: paired.u, GENERATION: paired.g, GAP: paired.gap}
-        for name, metric in metrics.items():
-            source = f"measured (run {measure.run.run_id}, n = {metric.n})"
-            one = found.get(name, Entry(metric, measure.partial, both, source))
-            found[name] = Entry(metric, one.partial, one.terms, source)
+        sides: dict[str, Kind] = {UNDERSTANDING: "u", GENERATION: "g", GAP: "gap"}
+        for name, kind in sides.items():
+            partial = found[name].partial if name in found else measure.partial
+            found[name] = homologous(reader, kind, getattr(paired, kind), partial, {0: measure.run})
     return found
 
 
-def _across(own: Mapping[str, Result], shared: Mapping[str, Result]) -> Entry | None:
+def _across(own: Mapping[str, Run], shared: Mapping[str, Run], reader: Reader) -> Measured | None:
     """The gap over benchmarks of a row and of what it shares with the rows before it.
 
     Partial results count where there is no gap without them, and mark it. None where the row itself adds nothing.
     """
-    results = {**shared, **own}
+    runs = {**shared, **own}
+    results = {name: run.results[name] for name, run in runs.items()}
     full = {name: result for name, result in results.items() if not result.partial}
     for pool in (full, results):
         found = benchmark_gap(pool)
         if found and not {*found["understanding"], *found["generation"]}.isdisjoint(own):
             names = (*found["understanding"], *found["generation"])
             parts = [pool[name] for name in names]
-            terms = (
-                term for one in parts for term in (one.version, one.protocol, one.judge or "", one.data.fingerprint)
+            return Measured(
+                reader,
+                "across",
+                found["gap"],
+                any(one.partial for one in parts),
+                tuple(Terms.of(one) for one in parts),
+                {0: {name: runs[name] for name in names}},
+                sides=(found["understanding"], found["generation"]),
             )
-            source = f"U over {', '.join(found['understanding'])}; G over {', '.join(found['generation'])}"
-            return Entry(found["gap"], any(one.partial for one in parts), (*names, *terms), source)
     return None

@@ -1,47 +1,120 @@
-"""Tables as LaTeX, for the booktabs package."""
+"""Tables as LaTeX for booktabs, as wide as a column where they fit one and as a page where they do not."""
 
-from hermes.harness.system.text import plain
-from hermes.leaderboards.tables import Table, spell
+import re
 
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-}
+from hermes.leaderboards.latex_text import FALLBACK, escape, needs_fallback
+from hermes.leaderboards.tables import DASH, Cell, Column, Table, legend, spell
+
+COLUMN, PAGE = 215.0, 390.0
+"""Points that a table may have in a column of two and on a page, in the narrowest of the usual styles less a margin."""
+WIDE, TIGHT = 12.0, 8.0  # Between two columns: LaTeX's own, and that of small tables.
+BOLD, TINY, SMALL = 1.15, 0.6, 0.93
+"""How much wider bold text is than plain text of 10 points, and small and tiny text."""
 
 
-def escape(text: str) -> str:
-    """Plain text in which no character is a command."""
-    return "".join(SPECIAL.get(char, char) for char in plain(text))
+def table(content: Table, intervals: bool = False, label: str = "") -> str:
+    """A ``table`` with the best in bold and the second underlined; sources are comments above it.
 
-
-def table(content: Table, intervals: bool = False) -> str:
-    """A ``table`` environment with the best in bold, title, caption and notes as its caption."""
-    caption = " ".join(text for text in (f"{content.title}.", content.caption, *content.notes) if text)
-    layout = "".join("l" if column.is_text else "r" for column in content.columns)
+    A table that is too wide for a column is set in ``\\small``, then over both columns (``table*``), then shrunk.
+    """
+    width, small = _width(content, intervals, WIDE, 1.0), _width(content, intervals, TIGHT, SMALL)
+    is_small, is_wide, is_shrunk = width > COLUMN, small > COLUMN, small > PAGE
+    environment = "table*" if is_wide else "table"
+    body = _tabular(content, intervals)
+    if is_shrunk:
+        body = [r"\resizebox{\linewidth}{!}{%", *body, "}"]
+    notes = [rf"\par\smallskip{{\footnotesize {escape(' '.join(content.notes))}\par}}"] if content.notes else []
     lines = [
-        r"\begin{table}",
+        *(f"% {escape(text)}" for text in content.sources),
+        rf"\begin{{{environment}}}[t]",
         r"\centering",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\begin{{tabular}}{{{layout}}}",
-        r"\toprule",
-        " & ".join(escape(column.title) for column in content.columns) + r" \\",
-        r"\midrule",
+        rf"\caption{{{escape(' '.join(filter(None, (content.title + '.', content.caption, legend(content)))))}}}",
+        rf"\label{{tab:{label or slug(content.title)}}}",
+        *([rf"\small\setlength{{\tabcolsep}}{{{TIGHT / 2:g}pt}}"] if is_small else []),
+        *body,
+        *notes,
+        rf"\end{{{environment}}}",
     ]
-    for row in content.rows:
-        cells = []
-        for cell, column in zip(row, content.columns, strict=True):
-            text = escape(spell(cell, column, intervals))
-            cells.append(rf"\textbf{{{text}}}" if cell.best else text)
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def document(title: str, tables: list[Table], intervals: bool = False) -> str:
-    """The tables one after another; the title is a comment."""
-    return f"% {escape(title)}\n" + "\n".join(table(one, intervals) for one in tables)
+    """The tables one after another, to \\input; the title and the packages that they need are comments."""
+    written = []
+    labels: list[str] = []
+    for content in tables:
+        name = slug(content.title)
+        labels.append(name)
+        again = labels.count(name)
+        written.append(table(content, intervals, name if again == 1 else f"{name}-{again}"))
+    text = "\n".join(written)
+    packages = [name for name, mark in (("booktabs", r"\toprule"), ("graphicx", r"\resizebox")) if mark in text]
+    needs = "".join(rf"% \usepackage{{{name}}}" + "\n" for name in packages)
+    return f"% {escape(title)}\n{needs}" + (f"{FALLBACK}\n" if needs_fallback(text) else "") + "\n" + text
+
+
+def slug(title: str) -> str:
+    """``paper-geneval-real-data``: letters and digits with dashes between them."""
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower())) or "table"
+
+
+def _tabular(content: Table, intervals: bool) -> list[str]:
+    layout = "".join("l" if column.is_text else "r" for column in content.columns)
+    lines = [
+        rf"\begin{{tabular}}{{{layout}}}",
+        r"\toprule",
+        " & ".join(_head(column) for column in content.columns) + r" \\",
+        r"\midrule",
+    ]
+    for number, row in enumerate(content.rows):
+        if number == content.rule:
+            lines.append(r"\midrule")
+        cells = (_cell(cell, column, intervals) for cell, column in zip(row, content.columns, strict=True))
+        lines.append(" & ".join(cells) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _head(column: Column) -> str:
+    return escape(column.title).replace(" - ", " $-$ ")
+
+
+def _cell(cell: Cell, column: Column, intervals: bool) -> str:
+    """The number, marked; what follows it (the interval, ±, partial) tiny."""
+    text = spell(cell, column, intervals)
+    if cell.text:
+        return escape(text)
+    number, _, more = text.partition(" ")
+    shown = "--" if number == DASH else escape(number)
+    shown = f"${shown[0]}${shown[1:]}" if shown[:1] in "+-" and number != DASH else shown
+    shown = rf"\textbf{{{shown}}}" if cell.best else rf"\underline{{{shown}}}" if cell.second else shown
+    return shown + (rf" {{\tiny {escape(more)}}}" if more else "")
+
+
+def _width(content: Table, intervals: bool, between: float, factor: float) -> float:
+    """About how many points wide the table is; rather too many."""
+    widths = []
+    for place, column in enumerate(content.columns):
+        cells = [_cell_points(row[place], column, intervals, factor) for row in content.rows]
+        widths.append(max([_points(column.title) * factor, *cells]))
+    return sum(widths) + between * len(widths)
+
+
+def _cell_points(cell: Cell, column: Column, intervals: bool, factor: float) -> float:
+    text = spell(cell, column, intervals)
+    if cell.text:
+        return _points(text) * factor
+    number, _, more = text.partition(" ")
+    return _points(number) * factor * (BOLD if cell.best else 1.0) + _points(f" {more}") * TINY
+
+
+def _points(text: str) -> float:
+    """About how wide the text is in points at a size of 10 points."""
+    return sum(_char_points(char) for char in text)
+
+
+def _char_points(char: str) -> float:
+    if needs_fallback(spelled := escape(char)):
+        return 5.4 * len(spelled.rpartition("{")[2])
+    if not char.isascii():
+        return 10.0
+    return 7.5 if char.isupper() or char in "mw%" else 3.9 if char in " .,:;()[]/'ijl" else 5.4

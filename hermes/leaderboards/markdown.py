@@ -3,7 +3,7 @@
 import re
 
 from hermes.harness.system.text import plain
-from hermes.leaderboards.tables import Table, spell
+from hermes.leaderboards.tables import Table, legend, spell
 
 MARKUP = re.compile(r"[\\|*`\[\]<>~&]|(?<!\w)_|_(?!\w)|^[-+#](?=[\s#]|$)|^\d{1,9}[.)](?=\s|$)")
 
@@ -14,14 +14,14 @@ def escape(text: str) -> str:
 
 
 def table(content: Table, intervals: bool = False) -> str:
-    """A heading, the table with the best in bold, its caption and its notes."""
+    """A heading, the table with the best in bold, its caption, its notes and its sources."""
     lines = [f"### {escape(content.title)}", ""]
     lines.append(_row([escape(column.title) for column in content.columns]))
     lines.append(_row([":--" if column.is_text else "--:" for column in content.columns]))
     for row in content.rows:
         texts = [spell(cell, column, intervals) for cell, column in zip(row, content.columns, strict=True)]
         lines.append(_row([_mark(text, cell.best, bool(cell.text)) for text, cell in zip(texts, row, strict=True)]))
-    for text in (content.caption, *content.notes):
+    for text in (content.caption, legend(content, underlined=False), *content.notes, " ".join(content.sources)):
         if text:
             lines += ["", escape(text)]
     return "\n".join(lines) + "\n"

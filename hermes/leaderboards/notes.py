@@ -1,9 +1,10 @@
 """What a reader must know of the rows of a leaderboard: their labels, and the notes below the table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from hermes.leaderboards.joined import Line, headline
+from hermes.leaderboards.joined import Line
 from hermes.leaderboards.remarks import remarks
+from hermes.leaderboards.terms import headline
 from hermes.leaderboards.titles import place, title
 
 
@@ -40,26 +41,47 @@ def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
     }
 
 
-def notes_of(lines: Sequence[Line]) -> list[str]:
-    """What the rows leave out, what of them is partial, unparsed, failed or contradicted, and where data differ."""
-    notes = [note for line in lines for note in (*_incomplete(line), *_left_out(line))]
+def notes_of(lines: Sequence[Line], names: Collection[str]) -> list[str]:
+    """What of the rows is partial, failed or contradicted, and where data differ, in the tasks of these names."""
+    notes = [note for line in lines for note in (*_incomplete(line, names), *_contradicted(line, names))]
     if any(line.rest for line in lines):
         notes.append(
             "Where a model has several rows for one seed, those after the first hold what differs from it; their "
             "benchmark gap takes the rest from the first."
         )
-    return notes + list(dict.fromkeys(note for line in lines for note in _data(line, lines)))
+    return notes + list(dict.fromkeys(note for line in lines for note in _data(line, lines, names)))
 
 
-def _incomplete(line: Line) -> Iterator[str]:
-    short = {name: f"{result.n} of {result.n_expected}" for name, result in line.results.items() if result.partial}
+def sources_of(lines: Sequence[Line], called: Mapping[int, str], names: Collection[str]) -> list[str]:
+    """Which runs the rows are from, who judged their images, what is unparsed or left out, and what else was remarked.
+
+    ``called`` has the labels of the lines by their id().
+    """
+    runs = (f"{called[id(line)]} ({', '.join([*line.run_ids, *_judges(line)])})" for line in lines)
+    return [f"Measured: {'; '.join(runs)}.", *(text for line in lines for text in _remarked(line, names))]
+
+
+def _judges(line: Line) -> list[str]:
+    found = dict.fromkeys(result.judge for result in line.results.values() if result.judge)
+    return [f"judge {judge}" for judge in found]
+
+
+def _incomplete(line: Line, names: Collection[str]) -> Iterator[str]:
+    results = {name: result for name, result in line.results.items() if name in names}
+    short = {name: f"{result.n} of {result.n_expected}" for name, result in results.items() if result.partial}
     yield from _by_run(line, short, "partial and not ranked")
-    for key, word in (("unparsed", "unparsed"), ("error", "errors")):
-        counted = {name: str(count) for name, result in line.results.items() if (count := result.counts.get(key, 0))}
-        yield from _by_run(line, counted, word)
-    for name in sorted(line.results, key=place):
-        for remark in remarks(line.results[name]):
+    failed = {name: str(count) for name, result in results.items() if (count := result.counts.get("error", 0))}
+    yield from _by_run(line, failed, "errors")
+
+
+def _remarked(line: Line, names: Collection[str]) -> Iterator[str]:
+    results = {name: line.results[name] for name in sorted(line.results, key=place) if name in names}
+    counted = {name: str(count) for name, result in results.items() if (count := result.counts.get("unparsed", 0))}
+    yield from _by_run(line, counted, "unparsed")
+    for name, result in results.items():
+        for remark in remarks(result):
             yield f"{line.name} ({line.sources[name].run_id}), {title(name)}: {remark}."
+    yield from _left_out(line, names)
 
 
 def _by_run(line: Line, said: Mapping[str, str], what: str) -> Iterator[str]:
@@ -70,15 +92,22 @@ def _by_run(line: Line, said: Mapping[str, str], what: str) -> Iterator[str]:
     return (f"{line.name} ({run_id}), {what}: {', '.join(texts)}." for run_id, texts in runs.items())
 
 
-def _left_out(line: Line) -> Iterator[str]:
+def _left_out(line: Line, names: Collection[str]) -> Iterator[str]:
     displaced: dict[str, list[str]] = {}
     for measure in line.displaced():
-        texts = displaced.setdefault(measure.run.run_id, [])
-        texts += (f"{title(name)} {result.n} of {result.n_expected}" for name, result in measure.results.items())
+        for name, result in measure.results.items():
+            if name in names:
+                text = f"{title(name)} {result.n} of {result.n_expected}"
+                displaced.setdefault(measure.run.run_id, []).append(text)
     for run_id, texts in displaced.items():
         yield f"{line.name} ({run_id}), partial and not shown beside a fuller one: {', '.join(texts)}."
+
+
+def _contradicted(line: Line, names: Collection[str]) -> Iterator[str]:
     for one, other in line.contradictions():
         for name, result in other.results.items():
+            if name not in names:
+                continue
             shown, there = headline(one.results[name]).value, headline(result).value
             yield (
                 f"{line.name}: {title(name)} is {shown:.4g} in {one.run.run_id} (shown) and {there:.4g} in "
@@ -86,10 +115,10 @@ def _left_out(line: Line) -> Iterator[str]:
             )
 
 
-def _data(line: Line, lines: Sequence[Line]) -> Iterator[str]:
+def _data(line: Line, lines: Sequence[Line], names: Collection[str]) -> Iterator[str]:
     """Which data the rows of one model stand on where they differ."""
     mine = [other for other in lines if other.model == line.model]
-    for name in sorted(line.results, key=place):
+    for name in sorted(line.results.keys() & set(names), key=place):
         seen: dict[str, str] = {}
         for other in mine:
             if name in other.results:

@@ -88,18 +88,28 @@ def _rounds(history: History) -> dict[int, Evaluation]:
 
 def _evaluation(folder: Path, run: Run | None) -> Evaluation:
     files = score_files(folder)
-    u = _by_item(_file_of(UNDERSTANDING, files, folder), "correct")
-    g = _by_item(_file_of(GENERATION, files, folder), "accuracy")
-    both = sorted(u.keys() & g.keys())
+    u, g = sides_of(folder)
     guided = {
         float(match[1]): _by_item(files[name], "accuracy")
         for name in sorted(files)
         if (match := GUIDED.fullmatch(name))
     }
-    gap = {item: u[item] - g[item] for item in both}
+    gap = {item: u[item] - g[item] for item in u}
     results = run.results if run else {}
     benchmarks = {name: Benchmark(results[name], _file_of(name, files, folder)) for name in beside_the_gap(results)}
-    return Evaluation({item: u[item] for item in both}, {item: g[item] for item in both}, gap, guided, benchmarks)
+    return Evaluation(u, g, gap, guided, benchmarks)
+
+
+def sides_of(folder: Path) -> tuple[Items, Items]:
+    """U and G of a run folder by item, over the items that have both.
+
+    Raises HermesError where a side's scores are missing or cannot be read.
+    """
+    files = score_files(folder)
+    u = _by_item(_file_of(UNDERSTANDING, files, folder), "correct")
+    g = _by_item(_file_of(GENERATION, files, folder), "accuracy")
+    both = sorted(u.keys() & g.keys())
+    return {item: u[item] for item in both}, {item: g[item] for item in both}
 
 
 def _file_of(task: str, files: Mapping[str, Path], folder: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Rows that others have printed. They are quoted: never ranked, never in one table with measured rows."""
+"""Rows that others have printed. They are quoted: never ranked, and marked where they stand beside measured rows."""
+
+from dataclasses import replace
 
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 
@@ -19,6 +21,8 @@ GENEVAL_ROWS: dict[tuple[str, str], Values] = {
     ("Janus", "1.3B"): (0.97, 0.68, 0.30, 0.84, 0.46, 0.61),
     ("HermesFlow", "1.3B"): (0.98, 0.84, 0.66, 0.82, 0.32, 0.69),
 }
+DPG = ("Overall",)
+DPG_ROWS: dict[tuple[str, str], Values] = {("Show-o", "1.3B"): (67.48,), ("HermesFlow", "1.3B"): (70.22,)}
 GAP = ("U", "G", "Gap (U - G)")
 GAP_ROWS: dict[tuple[str, str], Values] = {
     ("VILA-U", "7B"): (0.646, 0.477, 0.169),
@@ -34,28 +38,76 @@ ABLATION_ROWS: dict[tuple[str, str], Values] = {
     ("Pair-DPO, round 1", "1.3B"): (81.1, 1246.7, 28.0, 0.68, 70.19),
     ("Pair-DPO, round 3", "1.3B"): (81.4, 1249.7, 28.3, 0.69, 70.22),
 }
+MARK = "†"
+# Of each preset (presets.py): the title, the columns, the rows, and what a reader must know.
+QUOTED: dict[str, tuple[str, tuple[str, ...], dict[tuple[str, str], Values], str]] = {
+    "paper-gap": ("gap score", GAP, GAP_ROWS, "The paper's judge is GPT-4o."),
+    "paper-understanding": (
+        "understanding",
+        UNDERSTANDING,
+        UNDERSTANDING_ROWS,
+        "MME: perception. Flickr30k: CIDEr.",
+    ),
+    "paper-geneval": (
+        "GenEval",
+        GENEVAL,
+        GENEVAL_ROWS,
+        "Overall holds a sixth task, attribute binding, that the paper does not print.",
+    ),
+    "paper-dpg": ("DPG-Bench", DPG, DPG_ROWS, "The categories are not quoted."),
+    "paper-ablation": ("ablation", ABLATION, ABLATION_ROWS, ""),
+}
 DIGITS = {"GenEval": 2, "DPG-Bench": 2, **dict.fromkeys(GENEVAL, 2), **dict.fromkeys(GAP, 3)}
 
 
-def published_tables() -> list[Table]:
-    """The paper's tables, on real data; every cell names the source."""
-    return [
-        _table("gap score", GAP, GAP_ROWS, "The paper's judge is GPT-4o."),
-        _table("understanding", UNDERSTANDING, UNDERSTANDING_ROWS, "MME: perception. Flickr30k: CIDEr."),
-        _table("GenEval", GENEVAL, GENEVAL_ROWS, "Overall holds a sixth task, attribute binding, that is not printed."),
-        _table("ablation", ABLATION, ABLATION_ROWS, ""),
-    ]
+def published_tables(presets: tuple[str, ...] = tuple(QUOTED)) -> list[Table]:
+    """The paper's tables of these presets, on real data; every cell names the source."""
+    return [_table(preset) for preset in presets]
 
 
-def _table(title: str, names: tuple[str, ...], rows: dict[tuple[str, str], Values], note: str) -> Table:
+def with_published(table: Table, preset: str) -> Table:
+    """The paper's rows, each with a mark, above the measured rows of a preset's table of real data.
+
+    Columns have the titles of the preset; what the paper has beyond the table's columns gets a column of its own.
+    """
+    quoted = published_tables((preset,))[0]
+    known = {column.title for column in table.columns}
+    columns = (*table.columns, *(column for column in quoted.columns if column.title not in known))
+    places = {column.title: place for place, column in enumerate(quoted.columns)}
+    above = tuple(
+        tuple(
+            replace(row[0], text=f"{row[0].text} {MARK}")
+            if column.title == quoted.columns[0].title
+            else row[places[column.title]]
+            if column.title in places
+            else Cell()
+            for column in columns
+        )
+        for row in quoted.rows
+    )
+    width = len(columns)
+    below = tuple((*row, *([Cell()] * (width - len(row)))) for row in table.rows)
+    return replace(
+        table,
+        columns=columns,
+        rows=(*above, *below),
+        notes=(*table.notes, f"{MARK} quoted from {SOURCE}, not measured here, so not ranked.", *quoted.notes),
+        rule=len(above),
+    )
+
+
+def _table(preset: str) -> Table:
+    title, names, rows, note = QUOTED[preset]
     source = f"quoted ({SOURCE})"
-    columns = tuple(Column(name, DIGITS.get(name, 1), better=None) for name in names)
+    places = {name: 2 if preset == "paper-dpg" else DIGITS.get(name, 1) for name in names}
+    columns = tuple(Column(name, places[name], better=None, key=name) for name in names)
     return Table(
         title=f"Quoted, real data: {title}",
-        columns=(text_column("Model"), text_column("Params"), text_column("Source"), *columns),
+        columns=(text_column("Model"), text_column("Params", "params"), *columns),
         rows=tuple(
-            (Cell(text=model), Cell(text=size), Cell(text="quoted"), *(Cell(value, source=source) for value in values))
+            (Cell(text=model, source=source), Cell(text=size), *(Cell(value, source=source) for value in values))
             for (model, size), values in rows.items()
         ),
-        caption=f"Source: {SOURCE}. Not measured here, so not ranked. {note}".strip(),
+        caption=f"Quoted from {SOURCE}. Not measured here, so not ranked.",
+        notes=(note,) if note else (),
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hermes.harness.records.types import Metric, ModelInfo, Result
+from hermes.harness.records.types import ByName, Metric, ModelInfo, Result
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import file_error
 from hermes.harness.system.parsing import json_file
@@ -18,7 +18,7 @@ AGAIN = "run the command that wrote it again, or leave it out"
 BULK = frozenset(("answers", "media", "candidates", "training", "checkpoint"))
 
 
-class _Read(BaseModel):
+class _Read(ByName, BaseModel):
     """Keeps what it knows and passes over the rest, so that a later version may write more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -191,15 +191,24 @@ def score_files(folder: Path) -> dict[str, Path]:
 
     Raises HermesError for a run.json that cannot be read.
     """
-    path = folder / "run.json"
-    if not path.exists():
+    if not (folder / "run.json").exists():
         return {found.parent.name: found for found in sorted(folder.glob("*/scores.jsonl"))}
+    return _stored(folder, "scores")
+
+
+def answer_folders(folder: Path) -> dict[str, Path]:
+    """The store of each task's answers, as far as run.json names one. Raises as `score_files`."""
+    return _stored(folder, "answers") if (folder / "run.json").exists() else {}
+
+
+def _stored(folder: Path, what: str) -> dict[str, Path]:
+    path = folder / "run.json"
     content = _object(path)
     try:
         root = folder / content["root"]
-        return {name: root / task["scores"] for name, task in content["tasks"].items() if task.get("scores")}
+        return {name: root / task[what] for name, task in content["tasks"].items() if task.get(what)}
     except (KeyError, TypeError, AttributeError):
-        raise HermesError(f"{path} does not say where the scores are; {AGAIN}") from None
+        raise HermesError(f"{path} does not say where the {what} are; {AGAIN}") from None
 
 
 def _find(paths: Sequence[Path]) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from hermes.leaderboards import html, markdown
 from hermes.leaderboards.benchmarks import described, measured
 from hermes.leaderboards.board import boards
 from hermes.leaderboards.gallery import FAILED, meaning
-from hermes.leaderboards.joined import headline
+from hermes.leaderboards.ranking import finished
 from hermes.leaderboards.read import (
     HISTORY,
     RESULTS,
@@ -26,6 +26,7 @@ from hermes.leaderboards.read import (
 )
 from hermes.leaderboards.remarks import reasons, remarks
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.terms import headline
 from hermes.leaderboards.titles import digits, guided_title, size, title
 
 TRAINING = {
@@ -221,7 +222,7 @@ def _self_play(history: History) -> list[Table]:
     facts += [("seed", str(history.seed)), ("world", history.world)]
     facts += [(name, value) for name in ("settings", "precision", "data") if (value := getattr(history, name))]
     runs = sorted(read_runs([history.path]), key=lambda run: len(run.name))
-    evaluations = boards(runs, deltas=len(runs) > 1) if runs else []
+    evaluations = finished(boards(runs), deltas=len(runs) > 1) if runs else []
     own = [_rounds(history), _benchmarks(history), _training(history), _drops(history), _times(history)]
     return [*(table for table in own if table.rows), *evaluations, _facts(facts, history.path)]
 

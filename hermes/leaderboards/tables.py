@@ -1,21 +1,32 @@
 """Tables as data: cells that know their number, interval and source. The renderers only spell them."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from hermes.harness.records.types import Metric
 
 DASH = "-"
 
 
+class Origin(Protocol):
+    """What a number was measured on; origins.py has the one that there is."""
+
+    @property
+    def partial(self) -> bool: ...
+    def why_not(self, base: Any) -> str: ...
+    def minus(self, base: Any) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Cell:
     """A number or a text.
 
-    ``low`` and ``high`` bound the 95 % interval, ``spread`` is the standard deviation over several seeds, ``delta`` the
-    difference to the base row. ``partial`` marks a number that covers only a part of the benchmark. ``source`` says
-    where the number comes from: measured (run id) or quoted (source). ``digits`` replaces the column's where a column
-    mixes units.
+    ``low`` and ``high`` bound the 95 % interval, ``spread`` is the standard deviation over several seeds. ``best`` and
+    ``second`` are set where that is certain (ranking.py). ``partial`` marks a number that covers only a part of the
+    benchmark. ``source`` says where the number comes from: measured (run id) or quoted (source); ``origin`` is what it
+    was measured on, so that it can be held against others, None for what is not ranked. ``digits`` replaces the
+    column's where a column mixes units.
     """
 
     value: float | None = None
@@ -23,24 +34,27 @@ class Cell:
     low: float | None = None
     high: float | None = None
     spread: float | None = None
-    delta: float | None = None
     best: bool = False
+    second: bool = False
     partial: bool = False
     source: str = ""
     digits: int | None = None
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Column:
     """``digits`` after the point; ``better`` says which way is up, None for columns that are not ranked.
 
-    ``signed`` numbers are differences, and show a plus.
+    ``signed`` numbers are differences, and show a plus. ``key`` is the task, what the column is called on the command
+    line beside its title.
     """
 
     title: str
     digits: int = 1
     better: Literal["higher", "lower"] | None = "higher"
     signed: bool = False
+    key: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -49,20 +63,58 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``rows`` hold one cell for each column; ``notes`` are lines under the table."""
+    """``rows`` hold one cell for each column; the first ``labels`` columns name the row.
+
+    ``notes`` are what a reader must know, ``sources`` where the numbers come from and what their author should know;
+    both are lines under the table, and in LaTeX the sources are comments. A line stands before the row ``rule``.
+    ``ranked`` says that best numbers are marked.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    labels: int = 1
+    rule: int | None = None
+    ranked: bool = False
+
+    def label(self, row: tuple[Cell, ...]) -> str:
+        """What the row is called."""
+        return ", ".join(cell.text for cell in row[: self.labels] if cell.text)
+
+    def take(self, places: Iterable[int]) -> "Table":
+        """The table with these columns alone."""
+        kept = list(places)
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
+        )
 
 
 TEXT = -1
 
 
-def text_column(title: str) -> Column:
-    return Column(title, digits=TEXT, better=None)
+def without_empty(table: Table) -> Table:
+    """The table without columns in which no row has anything."""
+    kept = [
+        place
+        for place in range(len(table.columns))
+        if place < table.labels or any(row[place].text or has_number(row[place]) for row in table.rows)
+    ]
+    return table.take(kept)
+
+
+def text_column(title: str, key: str = "") -> Column:
+    return Column(title, digits=TEXT, better=None, key=key)
+
+
+def legend(table: Table, underlined: bool = True) -> str:
+    """What the marks of a ranked table mean, in a format that can underline or cannot."""
+    second = ", second underlined," if underlined else ""
+    return f"Best in bold{second} where the difference is beyond its paired 95 % interval." if table.ranked else ""
 
 
 def has_number(cell: Cell) -> bool:
@@ -86,19 +138,19 @@ def spelled(metric: Metric, digits: int, sign: bool = False) -> str:
 
 
 def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
-    """A cell as plain text: ``81.4``, ``81.4 [79.0, 83.8]``, ``0.497 ± 0.012``, ``81.4 (+1.4)``,
-    ``81.4 (partial)``, ``-`` where empty."""
+    """A cell as plain text: ``81.4``, ``81.4 [79.0, 83.8]``, ``0.497 ± 0.012``, ``81.4 (partial)``, ``-`` where empty.
+
+    Differences always have their intervals.
+    """
     if cell.text:
         return cell.text
     if cell.value is None or not has_number(cell):
         return DASH
     digits = max(column.digits, 0) if cell.digits is None else cell.digits
-    low, high = (cell.low, cell.high) if intervals else (None, None)
+    low, high = (cell.low, cell.high) if intervals or column.signed else (None, None)
     parts = [spelled(Metric(value=cell.value, low=low, high=high), digits, column.signed)]
     if cell.spread is not None:
         parts.append(f"± {cell.spread:.{digits}f}")
-    if cell.delta is not None:
-        parts.append(f"({cell.delta:+.{digits}f})")
     if cell.partial:
         parts.append("(partial)")
     return " ".join(parts)

@@ -1,14 +1,19 @@
-"""Runs as one tidy pandas table: one row for each number. The only file of the leaderboards that needs pandas."""
+"""Runs and tables as pandas. The only file of the leaderboards that imports it at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
 
 from hermes.harness.records.types import Metric
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
-from hermes.leaderboards.joined import HOMOLOGOUS
+from hermes.harness.system.errors import HermesError
+from hermes.leaderboards.board import Key
+from hermes.leaderboards.presets import ABLATED, ABLATION, PRESETS, TABLES
 from hermes.leaderboards.read import BenchmarkGap, HomologousGap, Run
+from hermes.leaderboards.tables import Table
+from hermes.leaderboards.titles import GAP, HOMOLOGOUS
 
 # The columns in their order; pandas' own types, in which a whole number and a truth may be missing.
 COLUMNS = {
@@ -30,6 +35,53 @@ def tidy(runs: Sequence[Run]) -> pd.DataFrame:
     """One row for each run, task and metric, in the order of the runs."""
     records = [record for run in runs for record in (*_results(run), *_gaps(run))]
     return pd.DataFrame.from_records(records, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def chosen(found: pd.DataFrame, table: str | None, columns: Sequence[str], rows: Sequence[str]) -> pd.DataFrame:
+    """The numbers of a table of the paper, of these tasks, and of the labels or run ids that fit one of the patterns.
+
+    Raises HermesError for an unknown table, for a task or pattern that no number has, and where nothing is left.
+    """
+    if table is not None and table not in TABLES:
+        raise HermesError(f"table {table!r} is unknown; use one of {', '.join(TABLES)}")
+    known = list(found.task.unique())
+    for name in columns:
+        if name not in known:
+            raise HermesError(f"no task is called {name!r}; --columns takes {', '.join(known)}")
+    for pattern in rows:
+        if not _fitting(found, pattern).any():
+            names = ", ".join(dict.fromkeys(found.label))
+            raise HermesError(f"no row is called {pattern!r}; --rows fits labels and run ids: {names}")
+    if table is not None:
+        keys = list(map(Key, ABLATED)) if table == ABLATION else PRESETS[table].keys
+        found = found[[any(_is(row, key) for key in keys) for row in found.itertuples()]]
+    if columns:
+        found = found[found.task.isin(list(columns))]
+    if rows:
+        found = found[pd.concat([_fitting(found, pattern) for pattern in rows], axis=1).any(axis=1)]
+    if found.empty:
+        raise HermesError("no number is left; choose other tables, columns or rows")
+    return found.reset_index(drop=True)
+
+
+def wide(table: Table) -> pd.DataFrame:
+    """A table with numbers as numbers; its rows are indexed by the columns that name them."""
+    columns = {
+        column.title: [cell.text if column.is_text or cell.text else cell.value for cell in cells]
+        for column, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True)
+    }
+    names = [column.title for column in table.columns[: table.labels]]
+    return pd.DataFrame(columns).set_index(names)
+
+
+def _is(row: Any, key: Key) -> bool:
+    """Whether a row of the tidy table is the number of a column."""
+    task = "homologous-gap" if key.task == GAP else key.task
+    return row.task == task and (row.metric == key.metric if key.metric else bool(row.headline))
+
+
+def _fitting(found: pd.DataFrame, pattern: str) -> "pd.Series[bool]":
+    return (found.run == pattern) | found.label.map(lambda label: label == pattern or fnmatchcase(label, pattern))
 
 
 def _run(run: Run) -> dict[str, Any]:

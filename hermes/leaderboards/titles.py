@@ -1,9 +1,13 @@
 """How tasks, worlds, values and sizes are spelled in tables, and in which order tasks stand."""
 
 from hermes.harness.records.types import Result
-from hermes.leaderboards.joined import BENCHMARK_GAP, GAP, HOMOLOGOUS
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 
+HOMOLOGOUS = (UNDERSTANDING, GENERATION)
+BENCHMARK_GAP, GAP = "gap over benchmarks", "gap"
 TITLES = {
+    "homologous-u": "U",
+    "homologous-g": "G",
     "pope": "POPE",
     "mme": "MME",
     "flickr30k": "Flickr30k",
@@ -16,8 +20,6 @@ TITLES = {
     "flickr30k-1k": "Flickr30k (Karpathy 1K)",
     "vqav2-testdev": "VQAv2 (test-dev)",
     "tifa": "TIFA",
-    "homologous-u": "U",
-    "homologous-g": "G",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
@@ -44,11 +46,11 @@ def digits(result: Result) -> int:
 
 
 def place(name: str) -> tuple[float, str]:
-    """What columns are sorted by: the known benchmarks, those of one's own, the homologous tasks, the gaps."""
+    """What columns are sorted by: the gap, its two sides, the gap over benchmarks, the known benchmarks, the others."""
     if name in GAPS:
-        return len(ORDER) + 1 + (name == GAP), name
+        return -1.0 if name == GAP else len(HOMOLOGOUS) - 0.5, name
     plain = name.partition("@")[0]
-    return ORDER.index(plain) if plain in ORDER else ORDER.index(HOMOLOGOUS[0]) - 0.5, name
+    return ORDER.index(plain) if plain in ORDER else len(ORDER), name
 
 
 def size(parameters: int) -> str:

@@ -19,6 +19,7 @@ from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
 from hermes.harness.models.source import Source, fingerprint
 from hermes.harness.records.types import ModelInfo
+from hermes.harness.system import registry
 from hermes.leaderboards.read import read_run
 from hermes.leaderboards.tables import spelled
 
@@ -54,7 +55,7 @@ def play(folder: Path, **changes: Any) -> dict[str, Any]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-play of one round that also left an adapter, as one with LoRA does, with PEFT's own card in it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(selfplay.registry._of_files, ("models", "fake"), offer())
+        patch.setitem(registry._of_files, ("models", "fake"), offer())
         real = selfplay.learn
 
         def learn(game: Any, number: int) -> None:
@@ -70,7 +71,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def offer() -> Any:
-    return selfplay.registry.Offer("models", FakeModel.name, FakeModel, "align_fake.py")
+    return registry.Offer("models", FakeModel.name, FakeModel, "align_fake.py")
 
 
 def readme(folder: Path, number: int = 1) -> Path:

@@ -94,7 +94,7 @@ def test_g_under_guidance_has_the_name_of_its_task_everywhere(tmp_path: Path) ->
     text = (tmp_path / "a" / "report.md").read_text() + leaderboard([tmp_path])
     assert "| precision | weights in float32, training in " in text
     tables = [line for line in text.splitlines() if "| Gap (U - G) |" in line]
-    assert len(tables) == 4  # of the report and of the leaderboard: the rounds, and the models
+    assert len(tables) == 4  # of the report: rounds, models and their differences; of the leaderboard: rounds
     assert all("G (guidance scale 1.5)" in line for line in tables)
     assert "guided" not in text
 

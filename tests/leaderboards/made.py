@@ -10,6 +10,8 @@ from hermes.harness.system.disk import write_json
 BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
     "mme": ("perception", "points", 750.0, 2000.0),
+    "flickr30k": ("cider", "x100", 0.0, 100.0),
+    "vqav2": ("accuracy", "%", 0.0, 100.0),
     "gqa": ("accuracy", "%", 0.0, 100.0),
     "mmmu": ("accuracy", "%", 23.5, 100.0),
     "dpg_bench": ("overall", "%", 0.0, 100.0),

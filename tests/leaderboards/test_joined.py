@@ -8,8 +8,9 @@ from made import gap, model, result, run
 
 from hermes.leaderboards import leaderboard
 from hermes.leaderboards.board import boards
+from hermes.leaderboards.ranking import differences, ranked
 from hermes.leaderboards.read import read_runs
-from hermes.leaderboards.tables import Table
+from hermes.leaderboards.tables import Table, spell
 
 ORACLE, VLM = "oracle 1", "vlm 2"
 
@@ -38,10 +39,8 @@ def shown(folder: Path) -> dict[str, dict[str, str]]:
     """Row label to column to number, as it is spelled; empty cells are left out."""
     lines = [line for line in leaderboard([folder]).splitlines() if line.startswith("|")]
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    found = {
-        row[0]: {name: cell.replace("*", "") for name, cell in zip(head[3:], row[3:], strict=True) if cell != "-"}
-        for row in rows
-    }
+    numbers = range(1, len(head) - 1)  # Params stands last.
+    found = {row[0]: {head[k]: row[k].replace("*", "") for k in numbers if row[k] != "-"} for row in rows}
     assert len(found) == len(rows), "two rows have one label"
     return found
 
@@ -51,7 +50,7 @@ def test_runs_of_one_model_share_a_row_and_a_task_measured_twice_appears_once(tm
     add("b", {"pope": 80.0, "gqa": 60.0})
     add("c", {"mme": 1200.0}, schema=1)
     assert shown(tmp_path) == {"tiny": {"POPE": "80.0", "MME": "1200.0", "GQA": "60.0"}}
-    assert "measured (b, c, a)" in leaderboard([tmp_path])
+    assert "Measured: tiny (b, c, a)." in board(tmp_path).sources
     assert not any("differ" in note or "partial" in note for note in board(tmp_path).notes)
 
 
@@ -85,7 +84,7 @@ def test_another_protocol_has_a_row_with_what_differs(tmp_path: Path, add: Any) 
         "tiny (official protocol)": {"POPE": "80.0", "MME": "1200.0", "GQA": "60.0"},
         "tiny (lmms-eval protocol)": {"POPE": "82.0"},
     }
-    assert any("none is best" in note for note in board(tmp_path).notes)
+    assert "POPE: the rows differ in protocol, so none is best." in ranked(board(tmp_path)).notes
 
 
 def test_a_task_that_falls_back_stays_with_its_run_where_nobody_asked_for_its_protocol(
@@ -109,10 +108,8 @@ def test_two_judges_of_the_same_answers_stand_side_by_side(tmp_path: Path, add: 
         "tiny (judge oracle 1)": {"POPE": "80.0", "U": "0.600", "G": "0.400", "Gap (U - G)": "0.200"},
         "tiny (judge vlm 2)": {"U": "0.600", "G": "0.450", "Gap (U - G)": "0.150"},
     }
-    assert [row[2].text for row in board(tmp_path).rows] == [
-        "measured (a, judge oracle 1)",
-        "measured (b, judge vlm 2)",
-    ]
+    measured = "Measured: tiny (judge oracle 1) (a, judge oracle 1); tiny (judge vlm 2) (b, judge vlm 2)."
+    assert measured in board(tmp_path).sources
 
 
 def test_judges_of_different_tasks_share_a_row(tmp_path: Path, add: Any) -> None:
@@ -147,12 +144,11 @@ def test_a_partial_number_is_used_only_where_there_is_no_full_one_and_is_never_r
         "tiny": {"POPE": "80.0", "GQA": "99.0 (partial)"},
         "other": {"POPE": "70.0", "GQA": "50.0"},
     }
-    first, other = board(tmp_path).rows
-    assert [cell.best for cell in first[3:]] == [True, False]
-    assert not other[4].best, "a partial number is nothing to be better than"
-    notes = board(tmp_path).notes
-    assert "tiny (a), partial and not ranked: GQA 10 of 100." in notes
-    assert "tiny (a), partial and not shown beside a fuller one: POPE 10 of 100." in notes
+    first, other = ranked(board(tmp_path)).rows
+    assert [cell.best for cell in first[1:3]] == [True, False]
+    assert not other[2].best, "a partial number is nothing to be better than"
+    assert "tiny (a), partial and not ranked: GQA 10 of 100." in board(tmp_path).notes
+    assert "tiny (a), partial and not shown beside a fuller one: POPE 10 of 100." in board(tmp_path).sources
 
 
 def test_of_partial_numbers_the_largest_is_shown(tmp_path: Path, add: Any) -> None:
@@ -160,7 +156,7 @@ def test_of_partial_numbers_the_largest_is_shown(tmp_path: Path, add: Any) -> No
     add("b", {"pope": real("pope", 75.0, n=50, data="fifty")}, limit=50)
     add("c", {"pope": real("pope", 75.0, n=50, data="fifty"), "gqa": 60.0}, limit=50)
     assert shown(tmp_path) == {"tiny": {"POPE": "75.0 (partial)", "GQA": "60.0"}}
-    assert [row[2].text for row in board(tmp_path).rows] == ["measured (c, b)"]
+    assert "Measured: tiny (c, b)." in board(tmp_path).sources
 
 
 def test_a_partial_number_of_another_source_has_a_row(tmp_path: Path, add: Any) -> None:
@@ -221,10 +217,13 @@ def test_deltas_are_between_equal_terms_alone(tmp_path: Path, add: Any) -> None:
     add("a", {"pope": 80.0, "gqa": real("gqa", 60.0, n=10)})
     add("b", {"pope": 82.0, "gqa": real("gqa", 65.0, n=10), "mme": 1200.0}, label="other")
     add("c", {"pope": real("pope", 99.0, n=10)}, label="part")
-    text = leaderboard([tmp_path], deltas=True)
-    assert "| 82.0 (+2.0)** |" in text.replace("**82", "82")
-    assert "| 65.0 (+5.0) (partial) |" in text
-    assert "| 99.0 (partial) |" in text
+    found = differences(board(tmp_path), None)
+    assert found
+    assert [[spell(cell, column) for cell, column in zip(row, found.columns, strict=True)] for row in found.rows] == [
+        ["other", "+2.0 [+0.6, +3.4]", "-", "+5.0 [+3.6, +6.4]"],
+        ["part", "n/c", "-", "-"],
+    ]
+    assert "n/c, not comparable: POPE of part, a partial number." in found.notes
 
 
 def test_answers_from_files_are_told_apart_by_their_run(tmp_path: Path, add: Any) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made import edit, gap, history, result, run
 
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import FORMATS, leaderboard
+from hermes.leaderboards.ranking import podium
 from hermes.leaderboards.read import BULK, read_all
 
 
@@ -39,41 +42,56 @@ def three(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_models_in_rows_benchmarks_in_columns_gap_last_best_in_bold(three: Path) -> None:
-    head, a, b, c = rows(leaderboard([three]), "Shapes world")
-    assert head == ["Model", "Params", "Source", "POPE", "MME", "U", "G", "G (guidance scale 1.5)", "Gap (U - G)"]
-    assert a == [
-        "a",
-        "1.3M",
-        "measured (ida, judge oracle 1)",
-        "80.0",
-        "**1200.0**",
-        "0.600",
-        "0.400",
-        "0.500",
-        "0.200",
-    ]
-    assert b[3:] == ["**82.5**", "1100.0", "**0.620**", "**0.550**", "**0.650**", "**0.070**"]
-    assert c[:5] == ["c", "1.3M", "measured (idc)", "99.0 (partial)", "1999.0 (partial)"]
-    assert c[5:] == ["-"] * 4
+def test_models_in_rows_the_gap_first_then_benchmarks_best_in_bold_where_it_is_certain(three: Path) -> None:
+    text = leaderboard([three])
+    head, a, b, c = rows(text, "Shapes world")
+    assert head == ["Model", "Gap (U - G)", "U", "G", "G (guidance scale 1.5)", "POPE", "MME", "Params"]
+    assert a == ["a", "0.200", "0.600", "0.400", "0.500", "80.0", "**1200.0**", "1.3M"]
+    # U is 0.60 and 0.62, each plus or minus 0.02.
+    assert b == ["b", "**0.070**", "0.620", "**0.550**", "**0.650**", "**82.5**", "1100.0", "1.3M"]
+    assert c == ["c", "-", "-", "-", "-", "99.0 (partial)", "1999.0 (partial)", "1.3M"]
+    assert "Measured: a (ida, judge oracle 1); b (idb, judge oracle 1); c (idc)." in text
+    assert "as if independent, since answers are missing or tell no means: Gap (U - G), G, G (guidance" in text
+
+
+def test_second_is_underlined_where_a_third_is_beyond_it(tmp_path: Path) -> None:
+    for name, pope, mme in (("a", 80.0, 1000.0), ("b", 84.0, 1004.0), ("c", 88.0, 1004.5)):
+        run(tmp_path / name, name, {"pope": result("pope", pope), "mme": result("mme", mme)})
+    text = leaderboard([tmp_path], "latex")
+    assert r"b & \underline{84.0} & 1004.0" in text
+    assert r"c & \textbf{88.0} & 1004.5" in text, "second and best are alike, so neither is marked"
+
+
+@given(st.lists(st.integers(0, 5).map(float), max_size=6), st.integers(0, 3))
+def test_the_podium_is_of_those_beyond_all_others(values: list[float], margin: int) -> None:
+    best, second = podium(values, lambda mine, other: abs(values[mine] - values[other]) > margin)
+    assert best is None or all(values[best] > value + margin for k, value in enumerate(values) if k != best)
+    assert second is None or (best is not None and values[second] == sorted(values)[-2])
+    assert best is not None or len(values) < 2 or sorted(values)[-1] - sorted(values)[-2] <= margin
 
 
 def test_caption_and_notes_name_samples_and_what_is_missing(three: Path) -> None:
     text = leaderboard([three])
-    assert "POPE: accuracy, %, official protocol, n = 10 to 100" in text
+    assert "POPE: accuracy, % (n = 10 to 100)" in text
     assert "c (idc), partial and not ranked: POPE 10 of 100, MME 10 of 100." in text
 
 
 def test_deltas_and_intervals(three: Path) -> None:
-    _, a, b, c = rows(leaderboard([three], deltas=True), "Shapes world")
-    assert a[3] == "80.0"
-    assert (b[3], b[-1]) == ("**82.5 (+2.5)**", "**0.070 (-0.130)**")
-    assert c[3] == "99.0 (partial)"
-    _, a, b, _ = rows(leaderboard([three], base="b"), "Shapes world")
-    assert (a[3], b[3]) == ("80.0 (-2.5)", "**82.5**")
+    text = leaderboard([three], deltas=True)
+    head, b, c = rows(text, "Shapes world (built in), split test: difference from a")
+    assert head == ["Model", "Gap (U - G)", "U", "G", "G (guidance scale 1.5)", "POPE", "MME"]
+    assert (b[1], b[2], b[5]) == (
+        "**-0.130 [-0.158, -0.102]**",
+        "+0.020 [-0.008, +0.048]",
+        "**+2.5 [+1.1, +3.9]**",
+    )
+    assert c == ["c", "-", "-", "-", "-", "n/c", "n/c"]
+    assert "n/c, not comparable: POPE, MME of c, a partial number." in text
+    _, a, _ = rows(leaderboard([three], base="idb"), "Shapes world (built in), split test: difference from b")
+    assert a[5] == "**-2.5 [-3.9, -1.1]**"
     _, a, _, _ = rows(leaderboard([three], intervals=True), "Shapes world")
-    assert a[3] == "80.0 [79.0, 81.0]"
-    with pytest.raises(HermesError, match="no run is called 'x'; --base is one of: a, b, c"):
+    assert a[5] == "80.0 [79.0, 81.0]"
+    with pytest.raises(HermesError, match="no row is called 'x'; --base is one of: a, b, c"):
         leaderboard([three], base="x")
 
 
@@ -89,14 +107,26 @@ def test_worlds_and_splits_never_share_a_table(tmp_path: Path) -> None:
     assert "**90.0**" not in text
 
 
-@pytest.mark.parametrize("change", [{"data": "other"}, {"protocol": "lmms-eval"}, {"judge": "self"}, {"version": "2"}])
-def test_numbers_on_other_terms_are_not_ranked(tmp_path: Path, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "word", "reason"),
+    [
+        ({"data": "other"}, "data", "other data"),
+        ({"protocol": "lmms-eval"}, "protocol", "protocol lmms-eval, not official"),
+        ({"judge": "self"}, "judge", "judge self, not none"),
+        ({"version": "2"}, "version", "version 2, not 1"),
+    ],
+)
+def test_numbers_on_other_terms_are_not_ranked_and_it_says_why(
+    tmp_path: Path, change: dict[str, Any], word: str, reason: str
+) -> None:
     run(tmp_path / "a", "a", {"pope": result("pope", 80.0), "mme": result("mme", 1000.0)})
     run(tmp_path / "b", "b", {"pope": result("pope", 90.0, **change), "mme": result("mme", 1100.0)})
     text = leaderboard([tmp_path], deltas=True)
     _, a, b = rows(text, "Shapes world")
-    assert (a[3], b[3], b[4]) == ("80.0", "90.0", "**1100.0 (+100.0)**")
-    assert "POPE: the rows differ in data, judge, protocol or version, so none is best." in text
+    assert (a[1], b[1], b[2]) == ("80.0", "90.0", "**1100.0**")
+    assert f"POPE: the rows differ in {word}, so none is best." in text
+    assert rows(text, "Shapes world (built in), split test: difference")[1][1:] == ["n/c", "**+100.0 [+98.6, +101.4]**"]
+    assert f"n/c, not comparable: POPE of b, {reason}." in text
 
 
 def test_unparsed_and_errors_are_counted(tmp_path: Path) -> None:
@@ -113,21 +143,23 @@ def test_equal_labels_are_told_apart_and_copies_count_once(tmp_path: Path) -> No
     run(tmp_path / "copy", "tiny", {"pope": result("pope", 80.0)}, seed=1, run_id="id1")
     found = rows(leaderboard([tmp_path, tmp_path]), "Shapes world")[1:]
     assert [row[0] for row in found] == ["tiny (seed 0)", "tiny (seed 1)"]
-    assert [row[3] for row in found] == ["**80.0**", "**80.0**"]
+    assert [row[1] for row in found] == ["80.0", "80.0"], "of equal numbers none is best"
 
 
 def test_a_metric_that_could_not_be_computed_is_a_dash(tmp_path: Path) -> None:
     run(tmp_path / "a", "a", {"pope": result("pope", float("nan"))})
     run(tmp_path / "b", "b", {"pope": result("pope", 60.0)})
-    _, a, b = rows(leaderboard([tmp_path], deltas=True), "Shapes world")
-    assert (a[3], b[3]) == ("-", "60.0")
+    run(tmp_path / "c", "c", {"pope": result("pope", float("nan")), "mme": result("mme", float("nan"))})
+    head, a, b, _ = rows(leaderboard([tmp_path], deltas=True), "Shapes world")
+    assert head == ["Model", "POPE", "Params"], "a column without a number is not shown"
+    assert (a[1], b[1]) == ("-", "60.0")
 
 
 def test_published_rows_stand_apart_and_are_marked(three: Path) -> None:
     text = leaderboard([three], published=True)
-    assert all(row[2] == "quoted" for row in rows(text, "Quoted, real data: understanding")[1:])
-    assert rows(text, "Quoted, real data: gap score")[-1] == ["HermesFlow", "1.3B", "quoted", "0.533", "0.497", "0.036"]
-    assert "quoted" not in text.split("### Quoted")[0]
+    assert rows(text, "Quoted, real data: gap score")[-1] == ["HermesFlow", "1.3B", "0.533", "0.497", "0.036"]
+    assert text.count("Quoted from HermesFlow, NeurIPS 2025") == text.count("### Quoted") == 5
+    assert "uoted" not in text.split("### Quoted")[0]
     assert "arXiv:2502.12148" in text
     assert "**" not in text.split("### Quoted", 1)[1]
     assert "Quoted" not in leaderboard([three])
@@ -139,11 +171,10 @@ def test_ablation_averages_seeds(tmp_path: Path) -> None:
     history(tmp_path / "u0", "dpo-u", 0, [(0.6, 0.4), (0.7, 0.4)])
     found = rows(leaderboard([tmp_path]), "Self-play of tiny, shapes world")
     head, u_base, u_first, p_base, p_first = found
-    assert head == ["Objective", "Round", "Source", "U", "G", "Gap (U - G)", "G (guidance scale 1.5)", "Pairs"]
-    assert u_first[:2] == ["dpo-u", "1"]
-    assert u_first[3:] == ["**0.700**", "0.400", "0.300", "0.500", "40"]
-    assert p_first[3:] == ["0.610 ± 0.014", "**0.550 ± 0.071**", "**0.060 ± 0.057**", "**0.650 ± 0.071**", "40"]
-    assert p_first[2] == "measured (pair-dpo-0, pair-dpo-1)"
+    assert head == ["Objective", "Round", "Gap (U - G)", "U", "G", "G (guidance scale 1.5)", "Pairs"]
+    assert u_first == ["dpo-u", "1", "0.300", "0.700", "0.400", "0.500", "40"]
+    assert p_first[2:] == ["0.060 ± 0.057", "0.610 ± 0.014", "0.550 ± 0.071", "0.650 ± 0.071", "40"]
+    assert "Measured: dpo-u (dpo-u-0; 1 seed); pair-dpo (pair-dpo-0, pair-dpo-1; 2 seeds)." in leaderboard([tmp_path])
     assert (u_base[1], p_base[-1]) == ("0 (base)", "-")
 
 
@@ -177,13 +208,13 @@ def test_ablation_does_not_average_other_judges(tmp_path: Path) -> None:
 def test_a_partial_self_play_is_no_seed_and_never_best(tmp_path: Path) -> None:
     history(tmp_path / "a", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
     history(tmp_path / "b", "pair-dpo", 1, [(0.8, 0.9), (0.8, 0.8)])
-    history(tmp_path / "c", "gen", 1, [(0.5, 0.3), (0.5, 0.2)])
+    history(tmp_path / "c", "gen", 1, [(0.5, 0.2), (0.5, 0.1)])
     path = tmp_path / "b" / "round-1" / "evaluation" / "results.json"
     path.write_text(path.read_text().replace('"partial": false', '"partial": true'))
     text = leaderboard([tmp_path])
-    found = {(row[0], row[1]): row[3:] for row in rows(text, "Self-play of tiny")[1:]}
-    assert found["pair-dpo", "1"][:3] == ["**0.600**", "**0.500**", "**0.100**"]
-    assert found["pair-dpo (partial)", "0 (base)"][:2] == ["0.800 (partial)", "0.900 (partial)"]
+    found = {(row[0], row[1]): row[2:] for row in rows(text, "Self-play of tiny")[1:]}
+    assert found["pair-dpo", "1"][:3] == ["**0.100**", "0.600", "**0.500**"]
+    assert found["pair-dpo (partial)", "0 (base)"][1:3] == ["0.800 (partial)", "0.900 (partial)"]
     assert "never best: pair-dpo-1" in text
 
 
@@ -207,13 +238,18 @@ def test_each_guidance_has_a_column_of_its_own(tmp_path: Path) -> None:
     history(tmp_path / "a", "pair-dpo", 0, [(0.6, 0.4)])
     history(tmp_path / "b", "gen", 0, [(0.6, 0.4)], guided="homologous-g@guidance_scale=4")
     head, gen, both = rows(leaderboard([tmp_path]), "Self-play of tiny")
-    assert head[6:8] == ["G (guidance scale 1.5)", "G (guidance scale 4)"]
-    assert (gen[6:8], both[6:8]) == (["-", "0.500"], ["0.500", "-"])
+    assert head[5:7] == ["G (guidance scale 1.5)", "G (guidance scale 4)"]
+    assert (gen[5:7], both[5:7]) == (["-", "0.500"], ["0.500", "-"])
 
 
-def test_rounds_are_rows_of_the_leaderboard(tmp_path: Path) -> None:
-    history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
-    assert [row[0] for row in rows(leaderboard([tmp_path]), "Shapes world")[1:]] == ["tiny, round 0", "tiny, round 1"]
+def test_rounds_stand_in_a_table_of_their_own_alone(tmp_path: Path) -> None:
+    folder = history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
+    assert "### Shapes world" not in leaderboard([tmp_path])
+    run(tmp_path / "a", "a", {"pope": result("pope", 80.0)})
+    assert [row[0] for row in rows(leaderboard([tmp_path]), "Shapes world")[1:]] == ["a"]
+    # A round that is given itself is a run like any other.
+    given = leaderboard([tmp_path / "a", folder / "round-1" / "evaluation"])
+    assert [row[0] for row in rows(given, "Shapes world")[1:]] == ["a", "tiny, round 1"]
 
 
 def test_what_cannot_be_read_is_named(three: Path) -> None:
@@ -238,14 +274,14 @@ def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
         leaderboard([tmp_path])
     with pytest.raises(HermesError, match="does not exist"):
         leaderboard([tmp_path / "missing"])
-    with pytest.raises(HermesError, match="format 'pdf' is unknown; use one of md, latex, html, csv, jsonl"):
+    with pytest.raises(HermesError, match="format 'pdf' is unknown; use one of md, latex, html, csv, json"):
         leaderboard([tmp_path], "pdf")
 
 
 @pytest.mark.parametrize("format", FORMATS[:3])
 def test_every_format_shows_every_run(three: Path, format: str) -> None:
     text = leaderboard([three], format, deltas=True, intervals=True, published=True)
-    for part in ("ida", "idb", "idc", "82.5", "(partial)", "HermesFlow"):
+    for part in ("ida", "idb", "idc", "82.5", "(partial)", "HermesFlow", "difference from a"):
         assert part in text
 
 
@@ -255,15 +291,15 @@ def test_a_later_version_may_write_more(three: Path) -> None:
     assert leaderboard([three]) == before
 
 
-def test_benchmark_gap_stands_before_the_gap_and_lower_is_better(tmp_path: Path) -> None:
+def test_the_gaps_stand_first_and_lower_is_better(tmp_path: Path) -> None:
     for name, g in (("a", 0.4), ("b", 0.5)):
         results = {task: result(task, value) for task, value in (("pope", 80.0), ("geneval", g))}
         results |= {"homologous-u": result("homologous-u", 0.6), "homologous-g": result("homologous-g", g)}
         across = {**gap(0.6, g)["homologous"], "understanding": ["pope"], "generation": ["geneval"]}
         run(tmp_path / name, name, results, gap=gap(0.6, g) | {"benchmarks": across})
     head, a, b = rows(leaderboard([tmp_path]), "Shapes world")
-    assert head[-2:] == ["Benchmark gap", "Gap (U - G)"]
-    assert (a[-2:], b[-2:]) == (["0.200", "0.200"], ["**0.100**", "**0.100**"])
+    assert head[1:5] == ["Gap (U - G)", "U", "G", "Benchmark gap"]
+    assert (a[1], a[4], b[1], b[4]) == ("0.200", "0.200", "**0.100**", "**0.100**")
 
 
 def test_a_column_of_real_data_says_what_papers_print_and_names_another_protocol(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def test_report_of_a_self_play_shows_rounds_and_drops(tmp_path: Path) -> None:
     assert "| Held |" not in text
     assert "| Round | Training | Evaluation |" in text
     assert "| 1 | 12.5 | 2.5 |" in text
-    assert "| tiny, round 1 | 1.3M | measured (pair-dpo01, judge oracle 1) |" in text
-    assert "(+0.100)" in text
+    assert "tiny, round 1 (pair-dpo01, judge oracle 1)" in text
+    assert "difference from tiny, round 0" in text
+    assert "| **+0.100 [+0.072, +0.128]** |" in text
     assert "<h2>Rounds</h2>" in report_html(tmp_path)
 
 

@@ -13,11 +13,10 @@ from hermes.harness.records.types import DataInfo, Metric, Result
 from hermes.harness.run.gap import GENERATION
 from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.environment import package_version
-from hermes.leaderboards.joined import HOMOLOGOUS
 from hermes.leaderboards.markdown import escape, table
 from hermes.leaderboards.read import RESULTS, Run, read_run
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import digits, title
+from hermes.leaderboards.titles import HOMOLOGOUS, digits, title
 
 TAGS = ["hermes", "pair-dpo", "self-play"]
 TASKS = {"understanding": "image-text-to-text", "generation": "text-to-image"}

@@ -1,6 +1,7 @@
 """What is measured of a round's model: the gap, G under guidance, benchmarks beside it, and the gap for patience."""
 
 from hermes.align.play.game import Game
+from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Split
 from hermes.harness.run.failing import refuse_nothing
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
@@ -11,15 +12,20 @@ from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 from hermes.leaderboards.report import write_reports
+from hermes.leaderboards.tables import spelled
 
 EVALUATION, VALIDATION = "evaluation", "validation"
 
 
 def measure(game: Game, number: int) -> None:
     """The round's evaluation, on the scenes that are reported."""
-    guided, settings = guided_task(game), game.settings
-    tasks = (UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks)
-    _measure(game, number, EVALUATION, tasks, settings.eval_split)
+    _measure(game, number, EVALUATION, evaluated_tasks(game.settings), game.settings.eval_split)
+
+
+def evaluated_tasks(settings: AlignSettings) -> tuple[str, ...]:
+    """The names of what is evaluated in every round."""
+    guided = _guided(settings)
+    return (UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks)
 
 
 def exhausted(game: Game, number: int) -> bool:
@@ -36,7 +42,11 @@ def exhausted(game: Game, number: int) -> bool:
 
 def guided_task(game: Game) -> str | None:
     """The name of the task that is drawn under guidance, None where there is no such task."""
-    guidance = game.settings.eval_guidance
+    return _guided(game.settings)
+
+
+def _guided(settings: AlignSettings) -> str | None:
+    guidance = settings.eval_guidance
     return None if guidance is None else f"{GENERATION}@guidance_scale={guidance:g}"
 
 
@@ -71,7 +81,12 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
             plugin=settings.plugin,
             label=f"{game.info.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
         )
-        refuse_nothing(evaluate(wanted, game.progress, game.model(number))["results"])
+        content = evaluate(wanted, game.progress, game.model(number))
+        refuse_nothing(content["results"])
+        if gap := content["gap"]["homologous"]:
+            u, g, both = (spelled(gap[side], 3) for side in ("u", "g", "gap"))
+            where = f"round {number}" if number else "base model"
+            game.progress.say(f"{where}, {what}: U {u}  G {g}  U - G {both}")
         if current().main:
             write_reports(out)
 

@@ -1,49 +1,36 @@
 """Pair-DPO self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
 
-import hashlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from hermes.align.pairs.apart import division, evaluated, refuse_shared
-from hermes.align.pairs.items import ItemSource
+from hermes.align.pairs.apart import division
 from hermes.align.play.card import write_cards
 from hermes.align.play.changes import adopt
 from hermes.align.play.game import Game, seconds_of
 from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
 from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
+from hermes.align.play.planning import plan_play
 from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
+from hermes.align.play.stages import coming
 from hermes.align.play.tracked import track_rounds
 from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
-from hermes.align.training.trainer import native_bf16
 from hermes.harness.contracts.model import Alignable
 from hermes.harness.contracts.options import options_of
-from hermes.harness.contracts.plugins import load_plugins
-from hermes.harness.data.pins import Pins
-from hermes.harness.judges.similarity import resolve
-from hermes.harness.models.detect import model_class
-from hermes.harness.models.device import pick_device
-from hermes.harness.records.keys import slug
-from hermes.harness.records.types import SCHEMA_VERSION
-from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.run.loading import load_model
-from hermes.harness.run.plan import check_judge, refuse_unknown, run_id
-from hermes.harness.run.stores import code_version, model_identity, root_of
+from hermes.harness.run.plan import run_id
 from hermes.harness.run.view import RESULTS, open_run
-from hermes.harness.system import registry
 from hermes.harness.system.disk import locked, read_json, remove_parts, sync_folder, write_atomic, write_json
 from hermes.harness.system.errors import HermesError
-from hermes.harness.system.failures import file_error
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.harness.system.trackers import check_trackers
 from hermes.leaderboards.gallery import gallery_html
 from hermes.leaderboards.report import write_reports
-from hermes.shapes.lessons import VERSION as LESSONS
 
 AGAIN = "and run the same command again"
 
@@ -57,42 +44,14 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     other commands under the same root share stay when ``settings.fresh`` empties it. Raises HermesError for settings
     that do not fit the model, and for a folder of another self-play.
     """
-    load_plugins(settings.plugin)
-    cls = model_class(settings.model)
-    if not cls.alignable:
-        raise HermesError(
-            f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
-        )
-    asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
-    pins = Pins.of_root(root_of(settings), update=False)
-    source = ItemSource(asker, drawer, settings, cls, pins)
-    given, settings = settings, resolved(settings, source.world, cls)
-    judge = registry.load_class("judges", settings.critic)
-    check_judge(settings.critic)
-    if (knows := getattr(judge, "knows", None)) is not None and source.world != "shapes":
-        refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
-    progress = progress or Silent()
-    if source.world == "real":
-        progress.say(division(source))
-        refuse_shared(source)
+    progress, given = progress or Silent(), settings
+    planned = plan_play(settings, progress)
+    settings, source, pins = planned.settings, planned.source, planned.pins
     check_trackers(settings.trackers)
     model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
-    spec = {
-        "schema": SCHEMA_VERSION,
-        "model": model_identity(model.info, code_version(model)),
-        "items": source.fingerprint(),
-        "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
-        "critic": getattr(judge, "identity", settings.critic),
-        "settings": settings.identity(),
-    }
-    if source.world == "real":
-        spec["evaluated"] = evaluated(source)
-    elif settings.replays:
-        spec["lessons"] = LESSONS
-    if settings.pairs:
-        spec["pairs"] = _file_hash(settings.pairs)
+    spec = planned.spec(model.info)
+    folder = planned.folder(model.info, spec)
     info = model.info.model_dump(mode="json")
-    folder = settings.out or settings.runs / slug(model.info.name) / f"align-{run_id(spec)}"
     with ExitStack() as stack:
         if current().main:
             stack.enter_context(locked(folder))
@@ -106,6 +65,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         facts = facts_of(spec, source.world, guided_task(game), given)
         if source.world == "real":
             facts["data"] = division(source)
+        progress.plan(coming(settings, folder))
         for number in range(settings.rounds + 1):
             played = _play(game, number)
             if current().main:
@@ -122,20 +82,6 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         current().wait()
     content: dict[str, Any] = read_json(folder / "history.json")
     return content | {"folder": folder}
-
-
-def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
-    """The settings with what "auto" and None mean here, so that the align id holds it."""
-    bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
-    guidance = settings.eval_guidance
-    return settings.model_copy(
-        update={
-            "similarity": resolve(settings.similarity, world),
-            "bf16": bf16,
-            "fresh_items": settings.changes_items,
-            "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
-        }
-    )
 
 
 def _play(game: Game, number: int) -> bool:
@@ -188,10 +134,3 @@ def _write_reports(game: Game) -> None:
         if (home / PREFERENCES).exists():
             write_atomic(home / "pairs.html", gallery_html(home, game.media))
     write_reports(game.folder)
-
-
-def _file_hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise file_error(path, error, "give a pair_dpo_data.json") from None

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.benchmark import DataSpec, Row
+from hermes.harness.data.arrow import arrow_files, arrow_place
 from hermes.harness.data.rows import Rows, in_folder, joined, with_image_paths
 from hermes.harness.records.images import Cell
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 
 FILE = "table"
@@ -37,11 +39,11 @@ def _place(config: str | None, split: str) -> str:
 def _load(name: str, config: str | None, split: str, revision: str | None) -> tuple[Any, str]:
     import datasets
 
+    hub.unreachable()
     try:
         table = datasets.load_dataset(name, config, split=split, revision=revision)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HermesError(f"{name} cannot be loaded from the hub ({reason}); give --data FOLDER") from None
+        raise HermesError(f"{name} cannot be loaded from the hub ({hub.missing(error)}); give --data FOLDER") from None
     table = with_encoded_images(table)
     return table, _file(table).parent.name
 
@@ -69,10 +71,15 @@ def table_rows(table: Any, place: str, folder: Path) -> Iterator[Row]:
     import datasets
 
     images = [column for column, feature in table.features.items() if isinstance(feature, datasets.Image)]
+    files = arrow_files(table)
     present = {column: table.data.column(column).is_valid().to_pylist() for column in images}
     for number, row in enumerate(table.remove_columns(images)):
         cells = {
-            column: Cell(partial(_cell, table, number, column, folder), f"{place}/{number}/{column}")
+            column: Cell(
+                partial(_cell, table, number, column, folder),
+                f"{place}/{number}/{column}",
+                arrow_place(files, column, number),
+            )
             if present[column][number]
             else None
             for column in images

@@ -1,5 +1,6 @@
 """Rows of parquet files: a thousand rows at a time, and each image when it is opened."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.data.rows import IMAGE_COLUMN, with_image_paths
-from hermes.harness.records.images import Cell
+from hermes.harness.records.images import Cell, CellPlace
 from hermes.harness.records.sources import unwrapped
 from hermes.harness.system.errors import HermesError
 
@@ -31,7 +32,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
             doubtful = {name for name in encoded if _holds_empty(file, group, name)}
             for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
                 images = {
-                    name: Cell(partial(_image, path, group, name, number), f"{path}#{group}/{name}/{number}")
+                    name: _cell(path, group, name, number)
                     for name in encoded
                     if row.get(name) is not None
                     and not (name in doubtful and unwrapped(_images.cell(path, group, name, number)) is None)
@@ -39,6 +40,11 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                 yield {**with_image_paths(row, path), **dict.fromkeys(encoded), **images}
     except (pyarrow.ArrowException, OSError) as error:
         raise HermesError(f"{path} cannot be read as parquet ({error}); write the file again") from None
+
+
+def _cell(path: Path, group: int, column: str, row: int) -> Cell:
+    place = CellPlace("parquet", os.path.abspath(path), column, row, group)
+    return Cell(partial(parquet_image, path, group, column, row), f"{path}#{group}/{column}/{row}", place)
 
 
 def _opened(path: Path) -> Any:
@@ -63,7 +69,7 @@ def _holds_empty(file: Any, group: int, column: str) -> bool:
     return statistics is None or not statistics.has_null_count or statistics.null_count > nulls
 
 
-def _image(path: Path, group: int, column: str, row: int) -> Any:
+def parquet_image(path: Path, group: int, column: str, row: int) -> Any:
     """{"bytes", "path"} of one image; neighbours are mostly asked for next, so the last few row groups are kept."""
     cell = _images.cell(path, group, column, row)
     return {**cell, "path": str(path.parent / cell["path"]) if cell["path"] else None}

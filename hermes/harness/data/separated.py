@@ -1,8 +1,9 @@
 """Rows of CSV and TSV files. Images as base64 stay in the file until somebody opens them."""
 
 import csv
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.contracts.fields import nested
 from hermes.harness.data.rows import IMAGE_COLUMN, BadRow, with_image_paths
-from hermes.harness.records.images import Cell
+from hermes.harness.records.images import Cell, CellPlace
 from hermes.harness.records.sources import is_base64
 from hermes.harness.system.errors import HermesError
 
@@ -24,8 +25,8 @@ INDEX = "index"
 class TextCell(Cell):
     """An image cell that is base64 text; ``count`` images, in the row whose index is ``owner``."""
 
-    count: int = 1
-    owner: str = ""
+    count: int = field(default=1, kw_only=True)
+    owner: str = field(default="", kw_only=True)
 
 
 class _Lines:
@@ -82,7 +83,8 @@ def _images(
         if len(text) >= LONG or is_base64(text):
             owner = row.get(INDEX, "")
             name = f"{path}#{start}/{column}"
-            cell = TextCell(partial(_cell, path, start, place), name, _count(text), owner)
+            at = CellPlace("text", os.path.abspath(path), place, start)
+            cell = TextCell(partial(text_cell, path, start, place), name, at, count=_count(text), owner=owner)
             found[column] = cell
             if INDEX in row and column == "image":
                 owners[owner] = cell
@@ -96,7 +98,8 @@ def _count(text: str) -> int:
     return len(images) if isinstance(images, list) else 1
 
 
-def _cell(path: Path, start: int, place: int) -> str:
+def text_cell(path: Path, start: int, place: int) -> str:
     """One cell of the row that begins at a byte of the file."""
+    csv.field_size_limit(LONGEST_CELL)
     with path.open("rb") as file:
         return next(csv.reader(_Lines(file, start), delimiter=DELIMITERS[path.suffix.lower()]))[place]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError, MissingExtra
 
 if TYPE_CHECKING:
@@ -122,6 +124,8 @@ def _load(checkpoint: str, device: str) -> tuple[Any, Any]:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
+    if not Path(checkpoint).is_dir():
+        hub.unreachable()
     try:
         # Otherwise transformers would ask at the terminal whether to run code that the checkpoint brings.
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)

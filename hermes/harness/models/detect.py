@@ -7,7 +7,7 @@ from typing import Any
 from hermes.harness.models.families import refuse_other_family, refuse_other_folder
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.models.trained import SETTINGS_FILES, checkpoint_folder, without_settings
-from hermes.harness.system import registry
+from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
@@ -81,24 +81,25 @@ def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    missing: Exception | None = None
+    hub.unreachable()
+    lacking: Exception | None = None
     for name in SETTINGS_FILES:
         try:
             return _read(Path(hf_hub_download(repository, name, revision=revision)))
         except LocalEntryNotFoundError as error:  # no network; the other file may still be in the cache
-            missing = error
+            lacking = error
         except EntryNotFoundError:
             continue
         except Exception as error:  # the hub's client raises many kinds
-            raise _unreachable(repository, error) from None
-    if missing is not None:
-        raise _unreachable(repository, missing)
+            raise _not_there(repository, error) from None
+    if lacking is not None:
+        raise _not_there(repository, lacking)
     return None
 
 
-def _unreachable(repository: str, error: Exception) -> HermesError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return HermesError(f"{repository}: no such folder, and not available from the hub ({reason}); give a folder")
+def _not_there(repository: str, error: Exception) -> HermesError:
+    why = hub.missing(error)
+    return HermesError(f"{repository}: no such folder, and not available from the hub ({why}); give a folder")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

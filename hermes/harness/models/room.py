@@ -8,6 +8,7 @@ from pathlib import Path
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.source import Source
 from hermes.harness.models.trained import WEIGHTS, is_step, is_weights
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_value
 
@@ -21,21 +22,36 @@ def check_room(sources: Sequence[Source], device: str, options: LoadOptions, nam
 
     Raises HermesError where the disk is too small for the download, or memory for the weights in their precision.
     """
-    width = BYTES["bfloat16" if device.startswith("cuda") else "float32"]
-    if options.dtype != "auto":
-        width = BYTES[options.dtype]
-    needed = 0
-    for source in sources:
-        needed += folder_bytes(Path(source.name), width) if source.local else _hub_bytes(source, width)
+    needed = weight_bytes(sources, device, options)
     if not needed:
         return ""
-    free, where = _free_memory(device, options)
+    free, where = free_memory(device, options)
     if needed > free:
         raise HermesError(
             f"model {name!r} needs {needed / GB:.1f} GB for its weights, {where} has {free / GB:.1f} GB free; "
             "use --dtype bfloat16, --device-map auto or a smaller model"
         )
-    return f"{needed / GB:.1f} GB of weights" if needed >= GB / 10 else f"{needed / 1e6:.1f} MB of weights"
+    return f"{sized(needed)} of weights"
+
+
+def sized(count: float) -> str:
+    """ "2.9 GB", "3.1 MB", "12 KB"."""
+    if count >= GB / 10:
+        return f"{count / GB:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} KB"
+
+
+def weight_bytes(sources: Sequence[Source], device: str, options: LoadOptions) -> int:
+    """What the weights of the sources take in memory, 0 where unknown.
+
+    Raises HermesError where the disk is too small for the download.
+    """
+    width = BYTES["bfloat16" if device.startswith("cuda") else "float32"]
+    if options.dtype != "auto":
+        width = BYTES[options.dtype]
+    return sum(
+        folder_bytes(Path(source.name), width) if source.local else _hub_bytes(source, width) for source in sources
+    )
 
 
 def folder_bytes(folder: Path, width: int) -> int:
@@ -72,13 +88,15 @@ def _loaded(path: Path, width: int) -> int:
 
 def _hub_bytes(source: Source, width: int) -> int:
     """Bytes of a hub model's weights as they are stored; also checks the disk for what is not yet downloaded."""
-    import huggingface_hub as hub
+    import huggingface_hub
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    if hub.unreachable():
+        return 0  # Only what is in the hub's cache can be loaded, and loading says what is missing there.
     try:
-        told = hub.HfApi().model_info(source.name, revision=source.revision, files_metadata=True)
+        told = huggingface_hub.HfApi().model_info(source.name, revision=source.revision, files_metadata=True)
     except Exception:
-        return 0  # Without the hub only what is in its cache can be loaded, and loading says what is missing there.
+        return 0  # Loading says what is wrong.
     sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
     safe = {name: size for name, size in sizes.items() if name.endswith(".safetensors") and ".fp16." not in name}
     wanted = safe or {name: size for name, size in sizes.items() if name.endswith(WEIGHTS)}
@@ -87,7 +105,7 @@ def _hub_bytes(source: Source, width: int) -> int:
     missing = sum(
         size
         for name, size in wanted.items()
-        if not isinstance(hub.try_to_load_from_cache(source.name, name, revision=told.sha), str)
+        if not isinstance(huggingface_hub.try_to_load_from_cache(source.name, name, revision=told.sha), str)
     )
     cache = Path(HF_HUB_CACHE)
     free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
@@ -100,7 +118,8 @@ def _hub_bytes(source: Source, width: int) -> int:
     return int(numbers * width) if numbers else sum(wanted.values())
 
 
-def _free_memory(device: str, options: LoadOptions) -> tuple[int, str]:
+def free_memory(device: str, options: LoadOptions) -> tuple[int, str]:
+    """Bytes that are free where the weights go, and where that is."""
     import psutil
 
     free = int(psutil.virtual_memory().available)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hermes.harness.models.families import refuse_other_folder
 from hermes.harness.models.trained import checkpoint_folder, is_weights, title, without_settings
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -76,8 +77,9 @@ def folder_of(source: Source) -> Path:
         patterns = ["*.json", "*.safetensors", "*.bin"]
         return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
-        reason = " ".join(str(error).split())[:300]
-        raise HermesError(f"{name}: not available from the hub ({reason}); download it and give its folder") from None
+        raise HermesError(
+            f"{name}: not available from the hub ({hub.missing(error)}); download it and give its folder"
+        ) from None
 
 
 def is_hub_id(text: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 
 Kind = Literal["AutoModelForCausalLM", "AutoModelForSeq2SeqLM"]
@@ -47,6 +48,8 @@ def load_text_model(kind: Kind, reference: str, device: str) -> TextModel:
     import torch
     import transformers
 
+    if not Path(reference).is_dir():
+        hub.unreachable()
     try:
         # Otherwise transformers would ask at the terminal whether to run code that the checkpoint brings.
         tokenizer = transformers.AutoTokenizer.from_pretrained(reference, padding_side="left", trust_remote_code=False)

@@ -5,7 +5,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -22,12 +22,31 @@ LONGEST_ERROR = 300
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+class CellPlace(NamedTuple):
+    """A cell of a table in a file, from which `data.cells` reads it again.
+
+    ``row`` counts from the start of the row ``group`` (parquet) or of the file (arrow), or is the byte at which the row
+    begins (text). ``item`` is the place in a cell that holds a list.
+    """
+
+    table: Literal["parquet", "arrow", "text"]
+    file: str
+    column: str | int
+    row: int
+    group: int = 0
+    item: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """An image in a table, read when it is called; ``name`` says which cell of which table it is."""
+    """An image in a table, read when it is called; ``name`` says which cell of which table it is.
+
+    ``place`` is where others can read it later, None where it is in no file.
+    """
 
     read: Callable[[], Any] = field(compare=False)
     name: str
+    place: CellPlace | None = field(default=None, compare=False)
 
     def __call__(self) -> Any:
         return self.read()
@@ -120,6 +139,11 @@ def _reason(error: Exception) -> str:
         name = f": {error.filename}" if error.filename else ""
         return plain(f"{error.strerror}{name}", longest=LONGEST_REASON)
     return plain(str(error) or type(error).__name__, longest=LONGEST_REASON)
+
+
+def header(data: bytes) -> Image.Image:
+    """The picture of a file's bytes, not yet decoded: its format, mode and size. Raises what Pillow raises."""
+    return Image.open(io.BytesIO(data))
 
 
 def png_bytes(image: Image.Image) -> bytes:

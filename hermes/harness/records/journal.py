@@ -100,7 +100,7 @@ class Index(Generic[R]):
         keys, contents, good = array("Q"), array("Q"), array("b")
         numbers, starts, lengths = array("H"), array("Q"), array("L")
         for number, path in enumerate(files):
-            for start, length, body in self._lines(path):
+            for start, length, body in whole_lines(path, self.damaged):
                 entry = from_json(body)
                 keys.append(_number(entry["key"]))
                 contents.append(_number(entry.get("content") or entry["key"]))
@@ -170,18 +170,22 @@ class Index(Generic[R]):
                     records[at] = record
         return records
 
-    def _lines(self, path: Path) -> Iterator[tuple[int, int, bytes]]:
-        """(place, length, JSON) of every whole line; blocks that were never written are no lines."""
-        start = 0
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
-                    body = unsealed(line)
-                    if body is None:
-                        self.damaged.append(f"{path} line {number}")
-                    else:
-                        yield start, len(line), body
-                start += len(line)
+
+def whole_lines(path: Path, damaged: list[str]) -> Iterator[tuple[int, int, bytes]]:
+    """(place, length, JSON) of every whole line of a journal's file; the others are named in ``damaged``.
+
+    A torn last line is none, and blocks that were never written are none.
+    """
+    start = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                body = unsealed(line)
+                if body is None:
+                    damaged.append(f"{path} line {number}")
+                else:
+                    yield start, len(line), body
+            start += len(line)
 
 
 def _key(record: Response | Judgement) -> str:

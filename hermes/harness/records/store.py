@@ -15,11 +15,15 @@ from hermes.harness.records.types import Judgement, Response
 from hermes.harness.system.disk import make_folder, remove_parts, sync_file, sync_folder, write_new
 from hermes.harness.system.errors import HermesError
 
+MADE = ("scores", "samples")  # folders of what is made of answers and data
 PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
 
 class Store:
-    """One folder: ``responses.<rank>.jsonl``, ``media/<sha256>.png``, ``judgements/<judge>/`` and ``scores/``."""
+    """One folder.
+
+    ``responses.<rank>.jsonl``, ``media/<sha256>.png``, ``judgements/<judge>/``, ``scores/`` and ``samples/``.
+    """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.folder, self.rank = folder, rank
@@ -82,7 +86,7 @@ class Store:
 
         Otherwise a power cut could take lines that this process has read. The caller must hold the store's lock.
         """
-        for folder in (self.folder, self.media, self.folder / "scores", *self.folder.glob("judgements/*/")):
+        for folder in (self.folder, self.media, *map(self.folder.joinpath, MADE), *self.folder.glob("judgements/*/")):
             if folder.is_dir():
                 remove_parts(folder)
                 for journal in folder.glob("*.jsonl"):

@@ -20,7 +20,16 @@ SCHEMA_VERSION = 2
 DECODING = ("order", "choice_temperature", "plan", "plan_temperature")
 
 
-class Record(BaseModel):
+class ByName:
+    """What a record holds is found by its name in brackets, too, as in the JSON that it is written as."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in type(self).model_fields:  # type: ignore[attr-defined]
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+class Record(ByName, BaseModel):
     """A frozen record that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)

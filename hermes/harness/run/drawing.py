@@ -72,7 +72,7 @@ def draw(
         new = [request for request, there in zip(chunk, answered, strict=True) if not there]
         if new and not pending and processes.main and before:
             before()
-        progress.advance(len(chunk) - len(new))
+        progress.skip(len(chunk) - len(new))
         mine += [request for place, request in enumerate(new, pending) if place % processes.world == processes.rank]
         seen, pending = seen + len(chunk), pending + len(new)
         while len(mine) >= batch_size:

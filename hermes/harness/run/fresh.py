@@ -25,6 +25,7 @@ STORE: Tree = {
     "media": MEDIA,
     "judgements": {"*": {"judgements.[0-9]*.jsonl": FILE}},
     "scores": {"*~*.jsonl": FILE, "*~*.json": FILE, PART: FILE},
+    "samples": {DIGIT * 16 + ".jsonl": FILE, DIGIT * 16 + ".pictures": FILE, PART: FILE},
     PART: FILE,
 }
 TASK: Tree = {

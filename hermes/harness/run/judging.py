@@ -79,7 +79,7 @@ def judge_responses(
         good = [item for item in chunk if item[2].status == "ok"]
         keys = [judgement_key(response.key, response.image or response.text, whole) for _, whole, response in good]
         known = index.answered(keys)
-        progress.advance(len(chunk) - len(good) + int(known.sum()))
+        progress.skip(len(chunk) - len(good) + int(known.sum()))
         for key, (sample, _, response), there in zip(keys, good, known, strict=True):
             if there:
                 continue

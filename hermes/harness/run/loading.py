@@ -13,7 +13,7 @@ from hermes.harness.models.device import pick_device
 from hermes.harness.models.room import check_room
 from hermes.harness.models.source import Source, parse_source
 from hermes.harness.models.trained import said_of
-from hermes.harness.system import registry
+from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress
 
@@ -31,6 +31,8 @@ def load_model(
     device = device_of(cls, device)
     sources = cls.sources(reference) if hasattr(cls, "sources") else []
     size = check_room(sources, device, options, reference)
+    if progress is not None and not all(source.local for source in sources) and (why := hub.unreachable()):
+        progress.say(f"{why}; the model is read from the cache")
     if sources and progress is not None:
         where = ", ".join(map(_place, sources))
         progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size and f', {size}'}, {device}")

@@ -20,7 +20,7 @@ from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationCon
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
 from hermes.harness.run.task_files import file_tasks
-from hermes.harness.system import registry
+from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.progress import Progress, Silent
@@ -101,6 +101,8 @@ def plan_tasks(
                 continue
         judge = judge_name(evaluator, judges, loaded[key].info.world)
         tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge)
+    if any(task.pinned for task in tasks.values()) and (why := hub.unreachable()):
+        progress.say(f"{why}; data are read from the cache")
     wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
     for name in sorted({task.judge for task in tasks.values() if task.judge and to_judge}):
         check_judge(name)
@@ -274,9 +276,13 @@ def resolved_config(task: Task, info: ModelInfo, seed: int) -> GenerationConfig:
 
 
 class Keyed(NamedTuple):
-    """One request in the making: a sample, the digest of all that is in it, the number of its answer, seed and key."""
+    """One request in the making: a sample, the number of its answer, seed and key.
+
+    ``asked`` is the digest of what the model is shown, ``whole`` that of all that is in the sample.
+    """
 
     sample: Sample
+    asked: bytes
     whole: bytes
     number: int
     seed: int
@@ -292,7 +298,7 @@ def keyed(task: Task, config: GenerationConfig) -> Iterator[Keyed]:
         asked, whole = digests[at : at + SIZE], digests[at + SIZE : at + DIGEST]
         for index in times:
             seed = derive_seed(config.seed, name, sample.id, index, "draw")
-            yield Keyed(sample, whole, index, seed, request_key(sample.id, index, seed, asked, mark))
+            yield Keyed(sample, asked, whole, index, seed, request_key(sample.id, index, seed, asked, mark))
 
 
 def requests_of(task: Task, config: GenerationConfig) -> Iterator[Request]:

@@ -27,17 +27,18 @@ from hermes.harness.run.plan import (
     keyed,
     plan_tasks,
     request_of,
-    requests_of,
     resolved_config,
     run_id,
     run_spec,
 )
+from hermes.harness.run.samples import written
 from hermes.harness.run.scoring import Entry, all_scored, places, read_scores, score_task
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import asked_identity, code_version, open_store, root_of
 from hermes.harness.run.view import RESULTS, note, open_run, results_content, write_places
 from hermes.harness.system.disk import locked, write_json
 from hermes.harness.system.environment import Stopwatch, describe, peak_memory_mb
+from hermes.harness.system.pace import Stage
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 
@@ -92,6 +93,8 @@ def evaluate(
         cls = type(model) if model else model_class(settings.model)
         tasks = plan_tasks(settings, cls, pins, run.progress)
         check_decoding(tasks, cls, settings.model)
+    for task in tasks:
+        run.progress.detail(f"data: {_said_of_data(task)}")
     with run.watch.stage("load"):
         model = model or load_model(settings.model, settings.device, options_of(settings), run.progress)
         judges = load_judges([task.judge for task in tasks], model, settings.device)
@@ -106,6 +109,7 @@ def evaluate(
             run.start = _environment(settings, model)
             note(folder, {"start": True, **run.start})
         current().wait()
+        run.progress.plan([stage for task in tasks for stage in _stages(task, model)])
         for task in tasks:
             _run_task(run, task, model, judges.get(task.judge or ""))
         content = results_content(settings, spec, model.info, tasks, run.results, run.gaps())
@@ -127,6 +131,7 @@ def _environment(settings: EvalSettings, model: UnifiedModel) -> dict[str, Any]:
     return {
         **describe(device_of(type(model), settings.device)),
         "adapter": f"{type(model).__name__} {code_version(model)}",
+        "model": model.info.model_dump(mode="json"),
         "processes": current().world,
         "settings": settings.model_dump(mode="json"),
     }
@@ -140,6 +145,24 @@ def _end(run: Run) -> dict[str, Any]:
         run.progress.say(f"note: {line}")
     counts = {what: sum(getattr(one, what) for one in run.drawn.values()) for what in ("asked", "reused")}
     return {"seconds": run.watch.seconds, "peak_memory_mb": peak_memory_mb(), **counts, "changes": changes}
+
+
+def _said_of_data(task: Task) -> str:
+    info = task.data.info
+    revision = f" at {info.revision}" if info.revision else ""
+    judge = f", judge {task.judge}" if task.judge else ""
+    return f"{task.name}, {info.n:,} samples from {info.source}{revision}, fingerprint {info.fingerprint}{judge}"
+
+
+def _stages(task: Task, model: UnifiedModel) -> list[Stage]:
+    """What a task's answers and judgements take, at the most."""
+    total = task.data.info.n * resolved_config(task, model.info, 0).num_images
+    judging = [Stage(_judging(task), total, f"judge {task.judge}")] if task.judge else []
+    return [Stage(task.name, total, task.evaluator.ability), *judging]
+
+
+def _judging(task: Task) -> str:
+    return f"judge {task.name}"
 
 
 def _run_task(run: Run, task: Task, model: UnifiedModel, judge: Judge | None) -> None:
@@ -165,10 +188,20 @@ def _run_task(run: Run, task: Task, model: UnifiedModel, judge: Judge | None) ->
         if current().main:
             with run.watch.stage(f"score {task.name}"):
                 run.finish(task, config, store, identity, drawn)
+            _tell(run, task, store)
         current().wait()
         if not current().main:
             run.finish(task, config, store, identity)  # reads what the main process has left
         current().wait()
+
+
+def _tell(run: Run, task: Task, store: Store) -> None:
+    """Where a task's answers and scores are, and how many there were before."""
+    drawn, scores = run.drawn[task.name], run.places[task.name]["scores"]
+    run.progress.detail(
+        f"{task.name}: {drawn.asked:,} answers asked in batches of {run.settings.batch_size}, {drawn.reused:,} reused, "
+        f"in {store.folder}; scores: {scores}"
+    )
 
 
 def _drawn_in_turn(
@@ -182,7 +215,7 @@ def _drawn_in_turn(
     asker = Asker(model, store, store.responses.index(), task.evaluator.ability, task.pinned, failing)
     run.progress.start(task.name, task.data.info.n * config.num_images)
     note(store.folder, {"start": True, **run.start})
-    for batch in chunks(keyed(task, config), run.settings.batch_size):
+    for batch in chunks(written(task, config, store), run.settings.batch_size):
         with run.watch.stage(f"draw {task.name}"):
             answers = asker.answer([request_of(one, config) for one in batch])
         run.progress.advance(len(batch))
@@ -211,7 +244,7 @@ def _ask(
         with run.watch.stage(f"draw {task.name}"):
             asked += draw(
                 model,
-                requests_of(task, config),
+                (request_of(one, config) for one in written(task, config, store)),
                 total,
                 store,
                 run.settings.batch_size,
@@ -224,7 +257,7 @@ def _ask(
             ).asked
         if judge is None:
             break
-        with run.watch.stage(label := f"judge {task.name}"):
+        with run.watch.stage(label := _judging(task)):
             answered = _answered(store, task, config)
             most = run.settings.max_failures
             lost = judge_responses(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from hermes.harness.contracts.benchmark import Answer, Evaluator, Scored, failed
-from hermes.harness.contracts.reasoning import THINK, has_reasoning, without_reasoning
+from hermes.harness.contracts.reasoning import THINK, Tags, has_reasoning, without_reasoning
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import judgement_key, short_hash, slug_with_hash
 from hermes.harness.records.store import Store
@@ -21,6 +21,7 @@ from hermes.harness.records.types import GenerationConfig, Judgement, Response, 
 from hermes.harness.run.failing import Reasons
 from hermes.harness.run.likeness import Likeness
 from hermes.harness.run.plan import Task, keyed, used_protocol
+from hermes.harness.run.samples import stored_samples, written
 from hermes.harness.system.disk import json_text, new_lines, read_json, write_json
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
@@ -51,12 +52,13 @@ def score_task(
 ) -> Result:
     """The result of what is stored for a task under a protocol; its scores lie where `places` says.
 
-    Scores are kept for each protocol, judge and data, and are not computed again while answers, judgements and the code
-    of the benchmark stay what they were. ``drawn`` are all entries, where they come into the store only now.
+    Scores are kept for each protocol, judge and data, and are not computed again while samples, answers, judgements
+    and the code of the benchmark stay what they were. ``drawn`` are all entries, where they come into the store only
+    now.
     """
     used = used_protocol(task.evaluator, protocol)
     path = places(task, config, store, used, judge)["scores"]
-    if drawn is None and (known := _known(path, _made_of(task, config, store, judge))) is not None:
+    if drawn is None and (known := _known(task, config, store, path, judge)) is not None:
         return known
     with new_lines(path) as add:
         result = summarise(
@@ -77,7 +79,7 @@ def score_task(
 def all_scored(task: Task, config: GenerationConfig, store: Store, protocol: str) -> bool:
     """Whether every answer in words is stored and scored, none with an error: then there is nothing left to ask."""
     path = places(task, config, store, protocol, None)["scores"]
-    known = _known(path, _made_of(task, config, store, None))
+    known = _known(task, config, store, path, None)
     return known is not None and not known.counts["error"]
 
 
@@ -93,11 +95,16 @@ def places(task: Task, config: GenerationConfig, store: Store, protocol: str, ju
     The result is beside the scores, and so is what an evaluation server wants, where it alone has the answers.
     """
     used = used_protocol(task.evaluator, protocol)
-    said = f"{used}~{slug_with_hash(judge)}" if judge else used
-    tags = "" if task.evaluator.tags == THINK else f"~tags-{short_hash(task.evaluator.tags)}"
-    name = f"{said}~{task.data.info.fingerprint}x{config.num_images}{tags}.jsonl"
+    name = scores_name(used, judge, task.data.info.fingerprint, config.num_images, task.evaluator.tags)
     found = {"answers": store.folder, "scores": store.folder / "scores" / name}
     return found | ({"judgements": store.judgements(judge).folder} if judge else {})
+
+
+def scores_name(protocol: str, judge: str | None, fingerprint: str, num_images: int, tags: Tags) -> str:
+    """What the file of scores under these terms is called in a store's folder of scores."""
+    said = f"{protocol}~{slug_with_hash(judge)}" if judge else protocol
+    marked = "" if tags == THINK else f"~tags-{short_hash(tags)}"
+    return f"{said}~{fingerprint}x{num_images}{marked}.jsonl"
 
 
 def read_scores(path: Path) -> Iterator[Score]:
@@ -114,7 +121,7 @@ def entries(task: Task, config: GenerationConfig, store: Store, judge: str | Non
     """Every sample with its stored answers and judgements, in sample order."""
     responses = store.responses.index()
     judgements = store.judgements(judge).index() if judge else None
-    stream = keyed(task, config)
+    stream = written(task, config, store)
     while chunk := list(islice(stream, CHUNK)):
         found = responses.get([one.key for one in chunk])
         said: list[Judgement | None] = [None] * len(chunk)
@@ -268,11 +275,12 @@ def _made_of(task: Task, config: GenerationConfig, store: Store, judge: str | No
     }
 
 
-def _known(path: Path, made_of: dict[str, Any]) -> Result | None:
-    """The result that was computed from the same things before, if there is one."""
+def _known(task: Task, config: GenerationConfig, store: Store, path: Path, judge: str | None) -> Result | None:
+    """The result that was computed from the same things before, if there is one; older ones lack their samples."""
     beside = path.with_suffix(".json")
-    if not (path.is_file() and beside.is_file()):
+    if not (path.is_file() and beside.is_file() and stored_samples(task, store).is_file()):
         return None
+    made_of = _made_of(task, config, store, judge)
     try:
         content = read_json(beside)
         same = content["made_of"] == json.loads(json_text(made_of))

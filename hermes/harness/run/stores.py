@@ -70,8 +70,7 @@ def open_store(
     call; those beside the main one have it to themselves after ``current().wait()``.
     """
     model = model_identity(info, code)
-    home = _place(root / ANSWERS, info.name, short_hash(model))
-    folder = _place(home, str(asked["task"]), short_hash(asked))
+    folder = store_folder(root, info, code, asked)
     store = Store(folder, current().rank)
     if not current().main:
         yield store
@@ -80,6 +79,12 @@ def open_store(
         store.tidy()
         _identify(folder / SPEC, {"schema": SCHEMA_VERSION, "model": model, **asked}, info.name)
         yield store
+
+
+def store_folder(root: Path, info: ModelInfo, code: str, asked: dict[str, Any]) -> Path:
+    """Where the answers of a model to what it is asked are, or will be; that above it holds all of the model's."""
+    home = _place(root / ANSWERS, info.name, short_hash(model_identity(info, code)))
+    return _place(home, str(asked["task"]), short_hash(asked))
 
 
 def _identify(path: Path, identity: dict[str, Any], name: str) -> None:

@@ -104,16 +104,23 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 @contextmanager
-def new_lines(path: Path) -> Iterator[Callable[[str], None]]:
-    """`write_atomic` for lines that come one after the other: the file is there when the block ends well, or not."""
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """`write_atomic` for what comes bit by bit: the file is there when the block ends well, or not."""
     make_folder(path.parent)
     with _replacing(path) as file:
+        yield file
+    sync_folder(path.parent)
+
+
+@contextmanager
+def new_lines(path: Path) -> Iterator[Callable[[str], None]]:
+    """`new_file` for lines."""
+    with new_file(path) as file:
 
         def add(line: str) -> None:
             file.write(line.encode() + b"\n")
 
         yield add
-    sync_folder(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:

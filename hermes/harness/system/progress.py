@@ -1,23 +1,35 @@
-"""Progress of long work, with the time left; silent where it is not watched."""
+"""What long work reports to; who hears it is decided once, by `watched`."""
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
-from hermes.harness.system.text import plain, say
-
-LONGEST_LABEL = 60
+from hermes.harness.system.pace import Stage
+from hermes.harness.system.text import be_quiet
 
 
 class Progress(Protocol):
     """What the harness reports to while it works."""
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        """A line that a person should see."""
 
-    def start(self, label: str, total: int, done: int = 0) -> None: ...
+    def detail(self, text: str) -> None:
+        """A line for those who want to know more (--verbose)."""
 
-    def advance(self, steps: int = 1, note: str = "") -> None: ...
+    def plan(self, stages: Sequence[Stage]) -> None:
+        """What is to come from here on, in order, so that the time that is left can be told."""
+
+    def start(self, label: str, total: int, done: int = 0) -> None:
+        """A stage of so many steps begins, some of which were done by an earlier command."""
+
+    def skip(self, steps: int) -> None:
+        """Steps of the stage whose outcome was there already."""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Steps of the stage that have been done."""
 
 
 class Silent:
@@ -25,60 +37,33 @@ class Silent:
 
     def say(self, text: str) -> None: ...
 
+    def detail(self, text: str) -> None: ...
+
+    def plan(self, stages: Sequence[Stage]) -> None: ...
+
     def start(self, label: str, total: int, done: int = 0) -> None: ...
+
+    def skip(self, steps: int) -> None: ...
 
     def advance(self, steps: int = 1, note: str = "") -> None: ...
 
 
-class Lines(Silent):
-    """Says what there is to say on stderr, and shows no bars."""
-
-    def say(self, text: str) -> None:
-        say(text)
-
-
-class Bars:
-    """One rich progress bar for each step, finished ones stay on screen."""
-
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-        self._task: Any = None
-
-    def say(self, text: str) -> None:
-        self._bars.console.print(text)
-
-    def start(self, label: str, total: int, done: int = 0) -> None:
-        label = plain(label, longest=LONGEST_LABEL)
-        self._task = self._bars.add_task(label, total=total, completed=done, note="")
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self._bars.update(self._task, advance=steps, note=plain(note, longest=LONGEST_LABEL))
-
-
 @contextmanager
-def rich_progress(quiet: bool = False) -> Iterator[Progress]:
-    """Bars on stderr in a terminal, lines elsewhere; silent with ``quiet``, and in all processes but the main one."""
+def watched(title: str, quiet: bool = False, verbose: bool = False) -> Iterator[Progress]:
+    """Bars on stderr in a terminal, lines of a log elsewhere.
+
+    Silent with ``quiet``, and in all processes but the main one. ``title`` is the name of what is done.
+    """
     from hermes.harness.system.processes import current
 
+    be_quiet(quiet)
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # those of downloads
     if quiet or not current().main:
         yield Silent()
         return
-    if not sys.stderr.isatty():
-        yield Lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
+    from hermes.harness.system.bars import Bars, can_show
+    from hermes.harness.system.log import Log
 
-    from hermes.harness.system.screen import Screen
-
-    columns = (
-        TextColumn("{task.description:<28}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with RichProgress(*columns, console=Screen(stderr=True)) as bars:
-        yield Bars(bars)
+    with Bars(title, verbose) if can_show(sys.stderr) else Log(title, verbose) as progress:
+        yield progress

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,13 +29,20 @@ def build(cls: type[S], file: Path | None = None, overrides: Mapping[str, Any] |
         known = ", ".join(sorted(cls.model_fields))
         raise HermesError(f"{where(unknown[0])}: unknown key {unknown[0]!r}; known keys: {known}")
     try:
-        return cls.model_validate(values)
+        return cls.model_validate({key: _listed(cls, key, value) for key, value in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
         key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         if not key:
             raise HermesError(f"{where(key)}: {message}") from None
         raise HermesError(f"{where(key)}: {key} = {first['input']!r} is not valid ({message})") from None
+
+
+def _listed(cls: type[BaseModel], key: str, value: Any) -> Any:
+    """A text or path where a list is expected is a list of one."""
+    return (
+        (value,) if isinstance(value, str | Path) and get_origin(cls.model_fields[key].annotation) is tuple else value
+    )
 
 
 def read_toml(file: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ DOTS = "..."
 # Controls, format characters (such as bidirectional overrides and zero widths), halves of surrogate pairs, separators.
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
+_quiet = False
+
 
 def plain(text: str, *, lines: bool = False, longest: int | None = None) -> str:
     """The text without anything that a terminal obeys, that moves other text, or that nobody can see.
@@ -29,6 +31,18 @@ def plain(text: str, *, lines: bool = False, longest: int | None = None) -> str:
 def say(text: str, longest: int | None = None) -> None:
     """Lines on stderr."""
     sys.stderr.write(plain(text, lines=True, longest=longest) + "\n")
+
+
+def remark(text: str) -> None:
+    """Lines on stderr that nobody needs, such as what a judge has cost; none once the command was told to be quiet."""
+    if not _quiet:
+        say(text)
+
+
+def be_quiet(quiet: bool) -> None:
+    """Whether remarks are left out from here on."""
+    global _quiet
+    _quiet = quiet
 
 
 def put(text: str) -> None:

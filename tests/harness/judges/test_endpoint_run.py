@@ -18,6 +18,7 @@ import hermes
 from hermes.evaluators.dpg_bench import DPGBench
 from hermes.harness.data.tables import load_data
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Silent
 
 pytest.importorskip("openai")
 
@@ -45,6 +46,7 @@ class TestRun:
                 limit=2,
                 device="cpu",
                 out=tmp_path / "run",
+                progress=Silent(),
             )
             ends.pop()()
             return content["results"]["dpg_bench"]

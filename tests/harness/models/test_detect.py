@@ -117,7 +117,7 @@ def test_a_hub_repository_is_asked_for_its_settings(tmp_path: Path, monkeypatch:
 
 def test_a_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def silent(*_: Any, **__: Any) -> str:
-        raise ConnectionError("no\n  network")
+        raise ConnectionError("no network\nat all")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", silent)
     with pytest.raises(HermesError, match=r"org/model: no such folder, and not available from the hub \(no network\)"):

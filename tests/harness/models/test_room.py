@@ -60,7 +60,7 @@ def test_a_torn_file_is_left_to_the_loader(tmp_path: Path) -> None:
 def test_too_little_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored(tmp_path / "model.safetensors", 1000)
     source = [Source(str(tmp_path), None, local=True)]
-    assert check_room(source, "cpu", PLAIN, "big") == "0.0 MB of weights"
+    assert check_room(source, "cpu", PLAIN, "big") == "4 KB of weights"
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3000))
     with pytest.raises(HermesError, match=r"'big' needs .* this machine has .* use --dtype bfloat16"):
         check_room(source, "cpu", PLAIN, "big")

@@ -193,7 +193,7 @@ class TestTheMachine:
         number: int,
         said: str,
     ) -> None:
-        ask = ("eval", "--model", "theirs", "--tasks", TASK, "--device", "cpu", "--out", "run", "--batch-size", 4)
+        ask = ("eval", "--model", "theirs", "--tasks", TASK, "--device", "cpu", "--out", "run", "--batch-size", 4, "-q")
         with monkeypatch.context() as patch:
             fail(patch, what, number)
             code, out, err = command(*ask)

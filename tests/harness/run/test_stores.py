@@ -274,7 +274,7 @@ def test_the_number_of_answers_is_printed_and_recorded(command: Any, tmp_path: P
     assert "answers: 24 asked, 0 reused" in command(*ask, "theirs").out.splitlines()
     said = command(*ask, "theirs,theirs-drawing")
     assert "answers: 30 asked, 24 reused" in said.out.splitlines()
-    folder = tmp_path / said.out.splitlines()[-1].removeprefix("results: ").removesuffix("/results.json")
+    folder = tmp_path / said.out.splitlines()[-2].removeprefix("results: ").removesuffix("/results.json")
     assert [(entry["asked"], entry["reused"]) for entry in environments(folder) if entry.get("end")] == [(30, 24)]
     assert "answers: 0 asked, 54 reused" in command(*ask, "theirs,theirs-drawing").out.splitlines()
     assert [(entry["asked"], entry["reused"]) for entry in environments(folder) if entry.get("end")] == [

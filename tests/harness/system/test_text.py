@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from hermes.harness.system.progress import Lines
+from hermes.harness.system.log import Log
 from hermes.harness.system.screen import Screen
 from hermes.harness.system.text import UNSAFE, plain
 
@@ -85,5 +85,5 @@ def test_no_text_reaches_the_screen_as_anything_but_text() -> None:
 
 
 def test_no_text_said_to_a_log_is_anything_but_text(capsys: pytest.CaptureFixture[str]) -> None:
-    Lines().say(f"model: {NASTY}\nand a second line")
+    Log("eval").say(f"model: {NASTY}\nand a second line")
     assert capsys.readouterr().err == "model: \\u001b]0;pwned\\u0007\\u001b[31m\\u202eA\\u009bB\nand a second line\n"

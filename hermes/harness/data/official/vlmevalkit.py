@@ -60,11 +60,16 @@ def images_of(row: Row) -> list[Any]:
     """The images of a row, each by itself."""
     cell = row.get("image")
     if isinstance(cell, TextCell) and cell.count > 1:
-        return [Cell(partial(_one, cell, place), f"{cell.name}/{place}") for place in range(cell.count)]
+        return [_one_of(cell, number) for number in range(cell.count)]
     if cell is None:
         cell = row.get("image_path")
     cell = nested(cell)
     return list(cell) if isinstance(cell, list) else [] if cell is None else [cell]
+
+
+def _one_of(cell: TextCell, number: int) -> Cell:
+    place = cell.place and cell.place._replace(item=number)
+    return Cell(partial(_one, cell, number), f"{cell.name}/{number}", place)
 
 
 def _one(cell: TextCell, place: int) -> Any:

@@ -17,7 +17,7 @@ from hermes.harness.judges.endpoint.store import ReplyStore
 from hermes.harness.judges.replies import PROMPT_VERSION, WORDING, is_plain, plain_reply, writable
 from hermes.harness.records.images import pixel_sha256, png_bytes
 from hermes.harness.system.errors import HermesError, JudgeError
-from hermes.harness.system.text import say
+from hermes.harness.system.text import remark
 
 FAILURES_IN_A_ROW = 8
 
@@ -96,7 +96,7 @@ class EndpointJudge:
     def print_usage(self) -> None:
         """Write `usage` to stderr if anything was asked."""
         if self._used or self._client.requests:
-            say(self.usage())
+            remark(self.usage())
 
     def _key(self, image_sha256: str, question: str) -> str:
         parts = (self.settings.model, self.settings.address, WORDING, image_sha256, question)

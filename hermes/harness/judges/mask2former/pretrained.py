@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.judges.mask2former.names import UNUSED
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -34,11 +35,13 @@ def local_folder(name: str) -> Path:
         return folder
     from huggingface_hub import snapshot_download
 
+    hub.unreachable()
     try:
         return Path(snapshot_download(name, allow_patterns=["config.json", FILES[0]]))
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise HermesError(f"{name} is not available from the hub ({reason}); give a folder that has it") from None
+        raise HermesError(
+            f"{name}: not available from the hub ({hub.missing(error)}); give a folder that has it"
+        ) from None
 
 
 def load_pretrained(folder: Path) -> Any:

@@ -12,6 +12,7 @@ from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.source import Source
 from hermes.harness.models.vlm.model import VLM, Prompt
+from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
 
 
@@ -31,6 +32,8 @@ def load_vlm(
     """
     auto_processor: Any = transformers.AutoProcessor
     name = source.name
+    if not source.local:
+        hub.unreachable()
     with loading(f"{who}: {name}"):
         commit = (
             None if source.local else Path(hf_hub_download(name, "config.json", revision=source.revision)).parent.name

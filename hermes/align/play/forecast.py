@@ -1,0 +1,121 @@
+"""What a self-play would do and take, found out without loading anything: `hermes align --dry-run`.
+
+The time is that of the phases that are still missing, at the mean time of the same phases in the rounds that this
+self-play has done.
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+
+from hermes.align.play.game import seconds_of
+from hermes.align.play.history import round_folder
+from hermes.align.play.measuring import EVALUATION, evaluated_tasks
+from hermes.align.play.planning import Planned, plan_play
+from hermes.align.play.preferring import CANDIDATES, PREFERENCES
+from hermes.align.play.stages import training_steps
+from hermes.align.settings import AlignSettings
+from hermes.harness.contracts.options import options_of
+from hermes.harness.models.room import free_memory, weight_bytes
+from hermes.harness.records.types import ModelInfo, Record
+from hermes.harness.run.forecast import free_disk
+from hermes.harness.run.known import base_models, known_model
+from hermes.harness.run.loading import device_of
+from hermes.harness.run.stores import root_of
+from hermes.harness.run.view import RESULTS
+from hermes.harness.system.progress import Progress, Silent
+
+OUTPUTS = {
+    "candidates": CANDIDATES,
+    "preferences": PREFERENCES,
+    "training": "checkpoint",
+    EVALUATION: f"{EVALUATION}/{RESULTS}",
+}
+"""The phases of a round, each with the file that it leaves."""
+
+
+class RoundForecast(Record):
+    """One round: which phases are ``missing``, and the seconds that they take (None: unknown)."""
+
+    number: int
+    missing: tuple[str, ...]
+    seconds: float | None
+
+
+class PlayForecast(Record):
+    """A self-play before anything is loaded: ``captions`` and ``images`` are drawn in a round, ``steps`` trained.
+
+    ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
+    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free.
+    """
+
+    model: str
+    device: str
+    data: str
+    critic: str
+    folder: Path | None
+    rounds: tuple[RoundForecast, ...]
+    items: int
+    captions: int
+    images: int
+    steps: int
+    evaluated: tuple[str, ...]
+    weights: int
+    memory: int
+    disk: int
+    seconds: float | None
+
+
+def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayForecast:
+    """The plan of a self-play, checked as for itself. Raises HermesError for whatever would make it fail at once."""
+    planned = plan_play(settings, progress or Silent())
+    settings, cls = planned.settings, planned.cls
+    root, device = root_of(settings), device_of(cls, settings.device)
+    sources = cls.sources(settings.model) if hasattr(cls, "sources") else []
+    options = options_of(settings)
+    folder = _folder(planned, root, device, known_model(root, settings, device, sources))
+    rounds = _rounds(settings, folder)
+    known = [one.seconds for one in rounds if one.seconds is not None]
+    return PlayForecast(
+        model=settings.model,
+        device=device,
+        data=planned.source.source,
+        critic=settings.critic,
+        folder=folder,
+        rounds=rounds,
+        items=settings.items,
+        captions=settings.items * settings.n,
+        images=settings.items * (settings.n_images or settings.n),
+        steps=training_steps(settings),
+        evaluated=evaluated_tasks(settings),
+        weights=weight_bytes(sources, device, options),
+        memory=free_memory(device, options)[0],
+        disk=free_disk(root),
+        seconds=sum(known) if len(known) == len(rounds) else None,
+    )
+
+
+def _folder(planned: Planned, root: Path, device: str, known: ModelInfo | None) -> Path | None:
+    """Where the self-play is: the first folder that is there, else the one that a known model would have."""
+    if planned.settings.out is not None:
+        return planned.settings.out
+    found = [
+        planned.folder(info, planned.spec(info))
+        for info in chain([known] if known else [], base_models(root, planned.settings, device))
+    ]
+    return next((folder for folder in found if folder.is_dir()), found[0] if found else None)
+
+
+def _rounds(settings: AlignSettings, folder: Path | None) -> tuple[RoundForecast, ...]:
+    homes = {number: round_folder(folder, number) if folder else None for number in range(settings.rounds + 1)}
+    past = [seconds_of(home) for home in homes.values() if home]
+    means = {phase: fmean(known) for phase in OUTPUTS if (known := [one[phase] for one in past if phase in one])}
+    return tuple(_round(number, None if settings.fresh else home, means) for number, home in homes.items())
+
+
+def _round(number: int, home: Path | None, means: Mapping[str, float]) -> RoundForecast:
+    phases = OUTPUTS if number else (EVALUATION,)
+    missing = tuple(phase for phase in phases if home is None or not (home / OUTPUTS[phase]).exists())
+    known = all(phase in means for phase in missing)
+    return RoundForecast(number=number, missing=missing, seconds=sum(means[one] for one in missing) if known else None)

@@ -1,0 +1,105 @@
+"""What a self-play is before its model is loaded: settings, items and judges, checked, and what identifies it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hermes.align.pairs.apart import division, evaluated, refuse_shared
+from hermes.align.pairs.items import ItemSource
+from hermes.align.settings import AlignSettings
+from hermes.align.training.trainer import native_bf16
+from hermes.harness.contracts.plugins import load_plugins
+from hermes.harness.data.pins import Pins
+from hermes.harness.judges.similarity import resolve
+from hermes.harness.models.detect import model_class
+from hermes.harness.models.device import pick_device
+from hermes.harness.records.keys import slug
+from hermes.harness.records.types import SCHEMA_VERSION, ModelInfo
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.run.plan import check_judge, refuse_unknown, run_id
+from hermes.harness.run.stores import code_version, model_identity, root_of
+from hermes.harness.system import registry
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.failures import file_error
+from hermes.harness.system.progress import Progress
+from hermes.shapes.lessons import VERSION as LESSONS
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A self-play that can be begun: ``settings`` are resolved, ``cls`` is the model's adapter."""
+
+    settings: AlignSettings
+    source: ItemSource
+    pins: Pins
+    cls: Any
+    critic: Any
+
+    def spec(self, info: ModelInfo) -> dict[str, Any]:
+        """All that changes a round's result; ``info`` is the model as it was loaded."""
+        settings, source = self.settings, self.source
+        asker, drawer = source.asker, source.drawer
+        spec = {
+            "schema": SCHEMA_VERSION,
+            "model": model_identity(info, code_version(self.cls)),
+            "items": source.fingerprint(),
+            "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
+            "critic": getattr(self.critic, "identity", settings.critic),
+            "settings": settings.identity(),
+        }
+        if source.world == "real":
+            spec["evaluated"] = evaluated(source)
+        elif settings.replays:
+            spec["lessons"] = LESSONS
+        if settings.pairs:
+            spec["pairs"] = _file_hash(settings.pairs)
+        return spec
+
+    def folder(self, info: ModelInfo, spec: dict[str, Any]) -> Path:
+        """Where the self-play of this spec is, or will be."""
+        settings = self.settings
+        return settings.out or settings.runs / slug(info.name) / f"align-{run_id(spec)}"
+
+
+def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
+    """Raises HermesError for whatever would fail later: names, abilities, items, judges."""
+    load_plugins(settings.plugin)
+    cls = model_class(settings.model)
+    if not cls.alignable:
+        raise HermesError(
+            f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
+        )
+    asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
+    pins = Pins.of_root(root_of(settings), update=False)
+    source = ItemSource(asker, drawer, settings, cls, pins)
+    settings = resolved(settings, source.world, cls)
+    critic = registry.load_class("judges", settings.critic)
+    check_judge(settings.critic)
+    if (knows := getattr(critic, "knows", None)) is not None and source.world != "shapes":
+        refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
+    if source.world == "real":
+        progress.say(division(source))
+        refuse_shared(source)
+    return Planned(settings, source, pins, cls, critic)
+
+
+def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
+    """The settings with what "auto" and None mean here, so that the align id holds it."""
+    bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
+    guidance = settings.eval_guidance
+    return settings.model_copy(
+        update={
+            "similarity": resolve(settings.similarity, world),
+            "bf16": bf16,
+            "fresh_items": settings.changes_items,
+            "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
+        }
+    )
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise file_error(path, error, "give a pair_dpo_data.json") from None

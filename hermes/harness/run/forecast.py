@@ -1,0 +1,181 @@
+"""What a run would do and take, found out without loading anything: `hermes eval --dry-run`.
+
+The time is that of the answers that are still missing, at the mean speed of the same model's stored answers to the same
+task, or else to other tasks of the same ability. Judging is not counted: judgements hold no times.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pydantic_core import from_json
+
+from hermes.harness.contracts.options import options_of
+from hermes.harness.contracts.plugins import load_plugins
+from hermes.harness.data.pins import Pins
+from hermes.harness.models.detect import model_class
+from hermes.harness.models.room import free_memory, weight_bytes
+from hermes.harness.records.journal import unsealed
+from hermes.harness.records.store import Store
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
+from hermes.harness.run.drawing import LOOK_UP, chunks
+from hermes.harness.run.known import known_model
+from hermes.harness.run.loading import device_of
+from hermes.harness.run.plan import Task, check_decoding, keyed, plan_tasks, resolved_config
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.run.stores import SPEC, asked_identity, code_version, root_of, store_folder
+from hermes.harness.system import registry
+from hermes.harness.system.disk import read_json
+from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Progress
+
+LOOKED_AT = 1000
+"""Stored answers of a task whose times and sizes are looked at."""
+Means = tuple[float | None, float | None]
+
+
+class TaskForecast(Record):
+    """One task: how many ``answers`` it has, of which some are ``stored``, and what the others take, where known."""
+
+    name: str
+    ability: Ability
+    data: str
+    samples: int
+    answers: int
+    stored: int
+    judge: str | None
+    seconds: float | None
+    bytes: int | None
+
+    @property
+    def missing(self) -> int:
+        """How many answers the model would be asked for."""
+        return self.answers - self.stored
+
+
+class Forecast(Record):
+    """A run before anything is loaded.
+
+    ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
+    looked for. Bytes: ``weights`` in memory (0: unknown), ``memory`` that is free where they go, ``disk`` that is free
+    where results go. ``seconds`` and ``bytes`` are those of all missing answers, None where one is unknown.
+    """
+
+    model: str
+    device: str
+    known: ModelInfo | None
+    tasks: tuple[TaskForecast, ...]
+    weights: int
+    memory: int
+    disk: int
+    seconds: float | None
+    bytes: int | None
+
+
+def forecast(settings: EvalSettings, progress: Progress | None = None) -> Forecast:
+    """The plan of a run, checked as for the run itself. Raises HermesError for whatever would make it fail at once."""
+    load_plugins(settings.plugin)
+    root = root_of(settings)
+    cls = model_class(settings.model)
+    tasks = plan_tasks(settings, cls, Pins.of_root(root, settings.update_data), progress)
+    check_decoding(tasks, cls, settings.model)
+    device = device_of(cls, settings.device)
+    options = options_of(settings)
+    sources = cls.sources(settings.model) if hasattr(cls, "sources") else []
+    weights, (memory, where) = weight_bytes(sources, device, options), free_memory(device, options)
+    if weights > memory:
+        raise HermesError(f"model {settings.model!r} has {weights:,} bytes of weights, {where} {memory:,} bytes free")
+    known = None if settings.fresh else known_model(root, settings, device, sources)
+    told = tuple(_task(task, settings, known, cls) for task in tasks)
+    return Forecast(
+        model=settings.model,
+        device=device,
+        known=known,
+        tasks=told,
+        weights=weights,
+        memory=memory,
+        disk=free_disk(root),
+        seconds=_sum([one.seconds for one in told]),
+        bytes=_sum([one.bytes for one in told]),
+    )
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes that are free where a folder is or will be."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    return None if any(value is None for value in values) else sum(values)
+
+
+def _task(task: Task, settings: EvalSettings, known: ModelInfo | None, cls: Any) -> TaskForecast:
+    info = known or ModelInfo(name=settings.model, fingerprint="", abilities=cls.abilities)
+    config = resolved_config(task, info, settings.seed)
+    total, stored = task.data.info.n * config.num_images, 0
+    each: Means = (None, None)
+    if known is not None:
+        asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
+        folder = store_folder(root_of(settings), known, code_version(cls), asked)
+        stored = _stored(task, config, folder)
+        each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
+    missing = total - stored
+    seconds, size = (None if one is None else one * missing for one in each) if missing else (0.0, 0.0)
+    return TaskForecast(
+        name=task.name,
+        ability=task.evaluator.ability,
+        data=task.data.info.source,
+        samples=task.data.info.n,
+        answers=total,
+        stored=stored,
+        judge=task.judge,
+        seconds=seconds,
+        bytes=None if size is None else round(size),
+    )
+
+
+def _stored(task: Task, config: GenerationConfig, folder: Path) -> int:
+    """How many answers to the task the store in the folder holds, without changing anything in it."""
+    if not folder.is_dir():
+        return 0
+    store = Store(folder)
+    index = store.responses.index()
+    pictures = None if task.evaluator.ability == "understanding" else store.pictures()
+    return sum(
+        sum(store.answered(index, [one.key for one in chunk], pictures))
+        for chunk in chunks(keyed(task, config), LOOK_UP)
+    )
+
+
+def _alike(home: Path, ability: Ability) -> Iterator[Path]:
+    """The stores of a model's answers to benchmarks of an ability."""
+    for folder in sorted(home.glob("*/")):
+        try:
+            name = read_json(folder / SPEC)["task"]
+            if registry.load_class("evaluators", str(name), to_use=False).ability == ability:
+                yield folder
+        except (HermesError, KeyError):  # no store, or of a benchmark that is no longer there
+            continue
+
+
+def _means(folders: Iterable[Path]) -> Means:
+    """Seconds and bytes of an answer in the stores, None where they hold none."""
+    seconds: list[float] = []
+    sizes: list[int] = []
+    for folder in folders:
+        for path in Store(folder).responses.files():
+            with path.open("rb") as file:
+                for line in islice(file, LOOKED_AT):
+                    answer = from_json(body) if (body := unsealed(line)) else {}
+                    if answer.get("status") == "ok":
+                        seconds.append(answer["seconds"])
+                        sizes.append(len(line) + _size(folder / "media" / f"{answer['image']}.png"))
+    return (fmean(seconds), fmean(sizes)) if seconds else (None, None)
+
+
+def _size(picture: Path) -> int:
+    return picture.stat().st_size if picture.is_file() else 0

@@ -1,0 +1,68 @@
+"""A model as earlier runs under a root have found it, so that nothing need be loaded to know which answers are its."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hermes.harness.contracts.options import ModelSettings
+from hermes.harness.models.source import Source
+from hermes.harness.models.trained import is_weights
+from hermes.harness.records.types import ModelInfo
+from hermes.harness.run.environments import environments
+from hermes.harness.run.stores import ANSWERS
+from hermes.harness.run.view import ENVIRONMENT
+
+FIRST = "round-0"
+
+
+def known_model(root: Path, settings: ModelSettings, device: str, sources: list[Source]) -> ModelInfo | None:
+    """What the newest run that was asked for the same model, loaded in the same way, says of it; None without one.
+
+    A checkpoint that was written after that run is another model, of which nothing is known.
+    """
+    found = (path for path in root.rglob(ENVIRONMENT) if ANSWERS not in path.parts and not _of_round(path))
+    for path in sorted(found, key=_written, reverse=True):
+        for start in reversed(environments(path.parent)):
+            said = start.get("settings") or {}
+            if said.get("adapter") == settings.adapter and _same(start, said, settings, device):
+                return None if _changed(sources, _written(path)) else _info(start, path.parent)
+    return None
+
+
+def base_models(root: Path, settings: ModelSettings, device: str) -> Iterator[ModelInfo]:
+    """What the first rounds of self-plays with the same model say of it; an adapter may have been merged into it."""
+    for path in sorted(root.rglob(f"{FIRST}/evaluation/{ENVIRONMENT}"), key=_written, reverse=True):
+        for start in environments(path.parent)[-1:]:
+            if _same(start, start.get("settings") or {}, settings, device) and (info := _info(start, path.parent)):
+                yield info
+
+
+def _of_round(path: Path) -> bool:
+    return path.parents[1].name.startswith("round-")
+
+
+def _same(start: dict[str, Any], said: dict[str, Any], settings: ModelSettings, device: str) -> bool:
+    kind = str(start.get("device")).partition(":")[0]
+    return said.get("model") == settings.model and kind == device.partition(":")[0]
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _info(start: dict[str, Any], folder: Path) -> ModelInfo | None:
+    """The model of a start; older runs say it in their results alone."""
+    try:
+        said = start.get("model") or json.loads((folder / "results.json").read_text(encoding="utf-8"))["model"]
+        return ModelInfo.model_validate(said)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _changed(sources: list[Source], since: float) -> bool:
+    """Whether a folder of weights is newer than that."""
+    folders = [Path(source.name) for source in sources if source.local]
+    return any(path.stat().st_mtime > since for folder in folders for path in folder.iterdir() if is_weights(path))

@@ -1,0 +1,149 @@
+"""What a number was measured on, and how far it is from another: answer by answer where the answers are there.
+
+A number is the mean over the seeds of an arm, or one run's alone. Where scores are missing, or do not make the number
+that results.json has, two numbers of one run each are held against each other by their own intervals, as if they were
+independent: that is too wide for answers about the same items, so nothing is called different that is not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from hermes.harness.records.stats import sum_metric
+from hermes.harness.records.types import Metric
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.system.errors import HermesError
+from hermes.leaderboards.paired import difference
+from hermes.leaderboards.plays import Items, sides_of
+from hermes.leaderboards.read import Run, score_files
+from hermes.leaderboards.shifts import Benchmark, shift
+from hermes.leaderboards.terms import Terms, why_unlike
+
+Kind = Literal["task", "u", "g", "gap", "across"]
+Tasks = Mapping[str, Run]  # The run that each task of a number is from.
+
+
+class Reader:
+    """Reads each file of scores once for all numbers of a table."""
+
+    def __init__(self) -> None:
+        self._benchmarks: dict[tuple[Path, str, str], Benchmark] = {}
+        self._sides: dict[Path, tuple[Items, Items]] = {}
+
+    def benchmark(self, run: Run, task: str, category: str) -> Benchmark:
+        """A task of a run. Raises HermesError where its scores are not there."""
+        key = run.path, task, category
+        if key not in self._benchmarks:
+            files = score_files(run.path)
+            if task not in files or not files[task].is_file():
+                raise HermesError(f"{run.path} holds no scores of {task}; score the run again")
+            self._benchmarks[key] = Benchmark(run.results[task], files[task], category)
+        return self._benchmarks[key]
+
+    def sides(self, run: Run) -> tuple[Items, Items]:
+        """U and G of a run by item. Raises as `sides_of`."""
+        if run.path not in self._sides:
+            self._sides[run.path] = sides_of(run.path)
+        return self._sides[run.path]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``paired``: taken item by item, and not from the two numbers' own intervals."""
+
+    metric: Metric
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a number was measured on.
+
+    ``kind`` is "task" for a metric of a result, "u", "g" and "gap" for the paired homologous ones, "across" for the gap
+    over benchmarks. ``metric`` is the number itself, ``category`` the metric's name, "" for the headline. ``seeds`` has
+    the runs of each seed of an arm; a number of one run stands under 0. ``sides`` are the benchmarks of either side of
+    the gap over benchmarks.
+    """
+
+    reader: Reader = field(compare=False, repr=False)
+    kind: Kind
+    metric: Metric
+    partial: bool
+    terms: tuple[Terms, ...]
+    seeds: Mapping[int, Tasks]
+    category: str = ""
+    sides: tuple[Sequence[str], Sequence[str]] = ((), ())
+
+    def why_not(self, base: "Measured") -> str:
+        """Why the two cannot be compared; "" where they can."""
+        if self.partial != base.partial:
+            return "a partial number" if self.partial else "compared with a partial number"
+        return why_unlike(self.terms, base.terms)
+
+    def minus(self, base: "Measured") -> Difference | None:
+        """The number less the base's, of those that can be compared; None where nothing is known of it."""
+        seeds = sorted(self.seeds.keys() & base.seeds.keys())
+        try:
+            paired = self._paired([(base.seeds[seed], self.seeds[seed]) for seed in seeds]) if seeds else None
+        except HermesError:  # Answers that are gone, or that this version cannot read.
+            paired = None
+        if paired is not None and math.isfinite(paired.value):
+            return Difference(paired, paired=True)
+        if max(len(self.seeds), len(base.seeds)) > 1:
+            return None
+        apart = sum_metric([self.metric, base.metric], [1.0, -1.0])
+        return Difference(apart, paired=False) if math.isfinite(apart.value) else None
+
+    def _paired(self, runs: Sequence[tuple[Tasks, Tasks]]) -> Metric | None:
+        if self.kind == "task":
+            (name,) = runs[0][1]
+            return self._shift(runs, name)
+        if self.kind == "across":
+            return self._across(runs)
+        values = [(before, after) for a, b in runs if (before := self._items(a)) and (after := self._items(b))]
+        return difference(values) if len(values) == len(runs) else None
+
+    def _shift(self, runs: Sequence[tuple[Tasks, Tasks]], task: str) -> Metric | None:
+        found = [
+            (
+                self.reader.benchmark(before[task], task, self.category),
+                self.reader.benchmark(after[task], task, self.category),
+            )
+            for before, after in runs
+        ]
+        moved = shift(found)
+        return moved.metric if moved and moved.metric.groups else None
+
+    def _across(self, runs: Sequence[tuple[Tasks, Tasks]]) -> Metric | None:
+        """The sides' paired differences, each brought to 0..1, taken as independent of each other."""
+        parts, weights = [], []
+        for sign, names in zip((1.0, -1.0), self.sides, strict=True):
+            for name in names:
+                moved, result = self._shift(runs, name), runs[0][1][name].results[name]
+                if moved is None:
+                    return None
+                parts.append(moved)
+                weights.append(sign / len(names) / (result.best - result.chance))
+        return sum_metric(parts, weights)
+
+    def _items(self, tasks: Tasks) -> Items | None:
+        """The values by item; None where they do not make what the run has."""
+        run = tasks[UNDERSTANDING]
+        told = run.gap.homologous
+        u, g = self.reader.sides(run)
+        made = (fmean(u.values()), fmean(g.values())) if u else (math.nan, math.nan)
+        if told is None or not all(math.isclose(a, b.value) for a, b in zip(made, (told.u, told.g), strict=True)):
+            return None
+        return {"u": u, "g": g, "gap": {item: u[item] - g[item] for item in u}}[self.kind]
+
+
+def homologous(reader: Reader, kind: Kind, metric: Metric, partial: bool, seeds: Mapping[int, Run]) -> Measured:
+    """U, G or the gap of runs that have both sides."""
+    both = (UNDERSTANDING, GENERATION)
+    first = next(iter(seeds.values()))
+    of = {"u": both[:1], "g": both[1:]}.get(kind, both)
+    terms = tuple(Terms.of(first.results[name]) for name in of if name in first.results)
+    return Measured(reader, kind, metric, partial, terms, {key: dict.fromkeys(both, one) for key, one in seeds.items()})

@@ -1,0 +1,67 @@
+"""The code of the pages: blocks, the commands in them, and whether those are run or only parsed."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "hermes/harness/models/tiny/weights/*.md")
+    for path in ROOT.glob(pattern)
+)
+PARSED_ONLY = re.compile(r"<!-- parsed only: \w[\w ,]+ -->")
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
+FILE = re.compile(r"<!-- (examples/\S+) -->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block: its language, "" where it has none, its text, and the comment that stands right before it."""
+
+    language: str
+    text: str
+    note: str
+
+    @property
+    def parsed_only(self) -> bool:
+        return bool(PARSED_ONLY.fullmatch(self.note))
+
+    def lines(self) -> list[str]:
+        """The command lines of a shell block, continued ones joined."""
+        shell = self.language in ("bash", "console") or (not self.language and self.text.startswith("hermes "))
+        lines = re.sub(r" *\\\n *", " ", self.text).splitlines() if shell else []
+        return [line for line in lines if shlex.split(line, comments=True)]
+
+
+def blocks(page: Path) -> list[Block]:
+    """The code blocks of a page, fenced and indented, in order."""
+    found, note = [], ""
+    for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
+        if token.type in ("fence", "code_block"):
+            found.append(Block(token.info, token.content, note))
+        note = token.content.strip() if token.type == "html_block" else ""
+    return found
+
+
+def inline(page: Path) -> list[str]:
+    """What stands between backticks in the text of a page, tables included."""
+    tokens = MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8"))
+    return [child.content for token in tokens for child in token.children or () if child.type == "code_inline"]
+
+
+def run_here(page: Path) -> list[str]:
+    """The lines of a page that are run: those of `hermes`, and what writes files for them."""
+    lines = [line for block in blocks(page) if not block.parsed_only for line in block.lines()]
+    return [line for line in lines if line.startswith(("hermes ", "printf ")) and not PLACEHOLDER.search(line)]
+
+
+def hermes(line: str) -> list[str] | None:
+    """The arguments of `hermes` in a command line, also behind `accelerate launch`; None for other commands."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "accelerate":
+        words = words[words.index("-m") + 1 :]
+    return words[1:] if words[0] == "hermes" else None

@@ -1,0 +1,202 @@
+"""Runs held against each other: paired differences, reasons why not, flipped samples, formats, and the command."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from golden_runs import rounds, write
+from made import model, result, run
+from PIL import Image
+from played import score
+
+from hermes.harness.records.store import Store
+from hermes.harness.records.types import Response
+from hermes.harness.system.disk import write_json
+from hermes.harness.system.errors import HermesError
+from hermes.leaderboards import compare, comparison
+
+ASKED = (("x", 0), ("x", 1), ("y", 0))  # Items and their questions.
+PICTURE = Image.new("RGB", (8, 8), "red")
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("compare"))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> list[Path]:
+    """Two runs whose stores hold answers; only the first holds what was asked, too."""
+    return [stored_run(tmp_path, "a", (1, 0, 1), asked=True), stored_run(tmp_path, "b", (1, 1, 0), asked=False)]
+
+
+def stored_run(root: Path, name: str, right: tuple[int, ...], asked: bool) -> Path:
+    store = Store(root / "answers" / name)
+    store.folder.mkdir(parents=True)
+    (digest,) = store.keep_images([PICTURE])
+    found = []
+    for number, value in enumerate(right):
+        text = f"{name} says <b>{value}</b>"
+        found.append(score(f"q{number}", f"q{number}", float(value)).model_copy(update={"prediction": "read"}))
+        fields = {"sample_id": f"q{number}", "index": 0, "seed": 0, "prompt_sha256": "", "key": f"{name}{number}"}
+        shown = {"image": digest} if number == 2 else {"text": text}
+        store.responses.append([Response(**fields, **shown)])
+    scores = store.folder / "scores.jsonl"
+    scores.write_text("".join(one.model_dump_json() + "\n" for one in found))
+    if asked:
+        (store.folder / "samples").mkdir()
+        lines = (json.dumps({"id": f"q{k}", "prompt": f"Is it {k}?", "target": "yes"}) for k in range(len(right)))
+        (store.folder / "samples" / "mmmu-a.jsonl").write_text("\n".join(lines))
+    measured = {"mmmu": result("mmmu", 100 * sum(right) / len(right))}
+    folder = run(root / name, name, measured, model=model(name))
+    place = {"answers": f"answers/{name}", "scores": f"answers/{name}/scores.jsonl"}
+    write_json(folder / "run.json", {"schema": 2, "root": "..", "tasks": {"mmmu": place}})
+    return folder
+
+
+def test_differences_are_paired_by_benchmark_and_category(played: Path) -> None:
+    found = compare(rounds(played)).differences.set_index(["task", "category"])
+    gap = found.loc[("gap", "")]
+    assert (gap.base, gap.value) == (pytest.approx(0.175), pytest.approx(-0.2))
+    assert gap.difference == pytest.approx(-0.375)
+    assert gap.low < gap.difference < gap.high < 0
+    assert bool(gap.paired)
+    assert gap.groups == 40
+    art = found.loc[("mmmu", "Art")]
+    assert (art.base, art.value, art.difference, art.groups) == (40.0, 80.0, pytest.approx(40.0), 20)
+    assert bool(art.paired)
+
+
+def test_what_cannot_be_compared_says_why_and_what_is_alone_is_named(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", "a", {"pope": result("pope", 80.0), "gqa": result("gqa", 50.0)})
+    changed = {"pope": result("pope", 90.0, judge="self"), "mme": result("mme", 900.0)}
+    second = run(tmp_path / "b", "b", changed | {"gqa": result("gqa", 55.0)})
+    found = compare([first, second])
+    pope = found.differences.set_index("task").loc["pope"]
+    assert pope.why_not == "judge self, not none"
+    assert pope.isna()["difference"]
+    text = comparison(found)
+    assert "| POPE, accuracy | 80.0 | 90.0 | n/c |" in text
+    assert "POPE: judge self, not none." in text
+    assert "Only B has MME." in text
+    # Without scores the intervals of both numbers are all that is known.
+    assert "| GQA, accuracy | 50.0 | 55.0 | **+5.0 [+3.6, +6.4]** |" in text
+    assert "Where no items are given: held against each other by their own intervals" in text
+
+
+def test_flips_hold_prompt_and_both_answers(stored: list[Path]) -> None:
+    found = compare(stored).flipped
+    assert list(found["sample"]) == ["q1", "q2"]
+    gained, lost = (row for _, row in found.iterrows())
+    assert (gained.prompt, gained.target) == ("Is it 1?", "yes")
+    assert (gained.base_worth, gained.run_worth) == (0, 1)
+    assert (gained.base_answer, gained.run_answer) == ("a says <b>0</b>", "b says <b>1</b>")
+    assert Path(lost.base_picture).is_file()
+    assert lost.base_answer == "read"
+
+
+def test_a_damaged_answer_and_a_missing_picture_do_not_stop_a_comparison(stored: list[Path]) -> None:
+    for store in (stored[0].parent / "answers").iterdir():
+        (picture,) = (store / "media").iterdir()
+        picture.unlink()
+        path = store / "responses.0.jsonl"
+        path.write_bytes(path.read_bytes().replace(b"says", b"sayz"))
+    found = compare(stored)
+    assert [flip.before.text for flip in found.flips] == ["read", "read"]
+    assert "picture not found" in comparison(found, "html")
+
+
+def test_the_page_shows_pictures_and_runs_nothing(stored: list[Path]) -> None:
+    page = comparison(compare(stored), "html")
+    assert "data:image/png;base64," in page
+    assert "a says &lt;b&gt;0&lt;/b&gt;" in page
+    assert "<b>" not in page
+    assert "1 better in B, 1 better in A." in page
+
+
+def test_json_holds_differences_and_flips(stored: list[Path]) -> None:
+    found = json.loads(comparison(compare(stored), "json"))
+    assert (found["base"], found["runs"]) == ("a", ["b"])
+    assert [one["task"] for one in found["differences"]] == ["mmmu"]
+    assert [one["sample"] for one in found["flipped"]] == ["q1", "q2"]
+
+
+def test_several_runs_are_held_against_the_first(played: Path) -> None:
+    first, last = rounds(played)
+    found = compare([first, last, last.parent.parent / "round-1" / "evaluation"])
+    assert len(found.runs) == 2
+    text = comparison(found)
+    assert "### B less A" in text
+    assert "### C less A" in text
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [run(tmp_path / name, "tiny", {"pope": result("pope", 80.0)}, run_id=name) for name in "xy"]
+    assert (compare(folders).base, compare(folders).runs) == ("tiny (x)", ("tiny (y)",))
+
+
+def test_bad_paths_are_one_clear_line(played: Path, tmp_path: Path) -> None:
+    first, last = rounds(played)
+    with pytest.raises(HermesError, match="compare takes two runs or more"):
+        compare([first])
+    with pytest.raises(HermesError, match=r"holds 3 runs; give one of them: .*round-0/evaluation"):
+        compare([first.parent.parent, last])
+    with pytest.raises(HermesError, match="holds no finished run"):
+        compare([tmp_path, first])
+    other = run(tmp_path / "a", "a", {"pope": result("pope", 80.0)})
+    with pytest.raises(HermesError, match="has no task in common with a"):
+        compare([first, other])
+    with pytest.raises(HermesError, match="format 'pdf' is unknown"):
+        comparison(compare([first, last]), "pdf")
+
+
+def test_the_command_writes_what_the_file_is_called(
+    command: Callable[..., Any], stored: list[Path], tmp_path: Path
+) -> None:
+    assert command("compare", *stored).out.startswith("# Comparison")
+    for name, start in (("c.html", "<!doctype html>"), ("c.tex", "% Comparison"), ("c.csv", "run,"), ("c.json", "{")):
+        assert command("compare", *stored, "--out", name).code == 0
+        assert (tmp_path / name).read_text().startswith(start)
+    assert "flipped" not in command("compare", *stored, "--samples", 0).out
+
+
+def test_a_terminal_gets_a_table(
+    command: Callable[..., Any], played: Path, stored: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _: True)
+    for arguments in (
+        ("compare", *stored),
+        ("leaderboard", played, "--deltas"),
+        ("leaderboard", played, "--table", "paper-gap"),
+    ):
+        out = command(*arguments).out
+        assert "─────" in out
+        assert "| --" not in out
+        assert max(len(line) for line in _plain(out).splitlines()) <= 80
+    assert command("leaderboard", played, "--format", "md").out.startswith("# Leaderboard")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_category_over_answers_is_paired_where_one_side_has_all_right(tmp_path: Path) -> None:
+    folders = []
+    for name, wrong in (("a", ()), ("b", ("x/0",))):
+        found = [score(f"{item}/{k}", item, float(f"{item}/{k}" not in wrong), kind="color") for item, k in ASKED]
+        one = result("homologous-u", 0.0)
+        right = [score.values["correct"] for score in found]
+        means = {"accuracy": (1 + right[0] / 2 + 0.5) / 2, "kind/color": sum(right) / len(right)}
+        metrics = {key: one.metrics["accuracy"].model_copy(update={"value": value}) for key, value in means.items()}
+        folders.append(run(tmp_path / name, name, {"homologous-u": one.model_copy(update={"metrics": metrics})}))
+        (folders[-1] / "homologous-u").mkdir()
+        lines = "".join(score.model_dump_json() + "\n" for score in found)
+        (folders[-1] / "homologous-u" / "scores.jsonl").write_text(lines)
+    color = compare(folders).differences.set_index("category").loc["kind/color"]
+    assert bool(color.paired)
+    assert color.difference == pytest.approx(-1 / 3)
