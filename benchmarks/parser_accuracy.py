@@ -21,7 +21,7 @@ from rich.table import Table
 from hermes.harness.records.seeds import derive_seed
 from hermes.shapes.draw import draw
 from hermes.shapes.parse import Parsed, parse_many
-from hermes.shapes.scene import MAX_OBJECTS, Obj, Scene, scenes
+from hermes.shapes.scene import Obj, Scene, scenes
 
 ATTRIBUTES = ("shape", "color", "size")
 
@@ -94,7 +94,8 @@ def main() -> None:
         parsed = parse_many(pictures)
         spent = time.process_time() - start
         shares[name] = accuracy(drawn, parsed) | {"ms a picture": 1e3 * spent / len(pictures)}
-    measures = ("pictures", *(f"pictures of {k + 1}" for k in range(MAX_OBJECTS)), "found", *ATTRIBUTES, "ms a picture")
+    counts = sorted({len(scene.objects) for scene in drawn})
+    measures = ("pictures", *(f"pictures of {count}" for count in counts), "found", *ATTRIBUTES, "ms a picture")
     table = Table("share right", *sets, title=f"parser accuracy, {chosen.n} validation scenes")
     for measure in measures:
         table.add_row(measure, *(f"{found[measure]:.4f}" if measure in found else "" for found in shares.values()))

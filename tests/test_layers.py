@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,16 @@ def test_all_that_is_printed_goes_through_the_sanitiser() -> None:
         if printed.search(line)
     ]
     assert places == []
+
+
+SCRIPTS = [path for folder in ("benchmarks", "docs", "examples") for path in (HERMES.parent / folder).glob("*.py")]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_what_scripts_import_from_hermes_is_there(path: Path) -> None:
+    """They are run by hand, so nothing else would tell that a name has gone."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hermes":
+            found = import_module(str(node.module))
+            missing = [one.name for one in node.names if not hasattr(found, one.name)]
+            assert not missing or all(find_spec(f"{node.module}.{name}") for name in missing)
