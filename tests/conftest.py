@@ -35,10 +35,15 @@ theirs-coin = theirs.coin:Coin
 """
 
 
-@pytest.fixture(autouse=True)
-def _real_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether this machine has a network changes no test, and none is told to be offline by another."""
-    monkeypatch.setattr(hub, "unreachable", lambda: "")
+@pytest.fixture(scope="session", autouse=True)
+def _real_hub_is_not_asked() -> Iterator[None]:
+    """Whether this machine has a network changes no test, and none is told to be offline by another.
+
+    For the whole session, since fixtures of modules run commands, too.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "unreachable", lambda: "")
+        yield
 
 
 @pytest.fixture(autouse=True)
