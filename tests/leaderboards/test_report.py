@@ -103,3 +103,16 @@ def test_provenance_has_the_last_start_and_what_changed_between_starts(tmp_path:
         assert f"| {row} |" in text
     assert "torch changed from 2.6 to 2.7 between starts; answers of both are in this run." in text
     assert not any(word in text for word in ("3.9", "crc32", "| end |"))
+
+
+def test_the_report_of_a_self_play_names_what_its_rounds_ran_on(tmp_path: Path) -> None:
+    history(tmp_path, "pair-dpo", 0, [(0.6, 0.4), (0.61, 0.5)])
+    for number, torch in enumerate(("2.6", "2.7")):
+        start = {"start": True, "python": "3.11", "packages": {"torch": torch}, "settings": {"limit": 3}}
+        path = tmp_path / f"round-{number}" / "evaluation" / "environment.jsonl"
+        path.write_text(json.dumps(start) + "\n" + json.dumps({"end": True, "asked": 5, "changes": []}) + "\n")
+    text = report_markdown(tmp_path).split("### Provenance")[1]
+    assert "| python | 3.11 |" in text
+    assert "| packages torch | 2.7 |" in text
+    assert "torch changed from 2.6 to 2.7 between starts" in text
+    assert not any(word in text for word in ("starts |", "| asked |", "settings limit", "| start |"))
