@@ -8,8 +8,9 @@ from itertools import groupby
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import ImageError
 from hermes.leaderboards import html
+from hermes.leaderboards.answers import Answer
 from hermes.leaderboards.comparing import Comparison, Moved
-from hermes.leaderboards.flips import Answer, Flip
+from hermes.leaderboards.flips import Flip
 from hermes.leaderboards.gallery import data_uri
 from hermes.leaderboards.ranking import APART, UNPAIRED, is_beyond
 from hermes.leaderboards.tables import Cell, Column, Table, text_column, without_empty

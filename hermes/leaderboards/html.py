@@ -37,7 +37,7 @@ def escape(text: str) -> str:
     return html.escape(plain(text, lines=True))
 
 
-def table(content: Table, intervals: bool = False) -> str:
+def table(content: Table, intervals: bool = False, heading: bool = True) -> str:
     """A heading, the table and its notes. Interval and source of a number are in its tooltip."""
     head = "".join(f'<th class="{_kind(column)}">{escape(column.title)}</th>' for column in content.columns)
     body = "".join(
@@ -51,8 +51,9 @@ def table(content: Table, intervals: bool = False) -> str:
     if content.sources:
         sources = "".join(f"<p>{escape(text)}</p>\n" for text in content.sources)
         notes += f"<details>\n<summary>Where the numbers come from</summary>\n{sources}</details>\n"
+    title = f"<h2>{escape(content.title)}</h2>\n" if heading else ""
     return (
-        f"<section>\n<h2>{escape(content.title)}</h2>\n"
+        f"<section>\n{title}"
         f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
         f"{notes}</section>\n"
     )

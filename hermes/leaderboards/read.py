@@ -143,7 +143,7 @@ def read_all(paths: Sequence[Path]) -> tuple[list[Run], list[History]]:
     files = Files()
     runs: dict[str, Run] = {}
     histories: list[History] = []
-    for path in _find(paths):
+    for path in find_files(paths):
         if path.name == RESULTS:
             run = read_run(path, files)
             runs.setdefault(run.model_dump_json(exclude={"path"}), run)
@@ -160,7 +160,7 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 def read_histories(paths: Sequence[Path]) -> list[History]:
     """Every self-play under the paths."""
     files = Files()
-    return [read_history(path, files) for path in _find(paths) if path.name == HISTORY]
+    return [read_history(path, files) for path in find_files(paths) if path.name == HISTORY]
 
 
 def read_run(path: Path, files: Files | None = None) -> Run:
@@ -211,7 +211,8 @@ def _stored(folder: Path, what: str) -> dict[str, Path]:
         raise HermesError(f"{path} does not say where the {what} are; {AGAIN}") from None
 
 
-def _find(paths: Sequence[Path]) -> Iterator[Path]:
+def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The results.json and history.json under the paths. Raises HermesError for a path that is not there."""
     seen: set[Path] = set()
     for path in paths:
         if not path.exists():
