@@ -11,7 +11,6 @@ from hermes.leaderboards.evaluation_tables import also_scored, gaps, provenance,
 from hermes.leaderboards.parts import Section, bars, document, fold, folded_table, notes, number, scale, small
 from hermes.leaderboards.plots import Gap
 from hermes.leaderboards.read import Run
-from hermes.leaderboards.tables import spelled
 from hermes.leaderboards.titles import digits, place, size, title
 
 HUNDREDS = ("%", "x100")
@@ -60,12 +59,12 @@ def _gap(run: Run) -> str:
         (
             html.escape(name) + small(more),
             plots.gap_line(gap, ends) + sides(gap),
-            number(spelled(gap.gap, 3, sign=True)),
+            number(gap.gap, 3, sign=True),
         )
         for name, more, gap in found
     ]
     table = gaps(run)
-    return bars(("Over", scale(*ends), "Gap (U - G)"), rows) + notes((table.caption, WHISKER, *table.notes))
+    return bars(("Over", scale(*ends, ".1f"), "Gap (U - G)"), rows) + notes((table.caption, WHISKER, *table.notes))
 
 
 def sides(gap: Gap) -> str:
@@ -83,7 +82,7 @@ def _scores(run: Run) -> str:
         label = html.escape(title(name)) + small(f"{result.headline}, {result.unit}")
         drawing = plots.bar(metric, max(result.best, metric.value), result.ability, _chance(result))
         of = f"{result.n} of {result.n_expected}, partial" if result.partial else f"n = {result.n}"
-        rows.append((label, drawing, number(spelled(metric, digits(result))) + small(of)))
+        rows.append((label, drawing, number(metric, digits(result)) + small(of)))
     return bars(("Benchmark", "", "Score"), rows)
 
 
@@ -94,10 +93,10 @@ def _categories(run: Run) -> Iterator[str]:
         if found:
             top = _top(result, list(found.values()))
             rows = [
-                (html.escape(key), plots.bar(metric, top, result.ability), number(spelled(metric, digits(result))))
+                (html.escape(key), plots.bar(metric, top, result.ability), number(metric, digits(result)))
                 for key, metric in found.items()
             ]
-            body = bars(("Metric", scale(0, round(top, 1)), "Value"), rows)
+            body = bars(("Metric", scale(0, top), "Value"), rows)
             yield fold(f"<h3>{html.escape(title(name))}</h3>", body, f"{len(found)} numbers")
 
 
@@ -106,7 +105,10 @@ def _in_order(run: Run) -> list[tuple[str, Result]]:
 
 
 def _pictures(run: Run) -> str:
-    shown = [f"<h3>{html.escape(title(task))}</h3>\n{pictures.kinds(found, level=4)}" for task, found in chosen(run)]
+    shown = [
+        f"<h3>{html.escape(_drawn(task))}</h3>\n{pictures.kinds(found, level=4)}"
+        for task, found in sorted(chosen(run), key=lambda one: place(one[0]))
+    ]
     rule = (
         "Those with the best scores, those with the worst, and a random pick. The run id seeds the pick and breaks "
         "ties. The number is the score, 0 to 1."

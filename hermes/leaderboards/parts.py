@@ -3,20 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from hermes.harness.records.types import Metric
 from hermes.leaderboards import html, plots
-from hermes.leaderboards.tables import Table
+from hermes.leaderboards.tables import DASH, Table, spelled
 
 STYLE = (
     plots.STYLE
     + """
 * { box-sizing: border-box; }
-a { color: light-dark(#0a58a6, #7db8f0); }
+:root { --link: #0a58a6; }
+@media (prefers-color-scheme: dark) { :root { --link: #7db8f0; } }
+a { color: var(--link); }
 h1, h3 { overflow-wrap: anywhere; }
 h3 { font-size: .95rem; font-weight: 600; margin: 1.25rem 0 .5rem; }
 .facts { display: flex; flex-wrap: wrap; gap: .5rem 1.75rem; margin: 0 0 1rem; }
 .facts dt { color: var(--soft); font-size: .8rem; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; margin: 0; padding: .5rem 0; }
+nav li { min-width: 0; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 nav { border: solid var(--line); border-width: 1px 0; font-size: .9rem; }
 [id] { scroll-margin-top: 3.5rem; }
 details.fold { border-bottom: 1px solid var(--line); padding: .45rem 0; }
@@ -32,7 +36,8 @@ table.bars td.drawing { padding: .2rem 1rem; white-space: normal; }
 .scale { display: flex; justify-content: space-between; color: var(--soft); font-weight: 400; padding: 0 .5rem; }
 @media (max-width: 40rem) {
   body { margin: 1.25rem auto; padding: 0 1rem; }
-  th:first-child, td:first-child { max-width: 8.5rem; overflow-wrap: anywhere; }
+  td:first-child { max-width: 8.5rem; overflow-wrap: anywhere; }
+  th:first-child { max-width: 8.5rem; }
   table.bars th:first-child { width: 7.25rem; }
   table.bars th:last-child { width: 8.5rem; }
   table.bars td.drawing { padding: .2rem .4rem; }
@@ -84,10 +89,10 @@ def bars(columns: tuple[str, str, str], rows: Iterable[tuple[str, str, str]]) ->
     return f'<table class="bars">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n'
 
 
-def number(spelled: str) -> str:
-    """A number over its interval."""
-    value, _, interval = spelled.partition(" ")
-    return html.escape(value) + small(interval)
+def number(metric: Metric, digits: int, sign: bool = False) -> str:
+    """A number over its interval; a dash where it could not be computed."""
+    value, _, interval = spelled(metric, digits, sign).partition(" ")
+    return html.escape(value) + small(interval) if metric.value == metric.value else DASH
 
 
 def small(text: str) -> str:
@@ -95,9 +100,9 @@ def small(text: str) -> str:
     return f'<span class="more">{html.escape(text)}</span>' if text else ""
 
 
-def scale(low: float, high: float) -> str:
+def scale(low: float, high: float, digits: str = ".4g") -> str:
     """The two ends of a scale."""
-    return f'<span class="scale"><span>{low:g}</span><span>{high:g}</span></span>'
+    return f'<span class="scale"><span>{low:{digits}}</span><span>{high:{digits}}</span></span>'
 
 
 def notes(lines: Iterable[str]) -> str:

@@ -13,7 +13,6 @@ from hermes.leaderboards import html, plots
 from hermes.leaderboards.parts import STYLE, bars, number, scale, small
 from hermes.leaderboards.plots import Gap
 from hermes.leaderboards.read import HISTORY, find_files, read_history, read_run
-from hermes.leaderboards.tables import spelled
 
 INDEX, REPORT, RUN, SPEC = "index.html", "report.html", "run.json", "spec.json"
 MARK = "<!-- The reports below this folder, listed by Hermes. -->"
@@ -60,7 +59,7 @@ def index_html(root: Path) -> str:
     gaps = [gap for entry in entries for gap in (entry.gap, entry.before) if gap]
     ends = plots.gap_range(gaps)
     rows = [(_name(entry, root), _drawing(entry, ends), _number(entry)) for entry in entries]
-    table = bars(("Report", scale(*ends) if gaps else "", "Gap (U - G)"), rows)
+    table = bars(("Report", scale(*ends, ".1f") if gaps else "", "Gap (U - G)"), rows)
     signs = f"{plots.key('u')}U, understanding {plots.key('g')}G, generation"
     key = f"<p>{signs}; whiskers are the gap's 95 % interval.</p>\n"
     return html.page("Runs", f"{MARK}\n{table}{key if gaps else ''}", STYLE)
@@ -110,4 +109,4 @@ def _number(entry: _Entry) -> str:
     if entry.gap is None:
         return ""
     before = small(f"from {entry.before.gap.value:+.3f} to") if entry.before else ""
-    return before + number(spelled(entry.gap.gap, 3, sign=True))
+    return before + number(entry.gap.gap, 3, sign=True)

@@ -1,5 +1,7 @@
 """The tables of one self-play: its rounds, what was trained and dropped, and how its evaluations differ."""
 
+from dataclasses import replace
+
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.failing import told
 from hermes.leaderboards.benchmarks import described, measured
@@ -40,7 +42,7 @@ def self_play_tables(history: History) -> list[Table]:
     own = [_rounds(history), _benchmarks(history), _training(history), _drops(history), _times(history)]
     return [
         *(table for table in own if table.rows),
-        *evaluations,
+        *(replace(table, title=f"Evaluations: {table.title}") for table in evaluations),
         facts_table([*facts, *machine_facts(starts, VERSIONS)], changed(starts)),
     ]
 
