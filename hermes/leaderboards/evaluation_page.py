@@ -93,11 +93,16 @@ def _categories(run: Run) -> Iterator[str]:
         if found:
             top = _top(result, list(found.values()))
             rows = [
-                (html.escape(key), plots.bar(metric, top, result.ability), number(metric, digits(result)))
+                (_breaking(key), plots.bar(metric, top, result.ability), number(metric, digits(result)))
                 for key, metric in found.items()
             ]
             body = bars(("Metric", scale(0, top), "Value"), rows)
             yield fold(f"<h3>{html.escape(title(name))}</h3>", body, f"{len(found)} numbers")
+
+
+def _breaking(key: str) -> str:
+    """The name of a metric, which may go on in the next line after each of its parts."""
+    return html.escape(key).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _in_order(run: Run) -> list[tuple[str, Result]]:

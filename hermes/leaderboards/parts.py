@@ -20,7 +20,7 @@ h3 { font-size: .95rem; font-weight: 600; margin: 1.25rem 0 .5rem; }
 .facts dt { color: var(--soft); font-size: .8rem; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; margin: 0; padding: .5rem 0; }
-nav li { min-width: 0; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+nav li { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 nav { border: solid var(--line); border-width: 1px 0; font-size: .9rem; }
 [id] { scroll-margin-top: 3.5rem; }
 details.fold { border-bottom: 1px solid var(--line); padding: .45rem 0; }
@@ -36,7 +36,7 @@ table.bars td.drawing { padding: .2rem 1rem; white-space: normal; }
 .scale { display: flex; justify-content: space-between; color: var(--soft); font-weight: 400; padding: 0 .5rem; }
 @media (max-width: 40rem) {
   body { margin: 1.25rem auto; padding: 0 1rem; }
-  td:first-child { max-width: 8.5rem; overflow-wrap: anywhere; }
+  td:first-child { max-width: 8.5rem; overflow-wrap: break-word; }
   th:first-child { max-width: 8.5rem; }
   table.bars th:first-child { width: 7.25rem; }
   table.bars th:last-child { width: 8.5rem; }

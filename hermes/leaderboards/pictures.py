@@ -70,4 +70,5 @@ def _picture(answer: Answer) -> str:
 
 
 def _short(text: str) -> str:
-    return html.escape(plain(text, longest=LONGEST))
+    found = plain(text)
+    return html.escape(found if len(found) <= LONGEST else f"{found[: LONGEST - 3]}...")

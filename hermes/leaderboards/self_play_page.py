@@ -8,7 +8,7 @@ from hermes.leaderboards.parts import Section, document, folded_table, notes
 from hermes.leaderboards.plots import Series
 from hermes.leaderboards.read import History
 from hermes.leaderboards.self_play_tables import self_play_tables
-from hermes.leaderboards.tables import Table, spelled
+from hermes.leaderboards.tables import spelled
 from hermes.leaderboards.titles import size
 
 PAGES = {"pairs.html": "pairs", "evaluation/report.html": "evaluation"}
@@ -24,10 +24,10 @@ def self_play_page(heading: str, history: History) -> str:
         Section("before-after", "Before and after", _before_and_after(history)),
         *(folded_table(table, f"table-{number}") for number, table in enumerate(others)),
     ]
-    return document(heading, _facts(history, rounds), sections, pictures.STYLE)
+    return document(heading, _facts(history), sections, pictures.STYLE)
 
 
-def _facts(history: History, rounds: Table) -> Iterator[tuple[str, str]]:
+def _facts(history: History) -> Iterator[tuple[str, str]]:
     first, last = history.rounds[0], history.rounds[-1]
     parameters = f", {size(history.model.parameters)} parameters" if history.model.parameters else ""
     yield "Model", history.model.name + parameters
