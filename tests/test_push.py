@@ -72,6 +72,7 @@ def test_the_environment_says_which_hub_and_as_whom(
     with serving() as hub:
         told = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
         environment.update(told)
+        environment.pop("HF_HUB_OFFLINE", None)
         found = python("-m", "hermes", "push", made, "me/tiny", "-q")
         assert (found.returncode, found.stderr.count("\n")) == (0, 1), found.stderr
         assert set(hub.repositories["me/tiny"].branches["main"]) == FILES
