@@ -288,6 +288,7 @@ def compare(
         bool, typer.Option("--all", help="Show every category, not only those that differ beyond their interval.")
     ] = False,
     samples: Annotated[int, typer.Option(min=0, help="Show so many flipped samples of each benchmark.")] = 5,
+    json: Json = False,
     plugin: Plugin = None,
 ) -> None:
     """Hold runs against the first, item by item.
@@ -296,7 +297,7 @@ def compare(
     """
     from hermes.showing import show_comparison
 
-    show_comparison(runs, format, out, every=every, samples=samples, plugins=plugin or ())
+    show_comparison(runs, "json" if json else format, out, every=every, samples=samples, plugins=plugin or ())
 
 
 @app.command()

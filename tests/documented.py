@@ -16,6 +16,8 @@ PAGES = sorted(
 PARSED_ONLY = re.compile(r"<!-- parsed only: \w[\w ,]+ -->")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 FILE = re.compile(r"<!-- (examples/\S+) -->")
+SHELLS = ("bash", "console")
+LANGUAGES = {*SHELLS, "", "text", "json", "python", "toml", "{toctree}", "{eval-rst}", "{hermes-help}", "bibtex"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Block:
 
     def lines(self) -> list[str]:
         """The command lines of a shell block, continued ones joined."""
-        shell = self.language in ("bash", "console") or (not self.language and self.text.startswith("hermes "))
+        shell = self.language in SHELLS or (not self.language and self.text.startswith("hermes "))
         lines = re.sub(r" *\\\n *", " ", self.text).splitlines() if shell else []
         return [line for line in lines if shlex.split(line, comments=True)]
 
@@ -56,7 +58,8 @@ def inline(page: Path) -> list[str]:
 def run_here(page: Path) -> list[str]:
     """The lines of a page that are run: those of `hermes`, and what writes files for them."""
     lines = [line for block in blocks(page) if not block.parsed_only for line in block.lines()]
-    return [line for line in lines if line.startswith(("hermes ", "printf ")) and not PLACEHOLDER.search(line)]
+    words = {line: shlex.join(shlex.split(line, comments=True)) for line in lines}
+    return [line for line in lines if line.startswith(("hermes ", "printf ")) and not PLACEHOLDER.search(words[line])]
 
 
 def hermes(line: str) -> list[str] | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from documented import FILE, PAGES, ROOT, blocks, hermes, inline, run_here
+from documented import FILE, LANGUAGES, PAGES, ROOT, blocks, hermes, inline, run_here
 
 from hermes.cli import app
 from hermes.harness.contracts import plugins
@@ -97,6 +97,29 @@ def test_every_option_in_the_text_is_there(page: Path) -> None:
     for script in (script for code in ours for script in re.findall(r"python (\S+\.py)", code)):
         known |= set(re.findall(r"\"(--[a-z-]+)\"", (ROOT / script).read_text(encoding="utf-8")))
     assert {word for code in ours for word in re.findall(r"(?<!\S)--[a-z][\w-]+", code)} - known == set()
+
+
+@each_page([page for page in PAGES if page.name != "CHANGELOG.md"])
+def test_every_command_named_in_the_text_knows_its_options(page: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    for code in inline(page):
+        words = re.sub(r"^(\w+=\S+ )+", "", code).split()
+        if words[:1] != ["hermes"] or words[1:2] == [] or words[1].startswith("-") or words[1].isupper():
+            continue
+        command: Any = group
+        for word in words[1:]:
+            command = getattr(command, "commands", {}).get(word, command)
+        assert command is not group, code
+        known = set(options(command)) if not hasattr(command, "commands") else set(options(group))
+        assert {word for word in words if re.match("--?[a-z]", word)} <= known, code
+        if command.name == "ablate" and words[2:] and not words[2].isupper() and "." not in words[2]:
+            assert (ROOT / "hermes" / "align" / "play" / "recipes" / f"{words[2]}.toml").is_file(), code
+
+
+@each_page(PAGES)
+def test_the_language_of_every_block_is_known(page: Path) -> None:
+    """A shell block under another name would be run by nobody."""
+    assert {block.language for block in blocks(page)} <= LANGUAGES
 
 
 @each_page([page for page in PAGES if any(FILE.fullmatch(block.note) for block in blocks(page))])

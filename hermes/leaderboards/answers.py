@@ -10,10 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from hermes.harness.records.journal import unsealed
+from hermes.harness.records.stored_samples import read_sample, samples_path
 from hermes.harness.records.types import Response, Score
+from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.read import Run, answer_folders
 from hermes.leaderboards.scores import scores_of
-from hermes.leaderboards.shifts import WORTH, Key
+from hermes.leaderboards.shifts import Key
+from hermes.leaderboards.worth import WORTH, gold_of
 
 
 @dataclass(frozen=True)
@@ -92,25 +95,19 @@ def _responses(store: Path, keys: Collection[Key], prompts: Mapping[str, str]) -
 
 
 def asked_of(run: Run, task: str, keys: Collection[Key]) -> dict[str, tuple[str, str]]:
-    """Prompt and right answer of these samples, where the store keeps what was asked."""
+    """Prompt and right answer of these samples, where the store keeps what was asked; damaged lines are passed over."""
     store = answer_folders(run.path).get(task)
-    path = store / "samples" / f"{run.results[task].data.fingerprint}.jsonl" if store else None
+    path = samples_path(store, run.results[task].data.fingerprint) if store else None
     if path is None or not path.is_file():
         return {}
     names = {name for name, _ in keys}
     found = {}
     with path.open("rb") as lines:
         for line in lines:
-            sample = _object(line)
-            if sample.get("id") in names:
-                target = sample.get("target")
-                found[str(sample["id"])] = (str(sample.get("prompt", "")), "" if target is None else _text(target))
+            try:
+                sample = read_sample(line, str(path))
+            except HermesError:
+                continue
+            if sample.id in names:
+                found[sample.id] = sample.prompt, gold_of(sample.target) or ""
     return found
-
-
-def _object(line: bytes) -> Mapping[str, Any]:
-    try:
-        content = json.loads(line)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}

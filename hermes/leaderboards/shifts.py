@@ -19,12 +19,11 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.terms import headline, terms
 from hermes.leaderboards.titles import digits
+from hermes.leaderboards.worth import WORTH
 
 Key = tuple[str, int]  # A sample's id and the index of an answer to it.
 Way = Literal["headline", "pooled"]  # As the headline is made of answers, or as their plain mean.
 WAYS: tuple[Way, ...] = ("headline", "pooled")
-WORTH = ("correct", "accuracy", "score")
-"""The values of a score that say how right an answer is, 0..1."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hermes.harness.records.stored_samples import Reference, pictures_path
+from hermes.leaderboards.worth import gold_of, value_of
 from hermes.viewer.found import FoundRun
-from hermes.viewer.golds import gold_of, value_of
 from hermes.viewer.rows import ANSWERED, Row, Rows
 
 TEXT, NUMBER, WHOLE, TRUTH, TEXTS = "text", "number", "whole", "truth", "texts"

@@ -22,8 +22,8 @@ from hermes.harness.records.stored_samples import StoredSample, read_sample
 from hermes.harness.records.types import Judgement, Response, Score
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.text import plain
+from hermes.leaderboards.worth import gold_of, is_right, value_of
 from hermes.viewer.found import TaskFiles
-from hermes.viewer.golds import gold_of, is_right, value_of
 
 SHORT = 160  # Characters of a text in a list.
 CHUNK = 512  # Rows that are read at a time.

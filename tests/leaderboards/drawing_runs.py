@@ -1,6 +1,5 @@
 """Runs whose stores hold drawn pictures, with what was asked, planned and scored."""
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +9,7 @@ from made import gap, history, result, run
 from PIL import Image
 
 from hermes.harness.records.store import Store
+from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.records.types import Response, Result, Score
 from hermes.harness.system.disk import read_json, write_json
 
@@ -50,7 +50,8 @@ def stores(
         samples, scores = [], []
         for number, (sample, values) in enumerate(worths.items()):
             prompt = f"{sample} {HOSTILE}"
-            samples.append(json.dumps({"id": sample, "prompt": prompt}))
+            known = {"group_id": sample, "ability": "generation", "asked": "", "whole": ""}
+            samples.append(StoredSample(id=sample, prompt=prompt, **known).model_dump_json())
             for index, value in enumerate(values):
                 colour = (int(255 * value), 40 * number % 256, 80 * index % 256)
                 (digest,) = store.keep_images([Image.new("RGB", (32, 32), colour)])

@@ -14,6 +14,7 @@ from PIL import Image
 from played import score
 
 from hermes.harness.records.store import Store
+from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.records.types import Response
 from hermes.harness.system.disk import write_json
 from hermes.harness.system.errors import HermesError
@@ -49,7 +50,9 @@ def stored_run(root: Path, name: str, right: tuple[int, ...], asked: bool) -> Pa
     scores.write_text("".join(one.model_dump_json() + "\n" for one in found))
     if asked:
         (store.folder / "samples").mkdir()
-        lines = (json.dumps({"id": f"q{k}", "prompt": f"Is it {k}?", "target": "yes"}) for k in range(len(right)))
+        known = {"ability": "understanding", "asked": "", "whole": "", "target": "yes"}
+        samples = [StoredSample(id=f"q{k}", group_id="", prompt=f"Is it {k}?", **known) for k in range(len(right))]
+        lines = (sample.model_dump_json() for sample in samples)
         (store.folder / "samples" / "mmmu-a.jsonl").write_text("\n".join(lines))
     measured = {"mmmu": result("mmmu", 100 * sum(right) / len(right))}
     folder = run(root / name, name, measured, model=model(name))

@@ -92,7 +92,7 @@ const browse = (() => {
       node.classList.toggle("split", row >= 0);
       list.open(row);
       places(row);
-      if (row !== open || (again && row >= 0)) show(row);
+      if (row !== open || (again && row >= 0)) show(row, row === open);
       open = row;
     }
 
@@ -120,18 +120,21 @@ const browse = (() => {
         position >= 0 ? `${format.count(position + 1)} of ${format.count(rows.length)}` : "not among those listed";
     }
 
-    async function show(row) {
+    /** Open a row; one that is shown `again`, as its run goes on, leaves the reader where they are. */
+    async function show(row, again) {
       const turn = (asked += 1);
       if (row < 0) return dom.show(detail);
       const slow = window.setTimeout(
-        () => turn === asked && dom.show(detail, dom.h("p", { class: "soft" }, "Loading…")),
+        () => turn === asked && !again && dom.show(detail, dom.h("p", { class: "soft" }, "Loading…")),
         SLOW,
       );
       const content = await source.detail(row).catch((error) => parts.failure(error));
       window.clearTimeout(slow);
       if (turn !== asked) return;
+      const top = again ? detail.scrollTop : 0;
       dom.show(detail, content);
-      detail.scrollTop = 0;
+      detail.scrollTop = top;
+      if (again) return;
       document.getElementById("said").textContent = `${source.noun} ${place.textContent}: ${source.name(row)}`;
     }
 

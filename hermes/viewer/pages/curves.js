@@ -86,8 +86,7 @@ const curves = (() => {
 
   function line({ side, name, values, lows, highs }, rounds, x, y) {
     const there = values.map((value, place) => [value, place]).filter(([value]) => format.has(value));
-    const points = there.map(([value, place]) => `${x(place)},${y(value)}`).join(" ");
-    const drawn = [dom.s("polyline", { class: `line ${side}`, points })];
+    const drawn = [plots.path(side, there, x, y)];
     for (const [value, place] of there) {
       const [low, high] = [lows[place], highs[place]];
       if (format.has(low) && format.has(high)) {

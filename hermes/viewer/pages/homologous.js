@@ -7,7 +7,7 @@ const homologous = (() => {
     const base = ["run", run.key, "homologous"];
     const name = `runs/${run.key}/homologous`;
     const all = await data.load(name);
-    const texts = all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
+    const texts = items.texts(all);
     const gap = (row) => (format.has(all.u[row]) && format.has(all.g[row]) ? all.u[row] - all.g[row] : null);
     const page = browse.create({
       base,
@@ -52,12 +52,7 @@ const homologous = (() => {
   }
 
   function view(item) {
-    const differ = item.questions.filter(
-      (one) =>
-        typeof one.real_right === "boolean" &&
-        typeof one.drawn_right === "boolean" &&
-        one.real_right !== one.drawn_right,
-    ).length;
+    const differ = item.questions.filter(items.differs).length;
     const drawn = item.drawn.map((picture, place) =>
       pictures.figure(picture, item.drawn.length > 1 ? `Drawn picture ${place + 1}` : "Drawn picture", {
         below: place ? null : items.score("g", item.g),

@@ -19,15 +19,19 @@ const items = (() => {
 
   const facet = (of) => facets.choice("sides", "U and G", of, { values: SIDES, hint: HINT });
 
+  /** Whether a question is answered right on one side alone. */
+  const differs = (one) =>
+    typeof one.real_right === "boolean" && typeof one.drawn_right === "boolean" && one.real_right !== one.drawn_right;
+
+  /** What a search looks through, one text an item. */
+  const texts = (all) => all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
+
   /** The questions, those first that the two sides do not answer alike right. */
   function questions(list) {
     const rows = list.map((one) => ({
       question: one.question,
       gold: one.gold,
-      differ:
-        typeof one.real_right === "boolean" &&
-        typeof one.drawn_right === "boolean" &&
-        one.real_right !== one.drawn_right,
+      differ: differs(one),
       answers: [
         { answer: one.real_answer, right: one.real_right },
         { answer: one.drawn_answer, right: one.drawn_right },
@@ -40,5 +44,5 @@ const items = (() => {
   const score = (name, value) =>
     dom.h("span", { class: "side-score" }, plots.key(name), `${name.toUpperCase()} ${format.number(value, 3)}`);
 
-  return { side, facet, questions, score };
+  return { side, facet, differs, texts, questions, score };
 })();

@@ -8,7 +8,7 @@ const pairs = (() => {
     const base = ["play", play.key, "pairs", round];
     const name = `plays/${play.key}/pairs-${round}`;
     const all = await data.load(name);
-    const texts = all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
+    const texts = items.texts(all);
     const [und, gen] = [(row) => all.margin_und[row], (row) => all.margin_gen[row]];
     const kind = (row) => (format.has(und(row)) ? (format.has(gen(row)) ? "both" : "und") : "gen");
     const others = play.rounds.filter((one) => one.pairs > 0 && String(one.round) !== round);

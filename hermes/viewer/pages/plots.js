@@ -79,18 +79,22 @@ const plots = (() => {
     const y = (value) => height - edge - ((height - 2 * edge) * (value - low)) / (high - low || 1);
     const words = values.map((value) => format.number(value, 3)).join(" → ");
     const there = values.map((value, place) => [value, place]).filter(([value]) => format.has(value));
-    const path = there.map(([value, place]) => `${x(place)},${y(value)}`).join(" ");
     const dots = there.map(([value, place]) =>
       dom.s("circle", { class: `point ${side}`, cx: x(place), cy: y(value), r: 3 }),
     );
-    const line = dom.s("polyline", { class: `line ${side}`, points: path });
     return dom.s(
       "svg",
       { class: "plot spark", width, height, role: "img", "aria-label": words },
       dom.s("title", {}, words),
-      line,
+      path(side, there, x, y),
       dots,
     );
+  }
+
+  /** The line through [value, place] pairs. */
+  function path(side, there, x, y) {
+    const points = there.map(([value, place]) => `${x(place)},${y(value)}`).join(" ");
+    return dom.s("polyline", { class: `line ${side}`, points });
   }
 
   const BINS = 20;
@@ -141,5 +145,5 @@ const plots = (() => {
     return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
   }
 
-  return { range, gap, point, scale, key, bar, spark, histogram };
+  return { range, gap, point, scale, key, bar, spark, path, histogram };
 })();

@@ -7,7 +7,7 @@ const rounds = (() => {
     const base = ["play", play.key, "items"];
     const name = `plays/${play.key}/items`;
     const all = await data.load(name);
-    const texts = all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
+    const texts = items.texts(all);
     const change = (side) => (row) => {
       const values = all[side][row].filter(format.has);
       return values.length > 1 ? values[values.length - 1] - values[0] : null;

@@ -24,7 +24,7 @@ const routes = (() => {
       ([, value]) => value !== "" && value !== null && value !== undefined,
     );
     const search = new URLSearchParams(kept).toString();
-    return `#/${path.map((part) => encodeURIComponent(part).replace(/%2A/g, "*")).join("/")}${search ? `?${search}` : ""}`;
+    return `#/${path.map((part) => encodeURIComponent(part)).join("/")}${search ? `?${search}` : ""}`;
   }
 
   /** Go there; `replace` leaves no step for the Back button. Who listens to hashchange does the rest. */

@@ -123,8 +123,8 @@ const samples = (() => {
     async function refresh(now, route) {
       const running = now.runs.some((each) => each.key === run.key && each.running);
       if (!running && !progressing) return; // Once more after its end, for the last scores.
-      progressing = running;
       const fresh = await table.load(run, tasks, true);
+      progressing = running;
       if (fresh.state === rows.state) return;
       rows.forget();
       rows = fresh;

@@ -1,12 +1,12 @@
-"""What a right answer looks like in one line, and which of an answer's values says whether it is right."""
+"""How right an answer is, 0..1, as the values of its score say, and what the right answer looks like in one line."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-CORRECT = ("correct", "accuracy", "score")
-"""The values that are shares of what is right, in the order in which they are looked for."""
+WORTH = ("correct", "accuracy", "score")
+"""The values of a score that say how right an answer is, in the order in which they are looked for."""
 
 
 def gold_of(target: Any) -> str | None:
@@ -26,13 +26,13 @@ def gold_of(target: Any) -> str | None:
 
 def value_of(values: Mapping[str, float], headline: str) -> float | None:
     """The value of one answer that the headline is made of; None where there is none."""
-    name = next((name for name in (headline, *CORRECT) if name in values), next(iter(values), None))
+    name = next((name for name in (headline, *WORTH) if name in values), next(iter(values), None))
     return None if name is None else values[name]
 
 
 def is_right(values: Mapping[str, float], headline: str) -> int | None:
     """1 or 0; None for an answer without values, and where they do not say what is right."""
-    name = next((name for name in CORRECT if name in values), None)
+    name = next((name for name in WORTH if name in values), None)
     return None if name is None else int(values[name] >= 1)
 
 
