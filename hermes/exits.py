@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from hermes.harness.system.errors import HermesError, RowsError
 from hermes.harness.system.failures import machine_failure
+from hermes.harness.system.processes import part
 from hermes.harness.system.text import plain, put, say
 
 FAILED, REFUSED, STOPPED = 1, 2, 130
@@ -29,6 +30,7 @@ def leave(command: Callable[[], Any], environment: Mapping[str, str] = os.enviro
         _refuse_bytes(sys.argv)
         code = command()
         sys.stdout.flush()
+        part()
     except SystemExit as error:
         _flush()
         raise error

@@ -103,6 +103,7 @@ def test_each_of_two_processes_does_half_of_the_work(start: Start, undisturbed: 
         shares = [path.read_text().split() for path in (tmp_path / "log").glob(f"{who}.*")]
         assert sorted(map(len, shares)) == [total // 2] * 2
         assert len({key for share in shares for key in share}) == total
+    assert [path.read_text() for path in (tmp_path / "log").glob("end.*")] == ["closed"] * 2
     assert (tmp_path / "run" / "results.json").read_bytes() == undisturbed
 
 

@@ -41,6 +41,9 @@ class LoadOptions(Record):
         None, description="An adapter in PEFT's layout, such as LoRA, to merge into the weights: a folder or hub id."
     )
     compile: bool = Field(False, description="Compile the model with torch.compile.")
+    as_released: bool = Field(
+        False, description="Run the model as its authors' code does, faults included; docs/models.md says which."
+    )
 
     def given(self) -> dict[str, Any]:
         """The fields that are not at their defaults."""

@@ -8,12 +8,13 @@ from hermes.harness.system.errors import HermesError
 
 @dataclass(frozen=True)
 class Draw:
-    """How one row is drawn. Temperature 0 is greedy, top_k 0 keeps every token, guidance of at most 1 is none."""
+    """How one row is drawn. Temperature 0 is greedy, top_k 0 and top_p 1 keep every token, guidance up to 1 is none."""
 
     seed: int
     temperature: float = 0.0
     top_k: int = 0
     guidance: float = 1.0
+    top_p: float = 1.0
 
 
 def draw_of(request: Request, defaults: GenerationConfig, temperature: float) -> Draw:
@@ -24,6 +25,7 @@ def draw_of(request: Request, defaults: GenerationConfig, temperature: float) ->
         temperature=temperature if config.temperature is None else config.temperature,
         top_k=config.top_k or 0,
         guidance=1.0 if config.guidance_scale is None else config.guidance_scale,
+        top_p=1.0 if config.top_p is None else config.top_p,
     )
     if draw.temperature < 0 or draw.top_k < 0 or draw.guidance < 0:
         raise HermesError("temperature, top_k and guidance_scale must not be negative; give 0 or more")

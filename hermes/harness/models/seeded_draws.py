@@ -40,9 +40,24 @@ def pick(logits: Tensor, draw: Draw, uniform: float) -> Tensor:
     """One token from (V,) logits by inverting the cumulative distribution at ``uniform`` in 0..1; a scalar tensor."""
     if draw.temperature == 0:
         return logits.argmax()
+    total = probabilities(logits, draw).cumsum(0)
+    place = torch.searchsorted(total, total[-1:] * uniform, right=True)[0]
+    return place.clamp_max(len(total) - 1)
+
+
+def probabilities(logits: Tensor, draw: Draw) -> Tensor:
+    """What a row of (V,) logits is drawn from, float64: temperature, which is not 0, then top-k, then top-p.
+
+    All that tie with the k-th stay. Of top-p the first always stays, and others while those before them have less.
+    """
     scaled = logits.double() / draw.temperature
     if 0 < draw.top_k < len(scaled):
         scaled = scaled.masked_fill(scaled < scaled.topk(draw.top_k).values[-1], -torch.inf)
-    total = torch.softmax(scaled, -1).cumsum(0)
-    place = torch.searchsorted(total, total[-1:] * uniform, right=True)[0]
-    return place.clamp_max(len(scaled) - 1)
+    kept = torch.softmax(scaled, -1)
+    if draw.top_p < 1:
+        falling, places = kept.sort(descending=True, stable=True)
+        outside = falling.cumsum(0) - falling >= draw.top_p
+        outside[0] = False
+        kept = kept.scatter(0, places[outside], 0.0)
+        kept = kept / kept.sum()
+    return kept

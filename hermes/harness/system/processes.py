@@ -49,3 +49,15 @@ def current() -> Processes:
     check_launch()
     state = PartialState(cpu=not is_cuda_available())
     return Processes(state.process_index, state.num_processes, state.local_process_index)
+
+
+def part() -> None:
+    """Take leave of the others, all work being done.
+
+    A process that ends with its group open may be aborted on the way out by the threads that still serve it
+    (pytorch/pytorch#179291). Not for one that fails: the others may be waiting for each other.
+    """
+    if current.cache_info().currsize and current().world > 1:
+        from accelerate import PartialState
+
+        PartialState().destroy_process_group()

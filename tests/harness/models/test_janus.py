@@ -16,7 +16,7 @@ from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.janus.adapter import Janus
 from hermes.harness.models.janus.likelihood import Prepared
 from hermes.harness.models.janus.prompting import generation_inputs
-from hermes.harness.models.seeded_draws import Draw, SeededDraws, pick
+from hermes.harness.models.seeded_draws import Draw, SeededDraws, pick, probabilities
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import HermesError
 
@@ -126,6 +126,25 @@ def test_pick_inverts_the_distribution() -> None:
     assert [int(pick(logits, Draw(0, 1.0), u)) for u in at] == [0, 1, 2, 3]
     assert [int(pick(logits, Draw(0, 1.0, top_k=2), u)) for u in (0.0, 0.42, 0.44, 0.999)] == [2, 2, 3, 3]
     assert [int(pick(logits, Draw(0, 0.0), u)) for u in at] == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"),
+    [
+        (1.0, [0.1, 0.2, 0.3, 0.4]),
+        (0.95, [0.1, 0.2, 0.3, 0.4]),
+        (0.85, [0.0, 2 / 9, 3 / 9, 4 / 9]),
+        (0.41, [0.0, 0.0, 3 / 7, 4 / 7]),
+        (0.39, [0.0, 0.0, 0.0, 1.0]),
+        (0.001, [0.0, 0.0, 0.0, 1.0]),
+    ],
+)
+def test_top_p_keeps_the_likeliest_that_together_have_it(top_p: float, kept: list[float]) -> None:
+    found = probabilities(torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])), Draw(0, 1.0, top_p=top_p))
+    assert found.tolist() == pytest.approx(kept, abs=1e-6)
+    assert int(pick(torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])), Draw(0, 1.0, top_p=top_p), 0.0)) == kept.index(
+        next(value for value in kept if value)
+    )
 
 
 def test_text_likelihood_is_that_of_transformers(model: Janus, theirs: tuple[Any, Any]) -> None:

@@ -44,6 +44,7 @@ class Emu3:
     packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
+    decoding: ClassVar[tuple[str, ...]] = ("top_p",)
 
     def __init__(self, name: str, parts: "Sequence[Loaded]") -> None:
         from hermes.harness.models.emu3.images import default_side

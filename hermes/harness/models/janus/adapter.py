@@ -41,6 +41,7 @@ class Janus:
     packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
+    decoding: ClassVar[tuple[str, ...]] = ("top_p",)
 
     def __init__(self, name: str, loaded: "Loaded") -> None:
         from hermes.harness.models.fingerprint import WeightsFingerprint

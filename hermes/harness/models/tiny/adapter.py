@@ -25,7 +25,7 @@ from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer
 from hermes.harness.models.tiny.writing import PLAN_TOKENS, Ask, write, write_plans
 from hermes.harness.records.images import ImageHandle
-from hermes.harness.records.types import DECODING, Ability, GenerationConfig, ModelInfo, Request
+from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
@@ -55,7 +55,7 @@ class TinyModel:
     best_guidance: ClassVar[float] = 1.0
     world: ClassVar[str] = "shapes"
     license: ClassVar[str] = "apache-2.0"
-    decoding: ClassVar[tuple[str, ...]] = DECODING
+    decoding: ClassVar[tuple[str, ...]] = ("order", "choice_temperature", "plan", "plan_temperature")
 
     def __init__(
         self,
