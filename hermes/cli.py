@@ -18,7 +18,6 @@ app = typer.Typer(
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
     help="Measure how well a unified multimodal model understands and generates, and close the gap by self-play.",
 )
-Config = Annotated[Path | None, typer.Option(help="A TOML file of settings; options of the command line override it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Format = Annotated[
     str | None,
@@ -63,7 +62,9 @@ def main_options(
 @app.command("eval", cls=from_settings("hermes.harness.run.settings:EvalSettings"))
 def eval_command(
     context: typer.Context,
-    config: Config = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings, or a recipe: one-base. Options override it.")
+    ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -72,6 +73,7 @@ def eval_command(
 ) -> None:
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
+    from hermes.align.play.recipes import recipe_path
     from hermes.commands import document, evaluate
     from hermes.harness.run.failing import refuse_nothing
     from hermes.harness.run.settings import EvalSettings
@@ -80,7 +82,7 @@ def eval_command(
     from hermes.harness.system.progress import watched
     from hermes.harness.system.settings import build
 
-    settings = build(EvalSettings, config, context.obj)
+    settings = build(EvalSettings, config and recipe_path(config), context.obj)
     if dry_run:
         from hermes.harness.run.forecast import forecast
 

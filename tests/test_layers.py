@@ -3,6 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +38,7 @@ TORCH_ROOMS = ("harness.models", "harness.judges", "harness.questions.checkpoint
 TORCH_FILES = ("align.pairs.confidence", "align.play.ablate")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module below hermes/ by its dotted name without "hermes."."""
     found = {}
@@ -79,6 +82,7 @@ def inner(name: str, known: dict[str, Path]) -> str | None:
     return ".".join(parts)
 
 
+@cache
 def arrows() -> list[tuple[str, str, str]]:
     """(importing module, imported module, place) of all of Hermes."""
     known = modules()
@@ -110,17 +114,10 @@ def test_there_is_no_circle_between_modules() -> None:
     for source, target, _ in arrows():
         if target != "" and modules()[target].name != "__init__.py":
             eager[source].add(target)
-    done: set[str] = set()
-
-    def walk(module: str, above: tuple[str, ...]) -> None:
-        assert module not in above, " -> ".join((*above[above.index(module) :], module))
-        if module not in done:
-            for target in sorted(eager[module]):
-                walk(target, (*above, module))
-            done.add(module)
-
-    for module in sorted(eager):
-        walk(module, ())
+    try:
+        TopologicalSorter(eager).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_torch_is_imported_where_weights_are() -> None:

@@ -1,7 +1,7 @@
 """Finds and reads what runs have left: results.json of evaluations and history.json of self-plays. Loads no model."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -223,12 +223,26 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
                 yield found
 
 
+def bulk_of(folder: Path, inner: Collection[str]) -> set[str]:
+    """Which of the folders in a folder hold what runs work with. A run or a model may be called like one of them."""
+    return {name for name in BULK.intersection(inner) if not any(map(_is_run, _with_inner(folder / name)))}
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (RESULTS, HISTORY))
+
+
+def _with_inner(folder: Path) -> Iterator[Path]:
+    yield folder
+    with os.scandir(folder) as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir())
+
+
 def _walk(root: Path) -> Iterator[Path]:
     for where, inner, files in os.walk(root):
         folder = Path(where)
         yield from (folder / name for name in (RESULTS, HISTORY) if name in files)
-        # A run or model may be called like a folder of bulk; it is known by what it holds.
-        bulk = {name for name in BULK.intersection(inner) if not (folder / name / RESULTS).exists()}
+        bulk = bulk_of(folder, inner)
         wanted = (name for name in inner if name not in bulk and not name.startswith("."))
         # In a run's own folder there are only the runs that were scored from its answers.
         inner[:] = [name for name in sorted(wanted) if RESULTS not in files or name == SCORED]

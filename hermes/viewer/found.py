@@ -19,7 +19,7 @@ from hermes.harness.run.stores import ANSWERS, SPEC, asked_identity
 from hermes.harness.run.view import RUN
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
-from hermes.leaderboards.read import BULK, HISTORY, RESULTS, SCORED, History, Run, read_history, read_run
+from hermes.leaderboards.read import HISTORY, RESULTS, SCORED, History, Run, bulk_of, read_history, read_run
 
 R = TypeVar("R", Run, History)
 MODEL = ("fingerprint", "dtype", "code")
@@ -128,7 +128,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
         if held:
             yield folder, held
         is_run = RESULTS in held or (SPEC in held and "environment.jsonl" in files)
-        bulk = {name for name in BULK.intersection(inner) if not (folder / name / RESULTS).exists()}
+        bulk = bulk_of(folder, inner)
         wanted = (name for name in sorted(inner) if name not in bulk and not name.startswith("."))
         inner[:] = [name for name in wanted if not is_run or name == SCORED or ROUND.fullmatch(name)]
 

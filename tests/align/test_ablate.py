@@ -104,7 +104,9 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 
 def test_recipes_are_named_without_a_path() -> None:
     assert {"paper", "ablation", "ablation-n", "columns"} <= set(recipes())
-    with pytest.raises(HermesError, match="not a recipe; the recipes are ablation, ablation-n, columns, paper"):
+    with pytest.raises(
+        HermesError, match="not a recipe; the recipes are ablation, ablation-n, columns, one-base, paper"
+    ):
         recipe_path(Path("papier"))
     settings = build(AlignSettings, recipe_path(Path("paper")), {"data": "journeydb"})
     assert (settings.lr, settings.steps, settings.batch_size, settings.beta_gen) == (2e-5, 3000, 4, 0.2)

@@ -315,7 +315,7 @@ def test_a_column_of_real_data_says_what_papers_print_and_names_another_protocol
 def test_stores_are_not_walked_and_a_round_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history(tmp_path / "align" / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
     for bulk in BULK:
-        run(tmp_path / bulk / "deep", "hidden", {"pope": result("pope", 80.0)})
+        run(tmp_path / bulk / "model" / "task", "hidden", {"pope": result("pope", 80.0)})
     (tmp_path / "m" / "copy").mkdir(parents=True)
     same = (tmp_path / "align" / "p0" / "round-1" / "evaluation" / "results.json").read_text()
     (tmp_path / "m" / "copy" / "results.json").write_text(same)
@@ -333,6 +333,7 @@ def test_stores_are_not_walked_and_a_round_counts_once(tmp_path: Path, monkeypat
     assert len(read) == 4, "each of three results.json and one history.json is read once"
 
 
-def test_a_run_folder_may_be_called_like_a_store(tmp_path: Path) -> None:
-    run(tmp_path / "answers", "a", {"pope": result("pope", 80.0)})
+@pytest.mark.parametrize("place", ["answers", "checkpoint/0123456789ab"])
+def test_a_run_folder_or_a_model_may_be_called_like_a_store(place: str, tmp_path: Path) -> None:
+    run(tmp_path / place, "a", {"pope": result("pope", 80.0)})
     assert [one.name for one in read_all([tmp_path])[0]] == ["a"]
