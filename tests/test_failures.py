@@ -16,6 +16,7 @@ import torch
 from hermes import terminal
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.records.store import Store
+from hermes.harness.run import attempts
 from hermes.harness.system.failures import KEPT
 from hermes.harness.system.text import UNSAFE
 
@@ -130,12 +131,15 @@ class TestTheMachine:
                 raise torch.OutOfMemoryError("CUDA out of memory. GPU 0 has")
             return understand(self, requests)
 
+        freed: list[None] = []
         monkeypatch.setattr(TinyModel, "understand", small)
+        monkeypatch.setattr(attempts, "free_memory", lambda: freed.append(None))  # slow in a process as large as this
         ask = ("eval", "--model", "hermes-tiny", "--tasks", "pope", "--limit", 5, "--device", "cpu", "--batch-size", 16)
         code, _, err = command(*ask, "--out", "run")
         assert code == 0
         assert "pope: out of memory with 16 at once; going on with 4 at once, which changes no result\n" in err
         assert sizes[:4] == [16, 8, 4, 4]
+        assert len(freed) == sum(size > most for size in sizes)
         assert max(sizes[7:]) == 4
         most = 0
         code, out, err = command(*ask, "--out", "other", "-q")
