@@ -1,11 +1,10 @@
 """One answer with all that belongs to it, as plain data for a page: texts, pictures, the judge's words and boxes."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.reader import words
-from hermes.harness.data.cells import picture
+from hermes.harness.data.cells import asked_pictures
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.system.text import plain
@@ -40,15 +39,15 @@ def detail(row: Row, files: TaskFiles, pictures: Pictures) -> dict[str, Any]:
         "seconds": response.seconds if response else None,
         "truncated": bool(response and response.truncated),
         "prompt_cut": bool(response and response.prompt_cut),
-        "images": asked_pictures(sample, files.samples, pictures),
+        "images": shown_pictures(sample, files, pictures),
         "drawn": drawn,
         "judge": _judge(row, drawn),
     }
 
 
-def asked_pictures(sample: StoredSample | None, samples: Path, pictures: Pictures) -> list[dict[str, Any]]:
+def shown_pictures(sample: StoredSample | None, files: TaskFiles, pictures: Pictures) -> list[dict[str, Any]]:
     """The pictures that the question is about."""
-    return [pictures.shown(picture(one, samples)) for one in (sample.pictures if sample else ())]
+    return [pictures.shown(one) for one in (asked_pictures(sample, files.samples, files.by_content) if sample else ())]
 
 
 def drawn_picture(row: Row, files: TaskFiles, pictures: Pictures) -> dict[str, Any] | None:

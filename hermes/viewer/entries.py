@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hermes.harness.records.stored_samples import Reference, pictures_path
+from hermes.harness.data.cells import CHANGED, is_changed
+from hermes.harness.records.stored_samples import Reference, StoredSample, pictures_path
 from hermes.leaderboards.worth import gold_of, value_of
-from hermes.viewer.found import FoundRun
+from hermes.viewer.found import FoundRun, TaskFiles
 from hermes.viewer.rows import ANSWERED, Row, Rows
 
 TEXT, NUMBER, WHOLE, TRUTH, TEXTS = "text", "number", "whole", "truth", "texts"
@@ -82,7 +83,7 @@ def entry(one: TaskRows, row: Row) -> dict[str, Any]:
         "truncated": response.truncated if response else None,
         "prompt_cut": response.prompt_cut if response else None,
         "seconds": response.seconds if response else None,
-        "pictures": [_place(one, files.samples) for one in (sample.pictures if sample else ())],
+        "pictures": _places(sample, files) if sample else [],
         "drawn": str(drawn) if drawn else None,
     }
 
@@ -95,6 +96,12 @@ def _category(row: Row) -> str | None:
 def as_text(value: Any) -> str | None:
     """Text as it is, anything else as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _places(sample: StoredSample, files: TaskFiles) -> list[str]:
+    """Where the pictures are; what lies there is marked where it is not what was asked about."""
+    mark = f"{CHANGED}: " if is_changed(sample, files.samples, files.by_content) else ""
+    return [f"{mark}{_place(one, files.samples)}" for one in sample.pictures]
 
 
 def _place(reference: Reference, samples: Path) -> str:

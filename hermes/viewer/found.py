@@ -30,7 +30,10 @@ LOOK_UP = 6  # Folders above a run in which its answers may lie.
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """Where the answers of one task of a run lie, as files that may not be there (yet)."""
+    """Where the answers of one task of a run lie, as files that may not be there (yet).
+
+    ``by_content``: the pictures that were asked about are known by content, so that others in their place are noticed.
+    """
 
     evaluator: str
     config: GenerationConfig
@@ -38,6 +41,7 @@ class TaskFiles:
     scores: Path
     samples: Path
     judgements: Path | None = None
+    by_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,8 @@ def _told(found: FoundRun, task: str) -> TaskFiles | None:
         return None
     root = Path(os.path.abspath(found.folder / content["root"]))
     places = {what: root / place for what, place in told.items()}
-    data = found.run.results[task].data.fingerprint if found.run else found.spec["tasks"][task]["data"]
+    result = found.run.results[task] if found.run else None
+    data = result.data.fingerprint if result else found.spec["tasks"][task]["data"]
     return TaskFiles(
         _evaluator(found, task),
         GenerationConfig.model_validate(found.spec["tasks"][task]["config"]),
@@ -175,6 +180,7 @@ def _told(found: FoundRun, task: str) -> TaskFiles | None:
         places["scores"],
         samples_path(places["answers"], data),
         places.get("judgements"),
+        by_content=result is not None and not result.data.pinned,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hermes.harness.contracts.prompts import SHORT_ANSWER
-from hermes.viewer.details import asked_pictures, clean, drawn_picture, questions_of, said
+from hermes.viewer.details import clean, drawn_picture, questions_of, said, shown_pictures
 from hermes.viewer.pictures import Pictures
 from hermes.viewer.rows import Row, Rows
 
@@ -35,7 +35,7 @@ class Homologous:
         for place in places:
             item = self.ids[place]
             asked, drawn = self._u.rows(self._asked[item]), self._g.rows(self._drawn[item])
-            real = asked_pictures(asked[0].sample, self._u.files.samples, pictures)
+            real = shown_pictures(asked[0].sample, self._u.files, pictures)
             caption = drawn[0].sample.prompt if drawn[0].sample else ""
             plan = drawn[0].response.plan if drawn[0].response else None
             shown = (drawn_picture(row, self._g.files, pictures) for row in drawn)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hermes.harness.data.cells import picture
+from hermes.harness.data.cells import asked_pictures
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import slug_with_hash
 from hermes.harness.system.disk import make_folder
@@ -88,7 +88,7 @@ def _sample(found: dict[str, Any], row: Any, one: TaskRows, model: str, pictures
     from inspect_ai.scorer import Score
 
     files = one.rows.files
-    asked = [picture(reference, files.samples) for reference in (row.sample.pictures if row.sample else ())]
+    asked = asked_pictures(row.sample, files.samples, files.by_content) if row.sample else []
     drawn = [ImageHandle(Path(found["drawn"]), where=found["drawn"])] if found["drawn"] else []
     prompt = [*pictures.contents(asked), ContentText(text=found["prompt"] or "")]
     answer = [*pictures.contents(drawn), ContentText(text=found["answer"] or "")]

@@ -36,18 +36,20 @@ class Pictures:
         except Exception as error:
             return {"missing": plain(_reason(error), longest=LONGEST)}
         kind = KINDS.get(head.format or "", "jpg") if max(width, height) <= PIXELS else "jpg"
-        name = f"{hashlib.sha256(data).hexdigest()[:24]}.{kind}"
+        name = f"{_content(data)}.{kind}"
         self._known[name] = handle
         return {"src": f"media/{name}", "width": width, "height": height}
 
     def file(self, name: str) -> tuple[bytes, str] | None:
-        """Content and media type of a picture; None where no page was told of it, or where it is gone."""
+        """Content and media type of a picture; None where no page was told of it, or where it is gone or another."""
         handle = self._known.get(name)
         if handle is None:
             return None
-        kind = name.rpartition(".")[2]
+        content, _, kind = name.rpartition(".")
         try:
             data = _data(handle)
+            if _content(data) != content:
+                return None
             if KINDS.get(header(data).format or "") != kind or kind == "jpg":
                 data = _jpeg(handle, data)
         except (ImageError, OSError, ValueError):
@@ -66,6 +68,10 @@ class Pictures:
 def _data(handle: ImageHandle) -> bytes:
     found = encoded(handle.source() if callable(handle.source) else handle.source)
     return found if isinstance(found, bytes) else png_bytes(found)
+
+
+def _content(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]
 
 
 def _jpeg(handle: ImageHandle, data: bytes) -> bytes:

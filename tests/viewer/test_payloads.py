@@ -19,7 +19,11 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.journal import sealed
 from hermes.harness.records.stored_samples import Lines, samples_path
 from hermes.harness.records.types import GenerationConfig, Response, Sample, Score
+from hermes.harness.run.runner import evaluate
+from hermes.harness.run.settings import EvalSettings
+from hermes.harness.system.progress import Silent
 from hermes.viewer.details import detail
+from hermes.viewer.export import export
 from hermes.viewer.found import TaskFiles, safe
 from hermes.viewer.pictures import PIXELS, Pictures
 from hermes.viewer.rows import Rows
@@ -85,6 +89,44 @@ def test_a_drawn_picture_comes_with_what_the_judge_said(runs: Path, run: Path) -
     boxes = [box for one in details(site, run, "geneval") for box in one["judge"]["boxes"]]
     assert boxes
     assert all(0 <= side <= 1 for box in boxes for side in box["box"])
+
+
+def with_files(folder: Path, source: str = "folder") -> Path:
+    """A run over two questions about pictures in files: a.png and b.png beside the rows."""
+    answers_ = [{"answer": "yes", "answer_id": k} for k in range(10)]
+    known = {"question_type": "is it", "answer_type": "yes/no", "answers": answers_}
+    folder.mkdir()
+    rows = []
+    for number, name in enumerate("ab"):
+        Image.new("RGB", (8, 8), (number * 100, 0, 0)).save(folder / f"{name}.png")
+        asked = {"question_id": number, "image_id": number, "question": "Is it?", "image": f"{name}.png"}
+        rows.append(json.dumps(asked | known) + "\n")
+    (folder / "rows.jsonl").write_text("".join(rows))
+    runs = folder / "runs"
+    evaluate(EvalSettings(model="null", tasks=("vqav2",), data=str(folder / "rows.jsonl"), runs=runs))
+    (run,) = (path.parent for path in runs.glob("*/*/results.json"))
+    results = (run / "results.json").read_text()
+    (run / "results.json").write_text(results.replace('"source": "folder"', f'"source": "{source}"'))
+    return run
+
+
+@pytest.mark.parametrize(("source", "noticed"), [("folder", True), ("hub:owner/name", False)])
+def test_a_picture_that_was_replaced_is_not_shown_for_the_one_that_was_asked(
+    tmp_path: Path, source: str, noticed: bool
+) -> None:
+    run = with_files(tmp_path / "data", source)
+    site = Site([run.parent.parent])
+    assert all("src" in one["images"][0] for one in details(site, run, "vqav2"))
+    known = details(site, run, "vqav2")[0]["images"][0]["src"].removeprefix("media/")
+    assert site.pictures.file(known) is not None
+    Image.new("RGB", (8, 8), "green").save(tmp_path / "data" / "a.png")
+    assert site.pictures.file(known) is None
+    first, second = (one["images"][0] for one in details(site, run, "vqav2"))
+    assert "src" in second
+    assert first.get("missing", "").endswith("a.png changed since it was asked") is noticed
+    path, _ = export(run, "jsonl", tmp_path / "out.jsonl", Silent())
+    places = [json.loads(line)["pictures"][0] for line in path.read_text().splitlines()]
+    assert [place.startswith("changed since it was asked: /") for place in places] == [noticed, False]
 
 
 def test_homologous_items_have_both_sides(runs: Path, run: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from hermes.harness.data.stamps import Stamp, file_stamp
 from hermes.harness.records.images import CellPlace
 
 OPEN = 8  # Files that stay mapped.
@@ -24,7 +25,7 @@ def arrow_files(table: Any) -> list[ArrowFile]:
     if getattr(table, "_indices", None) is None:
         for entry in table.cache_files:
             files.append(ArrowFile(rows, str(entry["filename"])))
-            rows += _mapped(files[-1].path).num_rows
+            rows += _mapped(files[-1].path, file_stamp(files[-1].path)).num_rows
     return files if rows == len(table) else []
 
 
@@ -38,12 +39,12 @@ def arrow_place(files: Sequence[ArrowFile], column: str, row: int) -> CellPlace 
 
 def arrow_cell(path: str, column: str, row: int) -> Any:
     """What the cell holds; an image is {"bytes", "path"}."""
-    return _mapped(path).column(column)[row].as_py()
+    return _mapped(path, file_stamp(path)).column(column)[row].as_py()
 
 
 @lru_cache(maxsize=OPEN)
-def _mapped(path: str) -> Any:
-    """The table of a file, mapped into memory: what is not looked at is not read."""
+def _mapped(path: str, stamp: Stamp) -> Any:
+    """The table of a file as it was at the ``stamp``, mapped into memory: what is not looked at is not read."""
     import pyarrow
 
     with pyarrow.memory_map(path) as file:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hermes.harness.contracts.benchmark import Row
 from hermes.harness.data.rows import IMAGE_COLUMN, with_image_paths
+from hermes.harness.data.stamps import Stamp, file_stamp
 from hermes.harness.records.images import Cell, CellPlace
 from hermes.harness.records.sources import unwrapped
 from hermes.harness.system.errors import HermesError
@@ -79,12 +80,12 @@ class _Images:
     """The images of the last row groups, as many as ``KEPT`` bytes hold, and of a large one the batch that is read."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[Path, int, str], Any] = {}
+        self._groups: dict[tuple[Path, int, str, Stamp], Any] = {}
 
     def cell(self, path: Path, group: int, column: str, row: int) -> Any:
-        key = (path, group, column)
+        key = (path, group, column, file_stamp(path))
         if key not in self._groups:
-            self._groups[key] = self._read(*key)
+            self._groups[key] = self._read(path, group, column)
             while len(self._groups) > 1 and sum(kept.nbytes for kept in self._groups.values()) > KEPT:
                 del self._groups[next(iter(self._groups))]
         return self._groups[key][row].as_py()

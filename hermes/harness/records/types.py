@@ -184,6 +184,11 @@ class DataInfo(Record):
     n_expected: int
     world: Literal["shapes", "real"]
 
+    @property
+    def pinned(self) -> bool:
+        """Whether images are known by their place in one commit of a hub data set."""
+        return self.source.startswith("hub:")
+
 
 class Result(Record):
     """The scores of one evaluator in one run.

@@ -43,7 +43,7 @@ class Task:
     @property
     def pinned(self) -> bool:
         """Whether its images are known by their place in one commit of a hub data set."""
-        return self.data.info.source.startswith("hub:")
+        return self.data.info.pinned
 
 
 def plan_tasks(

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 from stored import content, place
 
 from hermes.evaluators.vqav2 import VQAv2
-from hermes.harness.data.cells import picture
+from hermes.harness.data.cells import is_changed, picture
 from hermes.harness.data.tables import load_data
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stored_samples import Lines, Reference, StoredSample, read_samples
@@ -31,20 +32,23 @@ def png(number: int) -> bytes:
     return buffer.getvalue()
 
 
+Shade = Callable[[int], bytes]  # The picture of each row.
+
+
 def row(number: int, image: Any) -> dict[str, Any]:
     people = [{"answer": "yes", "answer_id": k} for k in range(10)]
     kind = {"question_type": "is it", "answer_type": "yes/no", "answers": people}
     return {"question_id": number, "image_id": number, "question": f"Is it {number}?", "image": image, **kind}
 
 
-def paths(folder: Path) -> Path:
+def paths(folder: Path, shade: Shade = png) -> Path:
     for number in range(N):
-        (folder / f"{number}.png").write_bytes(png(number))
+        (folder / f"{number}.png").write_bytes(shade(number))
     return lines(folder, lambda number: f"{number}.png")
 
 
-def inline(folder: Path) -> Path:
-    return lines(folder, lambda number: base64.b64encode(png(number)).decode())
+def inline(folder: Path, shade: Shade = png) -> Path:
+    return lines(folder, lambda number: base64.b64encode(shade(number)).decode())
 
 
 def lines(folder: Path, image: Callable[[int], str]) -> Path:
@@ -53,19 +57,19 @@ def lines(folder: Path, image: Callable[[int], str]) -> Path:
     return path
 
 
-def parquet(folder: Path) -> Path:
+def parquet(folder: Path, shade: Shade = png) -> Path:
     import pyarrow
     from pyarrow import parquet
 
-    rows = [row(number, {"bytes": png(number), "path": None}) for number in range(N)]
+    rows = [row(number, {"bytes": shade(number), "path": None}) for number in range(N)]
     parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "rows.parquet", row_group_size=2)
     return folder / "rows.parquet"
 
 
-def text(folder: Path) -> Path:
+def text(folder: Path, shade: Shade = png) -> Path:
     path = folder / "rows.tsv"
     with path.open("w", newline="") as file:
-        rows = [row(number, base64.b64encode(png(number)).decode()) for number in range(N)]
+        rows = [row(number, base64.b64encode(shade(number)).decode()) for number in range(N)]
         writer = csv.DictWriter(file, rows[0], delimiter="\t")
         writer.writeheader()
         for one in rows:
@@ -73,10 +77,10 @@ def text(folder: Path) -> Path:
     return path
 
 
-def saved(folder: Path) -> Path:
+def saved(folder: Path, shade: Shade = png) -> Path:
     import datasets
 
-    table = datasets.Dataset.from_list([row(number, {"bytes": png(number), "path": None}) for number in range(N)])
+    table = datasets.Dataset.from_list([row(number, {"bytes": shade(number), "path": None}) for number in range(N)])
     table = table.cast_column("image", datasets.Image())
     table.save_to_disk(str(folder / "vqav2"), num_shards=2)
     return folder
@@ -109,6 +113,19 @@ def test_samples_and_their_pictures_are_there_afterwards(kind: str, tmp_path: Pa
         (reference,) = one.pictures
         assert list(reference.model_dump(exclude_none=True)) == [KINDS[kind]]
         assert picture(reference, path).open().tobytes() == Image.open(io.BytesIO(png(number))).tobytes()
+
+
+@pytest.mark.parametrize("kind", sorted(SOURCES))
+def test_a_table_in_another_order_is_not_what_was_asked(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    path, found = asked(evaluated(SOURCES[kind](tmp_path / "data"), tmp_path / "run"))
+    assert not any(is_changed(one, path, by_content=True) for one in found)
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    SOURCES[kind](tmp_path / "data", shade=lambda number: png(N - 1 - number))
+    copied = kind == "inline"
+    assert [is_changed(one, path, by_content=True) for one in found] == [not copied and k != 2 for k in range(N)]
+    assert not any(is_changed(one, path, by_content=False) for one in found)
 
 
 def test_a_finished_run_writes_them_once(tmp_path: Path) -> None:
