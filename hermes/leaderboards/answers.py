@@ -1,21 +1,22 @@
 """What the samples of a run asked and what it answered, as far as its scores and stores have it."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from hermes.harness.records.journal import unsealed
-from hermes.harness.records.stored_samples import read_sample, samples_path
+from hermes.harness.records.journal import Journal, whole_lines
+from hermes.harness.records.stored_samples import StoredSample, read_sample
 from hermes.harness.records.types import Response, Score
 from hermes.harness.system.errors import HermesError
-from hermes.leaderboards.read import Run, answer_folders
+from hermes.leaderboards.read import Run
 from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.shifts import Key
+from hermes.leaderboards.stored import TaskFiles, stored_files
 from hermes.leaderboards.worth import WORTH, gold_of
 
 
@@ -49,18 +50,15 @@ def _worth(score: Score) -> float | None:
 
 def answers_of(run: Run, task: str, path: Path, keys: Collection[Key]) -> dict[Key, tuple[Score, Answer]]:
     """The score and the answer of each of the keys."""
-    store = answer_folders(run.path).get(task)
-    prompts = {sample: prompt for sample, (prompt, _) in asked_of(run, task, keys).items()} if store else {}
-    given = _responses(store, keys, prompts) if store else {}
+    files = stored_files(run, task)
+    given = _responses(files, keys) if files else {}
     found = {}
     for score in scores_of(path):
         key = score.sample_id, score.index
         if key in keys:
             response = given.get(key)
             text = _text(score.prediction) if response is None or response.text is None else response.text
-            picture = (
-                store.resolve() / "media" / f"{response.image}.png" if store and response and response.image else None
-            )
+            picture = files.store / "media" / f"{response.image}.png" if files and response and response.image else None
             plan = (response.plan if response else None) or ""
             found[key] = score, Answer(_worth(score) or 0.0, text, picture, score.reason, plan)
     return found
@@ -70,44 +68,41 @@ def _text(prediction: Any) -> str:
     return prediction if isinstance(prediction, str) else json.dumps(prediction, ensure_ascii=False)
 
 
-def _responses(store: Path, keys: Collection[Key], prompts: Mapping[str, str]) -> dict[Key, Response]:
+def _responses(files: TaskFiles, keys: Collection[Key]) -> dict[Key, Response]:
     """The stored answers to these samples; lines that are damaged are passed over.
 
-    A store keeps the answers to an earlier wording of a sample, too: those to other ``prompts`` are left out.
+    A store keeps the answers to a sample as it was before, too, to another wording or picture: they have other keys.
+    Where it does not say what was asked, the newest answer is taken.
     """
-    wanted = {sample: sha256(prompt.encode(errors="replace")).hexdigest() for sample, prompt in prompts.items()}
+    asked = {one.id: one.asked for one in _samples(files, keys)}
+    wanted = {(name, index): files.key(name, index, asked[name]) for name, index in keys if name in asked}
     found: dict[Key, Response] = {}
-    for path in sorted(store.glob("responses.*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                body = unsealed(line)
-                if body is None:
-                    continue
-                try:
-                    response = Response.model_validate_json(body)
-                except ValidationError:
-                    continue
-                key = response.sample_id, response.index
-                fits = response.prompt_sha256 in ("", wanted.get(response.sample_id, response.prompt_sha256))
-                if key in keys and fits and response.status == "ok":
-                    found[key] = response
+    for path in Journal(files.store, "responses", Response).files():
+        for _, _, body in whole_lines(path, []):
+            try:
+                response = Response.model_validate_json(body)
+            except ValidationError:
+                continue
+            key = response.sample_id, response.index
+            if key in keys and response.key == wanted.get(key, response.key) and response.status == "ok":
+                found[key] = response
     return found
 
 
 def asked_of(run: Run, task: str, keys: Collection[Key]) -> dict[str, tuple[str, str]]:
     """Prompt and right answer of these samples, where the store keeps what was asked; damaged lines are passed over."""
-    store = answer_folders(run.path).get(task)
-    path = samples_path(store, run.results[task].data.fingerprint) if store else None
-    if path is None or not path.is_file():
-        return {}
+    files = stored_files(run, task)
+    return {one.id: (one.prompt, gold_of(one.target) or "") for one in _samples(files, keys)} if files else {}
+
+
+def _samples(files: TaskFiles, keys: Collection[Key]) -> Iterator[StoredSample]:
+    """The stored samples of these keys."""
+    if not files.samples.is_file():
+        return
     names = {name for name, _ in keys}
-    found = {}
-    with path.open("rb") as lines:
+    with files.samples.open("rb") as lines:
         for line in lines:
-            try:
-                sample = read_sample(line, str(path))
-            except HermesError:
-                continue
-            if sample.id in names:
-                found[sample.id] = sample.prompt, gold_of(sample.target) or ""
-    return found
+            with suppress(HermesError):
+                sample = read_sample(line, str(files.samples))
+                if sample.id in names:
+                    yield sample

@@ -191,24 +191,15 @@ def score_files(folder: Path) -> dict[str, Path]:
 
     Raises HermesError for a run.json that cannot be read.
     """
-    if not (folder / "run.json").exists():
-        return {found.parent.name: found for found in sorted(folder.glob("*/scores.jsonl"))}
-    return _stored(folder, "scores")
-
-
-def answer_folders(folder: Path) -> dict[str, Path]:
-    """The store of each task's answers, as far as run.json names one. Raises as `score_files`."""
-    return _stored(folder, "answers") if (folder / "run.json").exists() else {}
-
-
-def _stored(folder: Path, what: str) -> dict[str, Path]:
     path = folder / "run.json"
+    if not path.exists():
+        return {found.parent.name: found for found in sorted(folder.glob("*/scores.jsonl"))}
     content = _object(path)
     try:
         root = folder / content["root"]
-        return {name: root / task[what] for name, task in content["tasks"].items() if task.get(what)}
+        return {name: root / task["scores"] for name, task in content["tasks"].items() if task.get("scores")}
     except (KeyError, TypeError, AttributeError):
-        raise HermesError(f"{path} does not say where the {what} are; {AGAIN}") from None
+        raise HermesError(f"{path} does not say where the scores are; {AGAIN}") from None
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -8,8 +8,8 @@ from hermes.harness.data.cells import asked_pictures
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.system.text import plain
+from hermes.leaderboards.stored import TaskFiles
 from hermes.leaderboards.worth import gold_of
-from hermes.viewer.found import TaskFiles
 from hermes.viewer.pictures import Pictures
 from hermes.viewer.rows import ANSWERED, Row
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from hermes.harness.data.cells import CHANGED, is_changed
 from hermes.harness.records.stored_samples import Reference, StoredSample, pictures_path
+from hermes.leaderboards.stored import TaskFiles
 from hermes.leaderboards.worth import gold_of, value_of
-from hermes.viewer.found import FoundRun, TaskFiles
+from hermes.viewer.found import FoundRun
 from hermes.viewer.rows import ANSWERED, Row, Rows
 
 TEXT, NUMBER, WHOLE, TRUTH, TEXTS = "text", "number", "whole", "truth", "texts"

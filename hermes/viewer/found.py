@@ -8,40 +8,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.keys import short_hash, slug_with_hash
 from hermes.harness.records.stored_samples import samples_path
-from hermes.harness.records.types import GenerationConfig
+from hermes.harness.records.types import GenerationConfig, Result
 from hermes.harness.run.scoring import scores_name
 from hermes.harness.run.stores import ANSWERS, SPEC, asked_identity
-from hermes.harness.run.view import RUN
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.read import HISTORY, RESULTS, SCORED, History, Run, bulk_of, read_history, read_run
+from hermes.leaderboards.stored import UNTOLD, TaskFiles, evaluator_of, told_files
 
 R = TypeVar("R", Run, History)
 MODEL = ("fingerprint", "dtype", "code")
 ROUND = re.compile(r"round-(\d+)")
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 LOOK_UP = 6  # Folders above a run in which its answers may lie.
-
-
-@dataclass(frozen=True)
-class TaskFiles:
-    """Where the answers of one task of a run lie, as files that may not be there (yet).
-
-    ``by_content``: the pictures that were asked about are known by content, so that others in their place are noticed.
-    """
-
-    evaluator: str
-    config: GenerationConfig
-    store: Path
-    scores: Path
-    samples: Path
-    judgements: Path | None = None
-    by_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +45,9 @@ class FoundRun:
     def files(self, task: str) -> TaskFiles | None:
         """The task's files; None where nothing says where they are."""
         try:
-            return _told(self, task) or _derived(self, task)
-        except (HermesError, KeyError, TypeError, AttributeError, ValidationError):
+            result = self.run.results.get(task) if self.run else None
+            return told_files(self.folder, self.spec, task, result) or _derived(self, task, result)
+        except UNTOLD:
             return None
 
 
@@ -160,35 +143,11 @@ def _unchanged(read: Callable[[Path], R], path: Path, time: int, size: int) -> R
     return read(path)
 
 
-def _told(found: FoundRun, task: str) -> TaskFiles | None:
-    """What run.json says, which a finished run has."""
-    path = found.folder / RUN
-    if not path.exists():
-        return None
-    content = read_json(path)
-    told = content["tasks"].get(task)
-    if told is None:
-        return None
-    root = Path(os.path.abspath(found.folder / content["root"]))
-    places = {what: root / place for what, place in told.items()}
-    result = found.run.results[task] if found.run else None
-    data = result.data.fingerprint if result else found.spec["tasks"][task]["data"]
-    return TaskFiles(
-        _evaluator(found, task),
-        GenerationConfig.model_validate(found.spec["tasks"][task]["config"]),
-        places["answers"],
-        places["scores"],
-        samples_path(places["answers"], data),
-        places.get("judgements"),
-        by_content=result is not None and not result.data.pinned,
-    )
-
-
-def _derived(found: FoundRun, task: str) -> TaskFiles | None:
+def _derived(found: FoundRun, task: str, result: Result | None) -> TaskFiles | None:
     """What follows from the spec: a run in progress has no run.json yet."""
     asked = found.spec["tasks"][task]
     config = GenerationConfig.model_validate(asked["config"])
-    evaluator = _evaluator(found, task)
+    evaluator = evaluator_of(task, result)
     model = short_hash({name: found.spec["model"][name] for name in MODEL})
     identity = short_hash(asked_identity(evaluator, asked["version"], config))
     homes = (home / ANSWERS for home in (found.folder, *found.folder.absolute().parents[:LOOK_UP]))
@@ -200,10 +159,3 @@ def _derived(found: FoundRun, task: str) -> TaskFiles | None:
     name = scores_name(asked["protocol"], judge, asked["data"], config.num_images, tags)
     judgements = store / "judgements" / slug_with_hash(judge) if judge else None
     return TaskFiles(evaluator, config, store, store / "scores" / name, samples_path(store, asked["data"]), judgements)
-
-
-def _evaluator(found: FoundRun, task: str) -> str:
-    """The evaluator's name, which seeds and stores go by."""
-    if found.run and task in found.run.results:
-        return found.run.results[task].evaluator
-    return task.partition("@")[0]

@@ -16,14 +16,13 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from hermes.harness.records.journal import Index, Journal, whole_lines
-from hermes.harness.records.keys import config_mark, judgement_key, request_key
-from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.keys import judgement_key
 from hermes.harness.records.stored_samples import StoredSample, read_sample
 from hermes.harness.records.types import Judgement, Response, Score
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.text import plain
+from hermes.leaderboards.stored import TaskFiles
 from hermes.leaderboards.worth import gold_of, is_right, value_of
-from hermes.viewer.found import TaskFiles
 
 SHORT = 160  # Characters of a text in a list.
 CHUNK = 512  # Rows that are read at a time.
@@ -82,7 +81,6 @@ class Rows:
         self._samples, self._scores = _in_place(files.samples), files.scores
         self._sample_starts, self._score_starts = array("Q"), array("Q")
         self._of_sample = array("q")  # the place of each row's sample, -1 where there is none
-        self._mark = config_mark(files.config)
         self._keys: dict[tuple[str, int], str] = {}  # of answers whose samples are not stored
         self._responses: Index[Response] | None = None
         self._judgements: Index[Judgement] | None = None
@@ -138,11 +136,7 @@ class Rows:
         """The key of the answer; that of no answer where there is none."""
         if sample is None:
             return self._keys.get((name, index), "0" * 16)
-        return self._request(sample.id, index, bytes.fromhex(sample.asked))
-
-    def _request(self, name: str, index: int, asked: bytes) -> str:
-        seed = derive_seed(self.files.config.seed, self.files.evaluator, name, index, "draw")
-        return request_key(name, index, seed, asked, self._mark)
+        return self.files.key(sample.id, index, sample.asked)
 
     def _sample(self, number: int) -> StoredSample | None:
         place = self._of_sample[number]
@@ -161,16 +155,15 @@ class Rows:
     def _read(self) -> None:
         """One pass over each file."""
         answers, by_name = self._answers()
-        shown: list[tuple[str, str, str, str, bytes, str]] = []
+        shown: list[tuple[str, str, str, str, str, str]] = []
         places: dict[str, int] = {}
         if self._samples is not None:
             for start, entry in self._lines(self._samples, SAMPLE):
                 gold = short(gold_of(entry.get("target")) or "")
                 category = str((entry.get("metadata") or {}).get("category") or "")
-                asked = bytes.fromhex(entry["asked"])
                 places[entry["id"]] = len(shown)
                 self._sample_starts.append(start)
-                shown.append((entry["id"], entry["group_id"], short(entry["prompt"]), gold, asked, category))
+                shown.append((entry["id"], entry["group_id"], short(entry["prompt"]), gold, entry["asked"], category))
         if self._scores.is_file():
             for start, score in self._lines(self._scores, SCORE):
                 place = places.get(score["sample_id"], -1)
@@ -189,7 +182,7 @@ class Rows:
             return
         for place, one in enumerate(shown):
             for index in range(self.files.config.num_images):
-                if answer := answers.get(self._request(one[0], index, one[4])):
+                if answer := answers.get(self.files.key(one[0], index, one[4])):
                     self._add({"sample_id": one[0], "index": index, "group_id": one[1]}, place, shown, answer)
 
     def _find(
@@ -201,11 +194,11 @@ class Rows:
         shown: Any,
         place: int,
     ) -> _Answer | None:
-        key = by_name.get((name, index), "") if place < 0 else self._request(name, index, shown[place][4])
+        key = by_name.get((name, index), "") if place < 0 else self.files.key(name, index, shown[place][4])
         return answers.get(key)
 
     def _add(self, score: dict[str, Any], place: int, shown: Any, answer: _Answer | None) -> None:
-        _, group, prompt, gold, _, category = shown[place] if place >= 0 else ("", "", "", "", b"", "")
+        _, group, prompt, gold, _, category = shown[place] if place >= 0 else ("", "", "", "", "", "")
         columns, values = self.columns, score.get("values") or {}
         value = value_of(values, self.headline)
         failed = answer is not None and answer.error is not None

@@ -8,8 +8,9 @@ from typing import Any
 
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.environment import package_version
+from hermes.leaderboards.stored import TaskFiles
 from hermes.viewer.details import detail
-from hermes.viewer.found import Found, FoundPlay, FoundRun, TaskFiles, find, safe
+from hermes.viewer.found import Found, FoundPlay, FoundRun, find, safe
 from hermes.viewer.homologous import Homologous
 from hermes.viewer.overview import play_entry, run_entry
 from hermes.viewer.pairs import PREFERENCES, Pairs, steps, training_log

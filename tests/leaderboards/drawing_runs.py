@@ -1,17 +1,16 @@
 """Runs whose stores hold drawn pictures, with what was asked, planned and scored."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from made import gap, history, result, run
+from made import gap, history, key, result, run, write_places
 from PIL import Image
 
 from hermes.harness.records.store import Store
 from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.records.types import Response, Result, Score
-from hermes.harness.system.disk import read_json, write_json
+from hermes.harness.system.disk import read_json
 
 Worths = Mapping[str, tuple[float, ...]]  # A sample's id, and what each of its pictures is worth.
 HOSTILE = "<script>document.title = 'owned'</script>"
@@ -55,7 +54,7 @@ def stores(
             for index, value in enumerate(values):
                 colour = (int(255 * value), 40 * number % 256, 80 * index % 256)
                 (digest,) = store.keep_images([Image.new("RGB", (32, 32), colour)])
-                asked = {"key": f"{number:02x}{index:02x}", "prompt_sha256": sha256(prompt.encode()).hexdigest()}
+                asked = {"key": key(task, sample, index), "prompt_sha256": ""}
                 drawn = {"sample_id": sample, "index": index, "seed": 0, "image": digest, "plan": f"plan of {sample}"}
                 store.responses.append([Response(**asked, **drawn)])
                 of = {"sample_id": sample, "index": index, "group_id": sample}
@@ -64,6 +63,5 @@ def stores(
         (store.folder / "samples" / f"{measured[task].data.fingerprint}.jsonl").write_text("\n".join(samples))
         place = store.folder.relative_to(root).as_posix()
         places[task] = {"answers": place, "scores": f"{place}/scores.jsonl"}
-    above = "/".join([".."] * len(folder.relative_to(root).parts))
-    write_json(folder / "run.json", {"schema": 2, "root": above, "tasks": places})
+    write_places(folder, root, places)
     assert read_json(folder / "results.json")

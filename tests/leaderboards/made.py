@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hermes.harness.records.types import DataInfo, Metric, ModelInfo, Result
+from hermes.harness.records.types import DataInfo, GenerationConfig, Metric, ModelInfo, Result
 from hermes.harness.system.disk import write_json
+from hermes.leaderboards.stored import TaskFiles, evaluator_of
 
 BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
@@ -93,6 +94,18 @@ def run(folder: Path, name: str, results: dict[str, Result], **changes: Any) -> 
     }
     write_json(folder / "results.json", content | changes)
     return folder
+
+
+def write_places(folder: Path, root: Path, places: dict[str, dict[str, str]]) -> None:
+    """Write run.json and spec.json, which say where under the root the answers of tasks lie and how they were asked."""
+    above = "/".join([".."] * len(folder.relative_to(root).parts))
+    write_json(folder / "run.json", {"schema": 2, "root": above, "tasks": places})
+    write_json(folder / "spec.json", {"schema": 2, "tasks": {task: {"config": {}} for task in places}})
+
+
+def key(task: str, sample: str, index: int = 0, asked: str = "") -> str:
+    """The key of an answer of such a run."""
+    return TaskFiles(evaluator_of(task, None), GenerationConfig(), *[Path()] * 3).key(sample, index, asked)
 
 
 def history(folder: Path, objective: str, seed: int, rounds: list[tuple[float, float]], **changes: Any) -> Path:

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 from golden_runs import rounds, write
-from made import model, result, run
+from made import key, model, result, run, write_places
 from PIL import Image
 from played import score
 
 from hermes.harness.records.store import Store
 from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.records.types import Response
-from hermes.harness.system.disk import write_json
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import compare, comparison
 
@@ -43,7 +42,13 @@ def stored_run(root: Path, name: str, right: tuple[int, ...], asked: bool) -> Pa
     for number, value in enumerate(right):
         text = f"{name} says <b>{value}</b>"
         found.append(score(f"q{number}", f"q{number}", float(value)).model_copy(update={"prediction": "read"}))
-        fields = {"sample_id": f"q{number}", "index": 0, "seed": 0, "prompt_sha256": "", "key": f"{name}{number}"}
+        fields = {
+            "sample_id": f"q{number}",
+            "index": 0,
+            "seed": 0,
+            "prompt_sha256": "",
+            "key": key("mmmu", f"q{number}"),
+        }
         shown = {"image": digest} if number == 2 else {"text": text}
         store.responses.append([Response(**fields, **shown)])
     scores = store.folder / "scores.jsonl"
@@ -57,7 +62,7 @@ def stored_run(root: Path, name: str, right: tuple[int, ...], asked: bool) -> Pa
     measured = {"mmmu": result("mmmu", 100 * sum(right) / len(right))}
     folder = run(root / name, name, measured, model=model(name))
     place = {"answers": f"answers/{name}", "scores": f"answers/{name}/scores.jsonl"}
-    write_json(folder / "run.json", {"schema": 2, "root": "..", "tasks": {"mmmu": place}})
+    write_places(folder, root, {"mmmu": place})
     return folder
 
 
@@ -100,6 +105,13 @@ def test_flips_hold_prompt_and_both_answers(stored: list[Path]) -> None:
     assert (gained.base_answer, gained.run_answer) == ("a says <b>0</b>", "b says <b>1</b>")
     assert Path(lost.base_picture).is_file()
     assert lost.base_answer == "read"
+
+
+def test_the_answer_to_a_picture_that_was_replaced_since_is_not_shown(stored: list[Path]) -> None:
+    store = Store(stored[0].parent / "answers" / "a")
+    later = {"sample_id": "q1", "index": 0, "seed": 0, "prompt_sha256": "", "text": "of another picture"}
+    store.responses.append([Response(key=key("mmmu", "q1", asked="00"), **later)])
+    assert compare(stored).flips[0].before.text == "a says <b>0</b>"
 
 
 def test_a_damaged_answer_and_a_missing_picture_do_not_stop_a_comparison(stored: list[Path]) -> None:

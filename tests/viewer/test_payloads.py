@@ -22,9 +22,10 @@ from hermes.harness.records.types import GenerationConfig, Response, Sample, Sco
 from hermes.harness.run.runner import evaluate
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.progress import Silent
+from hermes.leaderboards.stored import TaskFiles
 from hermes.viewer.details import detail
 from hermes.viewer.export import export
-from hermes.viewer.found import TaskFiles, safe
+from hermes.viewer.found import safe
 from hermes.viewer.pictures import PIXELS, Pictures
 from hermes.viewer.rows import Rows
 from hermes.viewer.script import script
@@ -247,7 +248,7 @@ def write_task(folder: Path, texts: Sequence[str], prompt: str = "Which?") -> Ta
     """A task of text answers, as its store has it."""
     files = TaskFiles("made", GenerationConfig(), folder, folder / "scores.jsonl", samples_path(folder, "f"))
     files.samples.parent.mkdir(parents=True)
-    rows, nothing = Rows(files), bytes(16)
+    nothing = bytes(16)
     sample = Sample(id="ID", group_id="ID", ability="understanding", prompt=prompt, target="TEXT")
     response = Response(key="KEY", sample_id="ID", index=0, seed=1, prompt_sha256="", text="TEXT")
     score = Score(sample_id="ID", index=0, group_id="ID", values={"correct": 1.0})
@@ -257,7 +258,7 @@ def write_task(folder: Path, texts: Sequence[str], prompt: str = "Which?") -> Ta
         [one.replace('"ID"', f'"{k}"').replace('"TEXT"', json.dumps(text)) for one in (asked, mark, said)]
         for k, text in enumerate(texts)
     ]
-    journal = (sealed(one[2].replace("KEY", rows._request(f"{k}", 0, nothing))) for k, one in enumerate(filled))
+    journal = (sealed(one[2].replace("KEY", files.key(f"{k}", 0, nothing.hex()))) for k, one in enumerate(filled))
     files.samples.write_text("".join(one[0] + "\n" for one in filled), encoding="utf-8")
     files.scores.write_text("".join(one[1] + "\n" for one in filled), encoding="utf-8")
     (folder / "responses.0.jsonl").write_bytes(b"".join(journal))

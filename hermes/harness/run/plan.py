@@ -15,7 +15,7 @@ from hermes.harness.data.fingerprint import DIGEST
 from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Data, load_data
 from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
-from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.seeds import answer_seed
 from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
@@ -297,7 +297,7 @@ def keyed(task: Task, config: GenerationConfig) -> Iterator[Keyed]:
         at = DIGEST * place
         asked, whole = digests[at : at + SIZE], digests[at + SIZE : at + DIGEST]
         for index in times:
-            seed = derive_seed(config.seed, name, sample.id, index, "draw")
+            seed = answer_seed(config.seed, name, sample.id, index)
             yield Keyed(sample, asked, whole, index, seed, request_key(sample.id, index, seed, asked, mark))
 
 
