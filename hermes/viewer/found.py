@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -75,11 +76,7 @@ def find(paths: Sequence[Path]) -> Found:
     plays: dict[str, FoundPlay] = {}
     problems: list[str] = []
     homes: dict[Path, str] = {}  # the self-plays by their folders
-    for path in paths:
-        if not path.exists():
-            raise HermesError(f"{path} does not exist; give the folder of runs")
-        root = path if path.is_dir() else path.parent
-        prefix = f"{safe(root.resolve().name)}~" if len(paths) > 1 else ""
+    for root, prefix in _roots(paths):
         for folder, names in _folders(root):
             key = prefix + _key(folder, root)
             try:
@@ -100,6 +97,23 @@ def safe(text: str) -> str:
     """The text as a part of an address; told apart from others by a hash where it had to be changed."""
     plain = UNSAFE.sub("-", text)
     return plain if plain == text else f"{plain}-{short_hash(text)[:6]}"
+
+
+def _roots(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """The folders of the paths, and what their keys begin with: of several the name, and a hash where two share it.
+
+    Raises HermesError for a path that is not there.
+    """
+    roots: dict[Path, Path] = {}  # by what they are however they are written, so that each counts once
+    for path in paths:
+        if not path.exists():
+            raise HermesError(f"{path} does not exist; give the folder of runs")
+        root = path if path.is_dir() else path.parent
+        roots.setdefault(root.resolve(), root)
+    names = Counter(real.name for real in roots)
+    for real, root in roots.items():
+        mark = f"-{short_hash(str(real))[:6]}" if names[real.name] > 1 else ""
+        yield root, f"{safe(real.name)}{mark}~" if len(roots) > 1 else ""
 
 
 def _key(folder: Path, root: Path) -> str:

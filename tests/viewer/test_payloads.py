@@ -219,6 +219,16 @@ def test_a_run_in_progress_shows_its_answers_so_far(runs: Path, run: Path) -> No
     assert (rows["n"], rows["stored"], rows["prompt"]) == (4, False, [""] * 4)
 
 
+def test_runs_of_folders_with_one_name_stand_side_by_side(made: Path, tmp_path: Path) -> None:
+    folders = [Path(shutil.copytree(made, tmp_path / name / "runs")) for name in ("a", "b")]
+    site = Site([*folders, tmp_path / "b" / ".." / "b" / "runs"])
+    keys = [one["key"] for one in payload(site, "index")["runs"]]
+    assert len(keys) == len(set(keys)) == 2
+    assert all(payload(site, f"runs/{key}/pope/rows")["n"] for key in keys)
+    swapped = payload(Site([*reversed(folders)]), "index")["runs"]
+    assert sorted(one["key"] for one in swapped) == sorted(keys)
+
+
 def test_damaged_lines_are_told(runs: Path, run: Path) -> None:
     journal = place(run, "pope") / "responses.0.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"text":"', b'"text":"x', 1))
