@@ -37,16 +37,20 @@ class Homologous:
             asked, drawn = self._u.rows(self._asked[item]), self._g.rows(self._drawn[item])
             real = shown_pictures(asked[0].sample, self._u.files, pictures)
             caption = drawn[0].sample.prompt if drawn[0].sample else ""
-            plan = drawn[0].response.plan if drawn[0].response else None
-            shown = (drawn_picture(row, self._g.files, pictures) for row in drawn)
             found.append(
                 {
                     "id": item,
                     "caption": clean(caption),
                     "real": real[0] if real else {"missing": NOT_STORED},
-                    "drawn": [one or {"missing": "nothing was drawn"} for one in shown],
-                    "plan": said(plan),
-                    "questions": _questions(asked, drawn[0]),
+                    "drawn": [
+                        {
+                            "picture": drawn_picture(row, self._g.files, pictures) or {"missing": "nothing was drawn"},
+                            "plan": said(row.response.plan) if row.response else None,
+                            "g": self._g.columns.value[number],
+                        }
+                        for number, row in zip(self._drawn[item], drawn, strict=True)
+                    ],
+                    "questions": _questions(asked, drawn),
                     "u": self.u[place],
                     "g": self.g[place],
                 }
@@ -67,22 +71,27 @@ def _mean(rows: Rows, numbers: Sequence[int]) -> float | None:
     return sum(values) / len(values) if values and len(values) == len(numbers) else None
 
 
-def _questions(asked: Sequence[Row], drawn: Row) -> list[dict[str, Any]]:
-    """Each question with the answer about the real picture and that about the drawn one."""
-    judged = questions_of(drawn)
+def _questions(asked: Sequence[Row], drawn: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each question by its number, with the answer about the real picture and one about each that was drawn.
+
+    Either side may still lack answers, or not have stored what was asked.
+    """
+    about = {int(row.id.rpartition("/")[2]): row for row in asked}
+    judged = [questions_of(row) for row in drawn]
     found = []
-    for number, row in enumerate(asked):
-        question = row.sample.prompt.removesuffix(SHORT_ANSWER) if row.sample else row.id
-        correct = row.score.values.get("correct") if row.score else None
-        other = judged[number] if number < len(judged) else {}
+    for number in range(max(max(about) + 1, *map(len, judged))):
+        row, others = about.get(number), [one[number] if number < len(one) else {} for one in judged]
+        told: dict[str, Any] = next(filter(None, others), {})
+        sample, response, score = (row.sample, row.response, row.score) if row else (None, None, None)
+        question = clean(sample.prompt.removesuffix(SHORT_ANSWER)) if sample else told.get("question")
+        correct = score.values.get("correct") if score else None
         found.append(
             {
-                "question": clean(question),
-                "gold": clean(str(row.sample.target)) if row.sample else None,
-                "real_answer": said(row.response.text) if row.response else None,
+                "question": question or f"question {number + 1}",
+                "gold": clean(str(sample.target)) if sample else told.get("expected"),
+                "real_answer": said(response.text) if response else None,
                 "real_right": None if correct is None else bool(correct),
-                "drawn_answer": other.get("answer"),
-                "drawn_right": other.get("right"),
+                "drawn": [{"answer": one.get("answer"), "right": one.get("right")} for one in others],
             }
         )
     return found

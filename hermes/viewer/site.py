@@ -189,7 +189,7 @@ class Site:
             if (place := items.place(name)) is not None:
                 (item,) = items.items([place], self.pictures)
                 first = first or item
-                shown.append({"round": number} | {key: item[key] for key in ("drawn", "plan", "u", "g", "questions")})
+                shown.append({"round": number} | {key: item[key] for key in ("drawn", "u", "g", "questions")})
         return {"id": name, "caption": first["caption"], "real": first["real"], "rounds": shown}
 
     def _of_pairs(self, play: FoundPlay, number: int, chunk: str | None) -> Payload | None:

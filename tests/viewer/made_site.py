@@ -13,6 +13,7 @@ import hermes
 
 PAGES = Path(hermes.__file__).parent / "viewer" / "pages"
 CHUNK = 200
+SEVERAL = 25  # The homologous item that was drawn several times.
 HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 RTL = "כן, זה נכון (yes) — 3 חתולים"
 LONG = "A very long answer that goes on and on, without saying anything new. " * 60
@@ -305,8 +306,7 @@ def homologous(made: Site, run_key: str, n: int) -> list[Json]:
             {
                 "question": one["question"],
                 "expected": one["gold"],
-                "answer": one["drawn_answer"],
-                "right": one["drawn_right"],
+                **one["drawn"][0],
             }
             for one in item["questions"]
         ]
@@ -314,7 +314,7 @@ def homologous(made: Site, run_key: str, n: int) -> list[Json]:
         return {
             "id": item["id"],
             "prompt": item["caption"],
-            "drawn": item["drawn"][0],
+            "drawn": item["drawn"][0]["picture"],
             "values": {"accuracy": item["g"]},
             "judge": judge,
         }
@@ -332,7 +332,11 @@ def _asked_about(item: Json, question: Json, place: int) -> Json:
 
 
 def _item(made: Site, number: int, wrong: int) -> Json:
-    """An item whose first ``wrong`` answers about the drawn picture are wrong, and every fifth about the real one."""
+    """An item whose first ``wrong`` answers about the drawn picture are wrong, and every fifth about the real one.
+
+    The 25th has two pictures more, of which one has all right and the other nothing.
+    """
+    more = (0, 3) if number == SEVERAL else ()
     questions = [
         {
             "question": question,
@@ -340,7 +344,7 @@ def _item(made: Site, number: int, wrong: int) -> Json:
             "real_answer": gold if number % 5 or one else "teal",
             "real_right": bool(number % 5 or one),
         }
-        | {"drawn_answer": "none" if one < wrong else gold, "drawn_right": one >= wrong}
+        | {"drawn": [{"answer": "none" if one < bad else gold, "right": one >= bad} for bad in (wrong, *more)]}
         for one, (question, gold) in enumerate(
             (
                 ("What color is the circle?", "red"),
@@ -350,16 +354,24 @@ def _item(made: Site, number: int, wrong: int) -> Json:
         )
     ]
     caption = {0: RTL, 1: HOSTILE}.get(number, f"a red circle and a {COLORS[number % 6]} square")
-    u, g = (sum(one[side] for one in questions) / 3 for side in ("real_right", "drawn_right"))
-    real, picture = made.picture(f"real{number % 12}"), made.picture(f"drawn{number % 8}")
+    u = sum(one["real_right"] for one in questions) / 3
+    each = [sum(one["drawn"][place]["right"] for one in questions) / 3 for place in range(1 + len(more))]
+    drawn = [
+        {
+            "picture": made.picture(f"drawn{(number + place) % 8}"),
+            "plan": "circle left, square right" if number % 2 else None,
+            "g": value,
+        }
+        for place, value in enumerate(each)
+    ]
     return {
         "id": f"{number:04d}",
         "caption": caption,
-        "real": real,
-        "drawn": [picture],
+        "real": made.picture(f"real{number % 12}"),
+        "drawn": drawn,
         "questions": questions,
         "u": u,
-        "g": g,
+        "g": sum(each) / len(each),
     }
 
 
@@ -388,7 +400,6 @@ def play(made: Site, key: str, last: int = 3) -> tuple[list[Json], list[Json]]:
         of_rounds = [
             {
                 "round": one,
-                "plan": "circle left, square right" if number % 2 else None,
                 **{name: item[name] for name in ("drawn", "u", "g", "questions")},
             }
             for one, item in enumerate(each)
@@ -430,7 +441,7 @@ def _pair(made: Site, number: int) -> Json:
         "loser": said | {"score": 0.4 + number / 60, "text": HOSTILE if number == 2 else "a teal square"},
     }
     gen = {
-        "winner": seen | {"score": 1.0, "image": item["drawn"][0]},
+        "winner": seen | {"score": 1.0, "image": item["drawn"][0]["picture"]},
         "loser": seen | {"score": number / 40, "image": made.picture(f"drawn{(number + 3) % 8}")},
     }
     return {

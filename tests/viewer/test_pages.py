@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browsing import BROWSER, PATIENCE, serving, visiting
-from made_site import HOSTILE, RTL, site
+from made_site import HOSTILE, RTL, SEVERAL, site
 
 playwright = pytest.importorskip("playwright.sync_api")
 playwright.expect.set_options(timeout=PATIENCE)
@@ -36,9 +36,11 @@ ADDRESSES = (
     f"#/run/{RUN}/dpg_bench/6",
     f"#/run/{RUN}/homologous",
     f"#/run/{RUN}/homologous/1",
+    f"#/run/{RUN}/homologous/{SEVERAL}",
     f"#/play/{PLAY}",
     f"#/play/{PLAY}/items?sort=rose",
     f"#/play/{PLAY}/items/2",
+    f"#/play/{PLAY}/items/{SEVERAL}",
     f"#/play/{PLAY}/pairs/1",
     f"#/play/{PLAY}/pairs/1/2",
     "#/play/bare",
@@ -333,6 +335,18 @@ def test_items_over_rounds_stand_in_one_row_those_first_that_rose_most(from_disk
         expect(page, ".row .c4 >> nth=0").to_contain_text("▼")
         page.locator(".row >> nth=0").click()
         expect(page, ".strip figure .name").to_have_text(["Real picture", "Base", "Round 1", "Round 2", "Round 3"])
+
+
+def test_each_picture_of_several_has_its_own_score_plan_and_answers(from_disk: Visit) -> None:
+    with from_disk(f"#/run/{RUN}/homologous/{SEVERAL}") as page:
+        expect(page, ".sample figcaption").to_contain_text(["U ", "G 0.667", "G 1.000", "G 0.000"])
+        expect(page, "figcaption .plan").to_have_count(3)
+        expect(page, "thead th >> nth=-1").to_have_text("Drawn picture 3 (G)")
+        expect(page, "tbody tr >> nth=1 >> td .mark").to_have_text(["✓Right", "✓Right", "✓Right", "✗Wrong"])
+    with from_disk(f"#/play/{PLAY}/items/{SEVERAL}") as page:
+        expect(page, ".strip figure").to_have_count(1 + 4 * 3)
+        heads = [f"{name}, {place}" for name in ("Base", "Round 1", "Round 2", "Round 3") for place in (1, 2, 3)]
+        expect(page, "section >> nth=1 >> thead th").to_have_text(["Question", "Gold", *heads])
 
 
 def test_a_run_in_progress_is_followed(chrome: Any, folder: Path, tmp_path: Path) -> None:

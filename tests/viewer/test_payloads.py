@@ -139,9 +139,35 @@ def test_homologous_items_have_both_sides(runs: Path, run: Path) -> None:
     assert sum(lists["g"]) / lists["n"] == pytest.approx(gap["g"]["value"])
     for item in items:
         for side in ("real", "drawn"):
-            right = [question[f"{side}_right"] for question in item["questions"]]
+            right = [one["real_right"] if side == "real" else one["drawn"][0]["right"] for one in item["questions"]]
             assert sum(right) / len(right) == pytest.approx(item["u" if side == "real" else "g"])
-        assert item["real"]["src"] != item["drawn"][0]["src"]
+        assert item["real"]["src"] != item["drawn"][0]["picture"]["src"]
+
+
+def test_each_picture_of_several_has_its_own_answers_and_plan(tmp_path: Path) -> None:
+    tasks = ("homologous-u", "homologous-g@num_images=3")
+    evaluate(EvalSettings(model="hermes-tiny", tasks=tasks, limit=3, runs=tmp_path, device="cpu"))
+    (run,) = (path.parent for path in tmp_path.glob("*/*/results.json"))
+    found = answers(run, tasks[1])
+    for item in payload(Site([tmp_path]), f"runs/{key_of(run)}/homologous-0")["items"]:
+        assert len(item["drawn"]) == 3
+        assert item["g"] == pytest.approx(sum(one["g"] for one in item["drawn"]) / 3)
+        for number, one in enumerate(item["drawn"]):
+            right = [question["drawn"][number]["right"] for question in item["questions"]]
+            assert sum(right) / len(right) == pytest.approx(one["g"])
+            assert one["plan"] == found[item["id"], number].plan
+
+
+def test_answers_of_a_side_in_progress_stand_beside_their_own_questions(runs: Path, run: Path) -> None:
+    name = f"runs/{key_of(run)}/homologous-0"
+    before = payload(Site([runs]), name)["items"][0]
+    journal = in_progress(run, "homologous-u").store / "responses.0.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[1:]))
+    after = payload(Site([runs]), name)["items"][0]
+    assert (after["questions"][0]["real_answer"], after["u"]) == (None, None)
+    assert after["questions"][1]["real_answer"] == before["questions"][1]["real_answer"]
+    for told in ("question", "gold", "drawn"):
+        assert [one[told] for one in after["questions"]] == [one[told] for one in before["questions"]]
 
 
 def test_a_self_play_shows_items_over_rounds_and_pairs(runs: Path, run: Path, play: Path) -> None:

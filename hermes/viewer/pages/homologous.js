@@ -32,7 +32,7 @@ const homologous = (() => {
       thumbs: 2,
       pictures: async (row) => {
         const item = await data.entry(name, "items", all.chunk, row);
-        return [item.real, item.drawn[0]];
+        return [item.real, item.drawn[0].picture];
       },
       line: (row) => [
         dom.h("span", { class: "c0" }, dom.said(all.id[row])),
@@ -53,10 +53,9 @@ const homologous = (() => {
 
   function view(item) {
     const differ = item.questions.filter(items.differs).length;
-    const drawn = item.drawn.map((picture, place) =>
-      pictures.figure(picture, item.drawn.length > 1 ? `Drawn picture ${place + 1}` : "Drawn picture", {
-        below: place ? null : items.score("g", item.g),
-      }),
+    const names = items.names(item.drawn);
+    const drawn = item.drawn.map((one, place) =>
+      pictures.figure(one.picture, names[place], { below: items.below(one) }),
     );
     const real = pictures.figure(item.real, "Real picture", { below: items.score("u", item.u) });
     return dom.h(
@@ -75,8 +74,8 @@ const homologous = (() => {
         ),
       ),
       item.caption && dom.h("section", { class: "box" }, dom.h("h2", {}, "Caption"), dom.block(item.caption)),
-      dom.h("div", { class: "pictures sides" }, real, drawn.length ? drawn : pictures.figure(null, "Drawn picture")),
-      item.questions.length ? items.questions(item.questions) : parts.empty("No question was asked about this item."),
+      dom.h("div", { class: "pictures sides" }, real, drawn),
+      item.questions.length ? items.questions(item) : parts.empty("No question was asked about this item."),
     );
   }
 

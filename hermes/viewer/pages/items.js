@@ -19,30 +19,38 @@ const items = (() => {
 
   const facet = (of) => facets.choice("sides", "U and G", of, { values: SIDES, hint: HINT });
 
-  /** Whether a question is answered right on one side alone. */
+  /** Whether a question is answered right on one side alone, about any of the drawn pictures. */
   const differs = (one) =>
-    typeof one.real_right === "boolean" && typeof one.drawn_right === "boolean" && one.real_right !== one.drawn_right;
+    typeof one.real_right === "boolean" &&
+    one.drawn.some(({ right }) => typeof right === "boolean" && right !== one.real_right);
 
   /** What a search looks through, one text an item. */
   const texts = (all) => all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
 
-  /** The questions, those first that the two sides do not answer alike right. */
-  function questions(list) {
-    const rows = list.map((one) => ({
+  /** What the drawn pictures of an item are called. */
+  const names = (drawn) => drawn.map((_, place) => `Drawn picture${drawn.length > 1 ? ` ${place + 1}` : ""}`);
+
+  /** The questions of an item, with the answers about the real picture and about each that was drawn. */
+  function questions(item) {
+    const rows = item.questions.map((one) => ({
       question: one.question,
       gold: one.gold,
       differ: differs(one),
-      answers: [
-        { answer: one.real_answer, right: one.real_right },
-        { answer: one.drawn_answer, right: one.drawn_right },
-      ],
+      answers: [{ answer: one.real_answer, right: one.real_right }, ...one.drawn],
     }));
-    return parts.questions(["Question", "Gold", "Real picture (U)", "Drawn picture (G)"], rows, "differs");
+    const heads = names(item.drawn).map((name) => `${name} (G)`);
+    return parts.questions(["Question", "Gold", "Real picture (U)", ...heads], rows, "differs");
   }
 
   /** "U 1.000", with its sign. */
   const score = (name, value) =>
     dom.h("span", { class: "side-score" }, plots.key(name), `${name.toUpperCase()} ${format.number(value, 3)}`);
 
-  return { side, facet, differs, texts, questions, score };
+  /** What stands below a drawn picture: its own score, and what was planned. */
+  const below = ({ g, plan }) => [
+    score("g", g),
+    plan && dom.h("span", { class: "plan" }, "planned: ", dom.said(plan)),
+  ];
+
+  return { side, facet, differs, names, texts, questions, score, below };
 })();

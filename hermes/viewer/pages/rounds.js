@@ -43,7 +43,7 @@ const rounds = (() => {
       thumbs: 2,
       pictures: async (row) => {
         const item = await data.entry(name, "items", all.chunk, row);
-        return [item.real, item.rounds.length ? item.rounds.at(-1).drawn[0] : null];
+        return [item.real, item.rounds.length ? item.rounds.at(-1).drawn[0].picture : null];
       },
       line: (row) => [
         dom.h("span", { class: "c0" }, dom.said(all.id[row])),
@@ -63,27 +63,26 @@ const rounds = (() => {
   }
 
   const arrow = (change) => (change ? dom.h("span", { "aria-hidden": "true" }, change > 0 ? "▲ " : "▼ ") : null);
-  const named = ({ round }) => (round === 0 ? "Base" : `Round ${round}`);
+  /** What a picture of a round is called; without its place, what the round is. */
+  const named = ({ round, drawn }, place = null) =>
+    `${round === 0 ? "Base" : `Round ${round}`}${place !== null && drawn.length > 1 ? `, ${place + 1}` : ""}`;
 
   function view(item) {
     const real = pictures.figure(item.real, "Real picture", { side: 144 });
     const drawn = item.rounds.map((round, place) => {
       const before = place ? item.rounds[place - 1].g : null;
       const change = format.has(before) && format.has(round.g) ? round.g - before : null;
-      const below = [
-        items.score("g", round.g),
-        change !== null &&
-          change !== 0 &&
-          dom.h("span", { class: change > 0 ? "rose" : "fell" }, arrow(change), format.signed(change, 3)),
-        round.plan && dom.h("span", { class: "plan" }, "planned: ", dom.said(round.plan)),
-      ];
-      const picture = round.drawn.length ? round.drawn : [null];
-      return picture.map((one, number) =>
-        pictures.figure(one, `${named(round)}${round.drawn.length > 1 ? `, ${number + 1}` : ""}`, {
+      const mean = round.drawn.length > 1 && "mean ";
+      const moved = change
+        ? dom.h("span", { class: change > 0 ? "rose" : "fell" }, mean, arrow(change), format.signed(change, 3))
+        : null;
+      return round.drawn.map((one, number) => {
+        const [score, plan] = items.below(one);
+        return pictures.figure(one.picture, named(round, number), {
           side: 144,
-          below: number ? null : below,
-        }),
-      );
+          below: [score, number === 0 && moved, plan],
+        });
+      });
     });
     return dom.h(
       "article",
@@ -96,29 +95,43 @@ const rounds = (() => {
         real,
         drawn,
       ),
-      grid(item, "drawn", "G: about the drawn picture"),
-      grid(item, "real", "U: about the real picture"),
+      grid(
+        item,
+        "G: about the drawn picture",
+        (round) => round.drawn.map((_, place) => named(round, place)),
+        (question, { drawn }) => (question ? question.drawn : drawn.map(() => ({}))),
+      ),
+      grid(
+        item,
+        "U: about the real picture",
+        (round) => [named(round)],
+        (question) => [question ? { answer: question.real_answer, right: question.real_right } : {}],
+      ),
     );
   }
 
-  /** The questions down, the rounds across. */
-  function grid(item, side, title) {
-    const first = item.rounds[0] ? item.rounds[0].questions : [];
-    const rows = first.map((one, place) => {
-      const answers = item.rounds
-        .map(({ questions }) => questions[place] || {})
-        .map((question) => ({ answer: question[`${side}_answer`], right: question[`${side}_right`] ?? null }));
+  /** The questions down, the rounds across; questions of all rounds stand in the order of their numbers. */
+  function grid(item, title, heads, answers) {
+    const most = item.rounds.reduce((found, { questions }) => (questions.length > found.length ? questions : found), []);
+    const rows = most.map((one, place) => {
+      const each = item.rounds.map((round) => answers(round.questions[place], round));
       return {
         question: one.question,
         gold: one.gold,
-        answers,
-        differ: new Set(answers.map(({ right }) => right).filter((right) => right !== null)).size > 1,
+        answers: each.flat(),
+        differ: new Set(each.map(share).filter((value) => value !== null)).size > 1,
       };
     });
     return (
       rows.length > 0 &&
-      parts.section(title, parts.questions(["Question", "Gold", ...item.rounds.map(named)], rows, "changed"))
+      parts.section(title, parts.questions(["Question", "Gold", ...item.rounds.flatMap(heads)], rows, "changed"))
     );
+  }
+
+  /** The share of right answers, null where nobody has judged them. */
+  function share(answers) {
+    const told = answers.filter(({ right }) => typeof right === "boolean");
+    return told.length ? told.filter(({ right }) => right).length / told.length : null;
   }
 
   return { create };
