@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import SIZE, asked_of
+from hermes.harness.records.stored_samples import Reference, in_file
 from hermes.harness.records.types import Sample
 
 DIGEST = 2 * SIZE  # Bytes of `Prints.digests` a sample: what is asked, then the whole sample.
@@ -18,10 +19,12 @@ class Prints:
     The first 16 bytes hash what a model is asked: the prompt and the images' identities. The other 16 hash every field
     and the images' identities. ``pin`` (hub id and revision) stands for the images, which are not read then. ``held``
     says that the samples stay in memory, so that images that are there too can be told apart by their address.
+    ``picture`` is where the first image that lies in a file is.
     """
 
     def __init__(self, pin: str | None = None, held: bool = False) -> None:
         self.digests = bytearray()
+        self.picture: Reference | None = None
         self._pin, self._held = pin, held
         self._all = hashlib.sha256((pin or "").encode())
         self._rows = hashlib.sha256()
@@ -36,6 +39,7 @@ class Prints:
         del fields["prompt"]
         self._rows.update(self._encode(fields).encode(errors="surrogatepass"))
         images = [self._identity(handle) for handle in sample.images]
+        self.picture = self.picture or next(filter(None, map(in_file, sample.images)), None)
         self._all.update(text)
         if self._pin is None:
             for image in images:

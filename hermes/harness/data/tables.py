@@ -18,6 +18,7 @@ from hermes.harness.data.official.vlmevalkit import with_columns
 from hermes.harness.data.pins import Pins
 from hermes.harness.data.rows import Rows, checked, good_rows, joined, samples_of
 from hermes.harness.data.shares import SPLITS, of_splits
+from hermes.harness.records.stored_samples import Reference
 from hermes.harness.records.types import DataInfo, Sample, Split
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
@@ -31,13 +32,14 @@ class Data:
 
     ``samples`` can be gone through any number of times, each time in the same order. ``digests`` holds 32 bytes a
     sample in that order, as `fingerprint.Prints` takes them. ``met`` says what was chosen of them and what there was,
-    None where all are taken or the first.
+    None where all are taken or the first. ``picture`` is where the first image that lies in a file is.
     """
 
     samples: Iterable[Sample]
     info: DataInfo
     digests: bytes = field(repr=False)
     met: Met | None = None
+    picture: Reference | None = None
 
     def __len__(self) -> int:
         return self.info.n
@@ -45,7 +47,8 @@ class Data:
     @classmethod
     def of(cls, samples: Sequence[Sample], info: DataInfo) -> "Data":
         """Samples that are in memory already."""
-        return cls(samples, info, bytes(_prints(samples).digests))
+        prints = _prints(samples)
+        return cls(samples, info, bytes(prints.digests), picture=prints.picture)
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def load_data(
             ids.add(sample.id)
     ids.refuse(lambda: (sample.id for sample in samples), table.where)
     info = _info(evaluator, table, prints, given)
-    return Data(replace(samples, n=info.n), info, bytes(prints.digests), met)
+    return Data(replace(samples, n=info.n), info, bytes(prints.digests), met, prints.picture)
 
 
 def _held(evaluator: Evaluator, table: Table, limit: int | None, wanted: Wanted) -> Data:
@@ -170,7 +173,7 @@ def held_data(evaluator: Evaluator, table: Table, samples: Sequence[Sample], giv
     ids.refuse(lambda: (sample.id for sample in samples), table.where)
     prints = _prints(samples, table.pin)
     info = _info(evaluator, table, prints, len(samples) if given is None else given)
-    return Data(samples, info, bytes(prints.digests))
+    return Data(samples, info, bytes(prints.digests), picture=prints.picture)
 
 
 def open_table(

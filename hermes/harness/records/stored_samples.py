@@ -61,6 +61,16 @@ def pictures_path(samples: Path) -> Path:
     return samples.with_suffix(".pictures")
 
 
+def in_file(handle: ImageHandle) -> Reference | None:
+    """Where a picture lies; None for one that lies in no file."""
+    source = handle.source
+    if isinstance(source, Cell) and source.place is not None:
+        return Reference(cell=source.place)
+    if not callable(source) and is_path(path := unwrapped(source)):
+        return Reference(path=str(Path(path).absolute()))
+    return None
+
+
 class Lines:
     """Makes the lines of samples; ``keep`` takes the bytes of pictures that lie in no file."""
 
@@ -86,13 +96,10 @@ class Lines:
         return json.dumps(fields, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
     def _reference(self, handle: ImageHandle) -> Reference:
-        source = handle.source
-        if isinstance(source, Cell) and source.place is not None:
-            return Reference(cell=source.place)
-        if not callable(source) and is_path(path := unwrapped(source)):
-            return Reference(path=str(Path(path).absolute()))
-        if self._last is None or self._last[0] is not source:
-            self._last = (source, self._copied(source))
+        if (lying := in_file(handle)) is not None:
+            return lying
+        if self._last is None or self._last[0] is not handle.source:
+            self._last = (handle.source, self._copied(handle.source))
         return self._last[1]
 
     def _copied(self, source: Any) -> Reference:

@@ -21,7 +21,7 @@ from hermes.harness.records.types import GenerationConfig, Judgement, Response, 
 from hermes.harness.run.failing import Reasons
 from hermes.harness.run.likeness import Likeness
 from hermes.harness.run.plan import Task, keyed, used_protocol
-from hermes.harness.run.samples import stored_samples, written
+from hermes.harness.run.samples import samples_stand, written
 from hermes.harness.system.disk import json_text, new_lines, read_json, write_json
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
@@ -276,9 +276,9 @@ def _made_of(task: Task, config: GenerationConfig, store: Store, judge: str | No
 
 
 def _known(task: Task, config: GenerationConfig, store: Store, path: Path, judge: str | None) -> Result | None:
-    """The result that was computed from the same things before, if there is one; older ones lack their samples."""
+    """The result that was computed from the same things before, if there is one and its samples stand."""
     beside = path.with_suffix(".json")
-    if not (path.is_file() and beside.is_file() and stored_samples(task, store).is_file()):
+    if not (path.is_file() and beside.is_file() and samples_stand(task, store)):
         return None
     made_of = _made_of(task, config, store, judge)
     try:

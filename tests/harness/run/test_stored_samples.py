@@ -142,6 +142,23 @@ def test_a_finished_run_writes_them_once(tmp_path: Path) -> None:
     assert content(run) == results
 
 
+@pytest.mark.parametrize("kind", sorted(SOURCES))
+def test_a_run_over_data_that_were_moved_finds_their_pictures(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = SOURCES[kind](tmp_path / "data")
+    run = evaluated(data, tmp_path / "run")
+    path, _ = asked(run)
+    written, results = path.stat().st_ino, content(run)
+    assert asked(evaluated(data, run))[0].stat().st_ino == written
+    (tmp_path / "data").rename(tmp_path / "moved")
+    evaluated(tmp_path / "moved" / data.relative_to(tmp_path / "data"), run)
+    path, found = asked(run)
+    for number, one in enumerate(found):
+        assert picture(one.pictures[0], path).open().tobytes() == Image.open(io.BytesIO(png(number))).tobytes()
+    assert (path.stat().st_ino == written) == (kind == "inline")
+    assert content(run) == results
+
+
 def test_several_pictures_are_kept_once_for_neighbours() -> None:
     kept: list[bytes] = []
     shown = ImageHandle(Image.new("RGB", (4, 4)))
