@@ -37,16 +37,17 @@ def export(source: Path, kind: str, out: Path | None, progress: Progress) -> tup
     for problem in found.problems:
         progress.say(problem)
     path = out or Path(f"{_name(source)}{'-inspect' if kind == 'inspect' else f'.{kind}'}")
-    tasks = _tasks(found, progress)
+    tasks = _tasks(found, source, progress)
     count = write_logs(tasks, path, progress) if kind == "inspect" else _write_table(tasks, kind, path, progress)
-    if not count:
-        raise HermesError(NOTHING.format(source=source))
     return path, count
 
 
-def _tasks(found: Found, progress: Progress) -> Iterator[TaskRows]:
-    """The tasks that have answers, one after the other, so that no more than one is in memory."""
-    told = False
+def _tasks(found: Found, source: Path, progress: Progress) -> Iterator[TaskRows]:
+    """The tasks that have answers, one after the other, so that no more than one is in memory.
+
+    Raises HermesError at the end where there was none, so that what is written of them comes to nothing.
+    """
+    told, some = False, False
     for run in found.runs.values():
         for task in run.tasks.values():
             files = run.files(task)
@@ -55,11 +56,16 @@ def _tasks(found: Found, progress: Progress) -> Iterator[TaskRows]:
             rows = Rows(files, run.run.results[task].headline if run.run else "")
             for problem in rows.problems:
                 progress.say(problem)
+            if not rows:
+                continue
+            some = True
             if not rows.stored and not told:
                 told = True
                 progress.say(NOT_STORED)
             progress.start(f"export {task}", len(rows))
             yield TaskRows(run, task, rows)
+    if not some:
+        raise HermesError(NOTHING.format(source=source))
 
 
 def _write_table(tasks: Iterable[TaskRows], kind: str, path: Path, progress: Progress) -> int:

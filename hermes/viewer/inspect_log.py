@@ -33,9 +33,9 @@ def write_logs(tasks: Iterable[TaskRows], folder: Path, progress: Progress) -> i
         from inspect_ai.log import write_eval_log
     except ImportError:
         raise MissingExtra("writing logs of inspect_ai", "inspect") from None
-    make_folder(folder)
     count = 0
     for one in tasks:
+        make_folder(folder)
         name = slug_with_hash(f"{_run_id(one.run)}_{one.task}")
         write_eval_log(_log(one, progress), folder / f"{name}.eval", format="eval")
         count += len(one.rows)

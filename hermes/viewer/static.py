@@ -6,7 +6,7 @@ from pathlib import Path
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress, Silent
 from hermes.viewer.pages import page_file, page_names
-from hermes.viewer.script import script
+from hermes.viewer.script import START, script
 from hermes.viewer.site import Site
 
 DATA, MEDIA = "data", "media"
@@ -18,7 +18,7 @@ def write_site(site: Site, out: Path, progress: Progress | None = None) -> int:
     What an earlier call has left there is replaced. Raises HermesError where the folder holds something else.
     """
     try:
-        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / DATA / "index.js").is_file())):
+        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _is_site(out))):
             raise HermesError(f"{out} holds something else than a site; give an empty folder")
         for name in (DATA, MEDIA):
             shutil.rmtree(out / name, ignore_errors=True)
@@ -29,6 +29,12 @@ def write_site(site: Site, out: Path, progress: Progress | None = None) -> int:
         return _write_data(site, out, progress or Silent())
     except OSError as error:
         raise HermesError(f"{out} cannot be written ({error.strerror}); give another folder") from None
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether an earlier call has written the folder."""
+    index = folder / DATA / "index.js"
+    return index.is_file() and index.read_bytes().startswith(START)
 
 
 def _write_data(site: Site, out: Path, progress: Progress) -> int:

@@ -105,6 +105,24 @@ def test_what_cannot_be_exported_is_one_line(run: Path, tmp_path: Path) -> None:
         export(tmp_path / "runs" / "answers", "csv", None, Silent())
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "inspect"])
+def test_without_answers_nothing_is_written(runs: Path, run: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "inspect":
+        pytest.importorskip("inspect_ai.log")
+    for path in runs.glob("answers/*/*/*/*.jsonl"):
+        path.unlink()
+    for path in runs.glob("answers/*/*/*.jsonl"):
+        path.write_bytes(b"")
+    kept, new = tmp_path / "keep", tmp_path / "new"
+    kept.write_text("kept")
+    for out in (kept, new):
+        with pytest.raises(HermesError, match="has no answers yet; run hermes eval first"):
+            export(run, kind, out, Silent())
+    assert kept.read_text() == "kept"
+    assert not new.exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
 def test_the_command_names_the_file(command: Callable[..., Any], made: Path, tmp_path: Path) -> None:
     said = command("export", made, "--format", "csv", "-q")
     assert (said.code, said.out) == (0, "")

@@ -102,6 +102,11 @@ def test_a_site_replaces_itself_and_nothing_else(runs: Path, tmp_path: Path) -> 
     assert not (out / "data" / "old.js").exists()
     with pytest.raises(HermesError, match="holds something else than a site"):
         write_site(Site([runs], live=False), runs)
+    (out / "data" / "index.js").write_text("const rows = [];")  # somebody else's page of the same names
+    with pytest.raises(HermesError, match="holds something else than a site"):
+        write_site(Site([runs], live=False), out)
+    assert (out / "data" / "index.js").read_text() == "const rows = [];"
+    assert any((out / "media").iterdir())
 
 
 def test_without_the_extra_it_is_one_line(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
