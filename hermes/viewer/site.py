@@ -1,24 +1,26 @@
 """The data of every page by name, from what runs have left: for the server one by one, for a static site all."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
+from hermes.harness.data.stamps import file_stamp
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.environment import package_version
 from hermes.leaderboards.stored import TaskFiles
 from hermes.viewer.details import detail
-from hermes.viewer.found import Found, FoundPlay, FoundRun, find, safe
+from hermes.viewer.found import Found, FoundPlay, FoundRun, find
 from hermes.viewer.homologous import Homologous
+from hermes.viewer.kept import Kept
 from hermes.viewer.overview import play_entry, run_entry
 from hermes.viewer.pairs import PREFERENCES, Pairs, steps, training_log
 from hermes.viewer.pictures import Pictures
-from hermes.viewer.rows import Rows, stamp
+from hermes.viewer.rows import Rows, Stamp, stamp
 
 CHUNK, ITEMS = 200, 100  # Rows, pairs and homologous items a file; items of a self-play a file.
-KEPT = 16  # Tasks whose columns are kept; those that were looked at last.
+KEPT = 16  # Tasks, runs with both sides and files of pairs that are kept; of a self-play all rounds.
 
 Payload = dict[str, Any]
 
@@ -30,9 +32,10 @@ class Site:
         self.paths, self.live = paths, live
         self.pictures = Pictures()
         self._lock = Lock()
-        self._found = find(paths)
-        self._rows: dict[tuple[str, str], tuple[Any, Rows]] = {}
-        self._items: dict[str, tuple[Any, Homologous]] = {}
+        self._rows: Kept[Rows] = Kept(KEPT)
+        self._items: Kept[Homologous] = Kept(KEPT)
+        self._pairs: Kept[Pairs] = Kept(KEPT)
+        self._found = self._look()
 
     def payload(self, name: str) -> Payload | None:
         """The data of this name; None where there is none. Raises HermesError for files that cannot be read."""
@@ -52,12 +55,11 @@ class Site:
             if items := self._homologous(run):
                 yield from _with_chunks(f"runs/{run.key}/homologous", len(items.ids), CHUNK)
         for play in self._found.plays.values():
-            if ids := self._play_items(play):
+            if ids := _ids(self._rounds(play)):
                 yield from _with_chunks(f"plays/{play.key}/items", len(ids), ITEMS)
             for one in play.history.rounds:
-                if (play.history.path / f"round-{one.round}" / PREFERENCES).is_file():
-                    count = len(Pairs(play.history.path, one.round))
-                    yield from _with_chunks(f"plays/{play.key}/pairs-{one.round}", count, CHUNK)
+                if (pairs := self._round_pairs(play, one.round)) is not None:
+                    yield from _with_chunks(f"plays/{play.key}/pairs-{one.round}", len(pairs), CHUNK)
                 if training_log(play.history.path, one.round).is_file():
                     yield f"plays/{play.key}/training-{one.round}"
 
@@ -82,8 +84,8 @@ class Site:
 
     def _index(self) -> Payload:
         if self.live:
-            self._found = find(self.paths)
-        found: Found = self._found
+            self._found = self._look()
+        found = self._found
         return {
             "version": package_version("hermes-bench") or "",
             "root": ", ".join(map(str, self.paths)),
@@ -92,6 +94,12 @@ class Site:
             "plays": [play_entry(play, self._count_items(play)) for play in found.plays.values()],
             "problems": found.problems,
         }
+
+    def _look(self) -> Found:
+        found = find(self.paths)
+        rounds = (max(len(play.runs), len(play.history.rounds)) for play in found.plays.values())
+        self._items.most = self._pairs.most = max((KEPT, *rounds))
+        return found
 
     def _run(self, run: FoundRun) -> Payload:
         rows: dict[str, int | None] = {}
@@ -116,20 +124,13 @@ class Site:
         return max((count for count in counts if count), default=None)
 
     def _task_rows(self, run: FoundRun, task: str) -> Rows | None:
-        """The rows of a task, read again where its files have changed; None where nothing of it is there."""
+        """The rows of a task; None where nothing of it is there."""
         name = run.tasks[task]
-        files = run.files(name)
-        if files is None or not (files.scores.is_file() or files.store.is_dir()):
-            return None
-        now, place = stamp(files), (run.key, task)
-        then, rows = self._rows.pop(place, (None, None))
-        if rows is None or then != now:
-            result = run.run.results.get(name) if run.run else None
-            rows = Rows(files, result.headline if result else "")
-        self._rows[place] = (now, rows)  # the last that was looked at
-        while len(self._rows) > KEPT:
-            del self._rows[next(iter(self._rows))]
-        return rows
+        state = _state(run, name)
+        return state and self._rows_of(run, name, state)
+
+    def _rows_of(self, run: FoundRun, name: str, state: "_State") -> Rows:
+        return self._rows.get((run.key, name), state, lambda: Rows(state.files, state.headline))
 
     def _of_rows(self, rows: Rows, chunk: str | None) -> Payload:
         if chunk is None:
@@ -141,16 +142,14 @@ class Site:
     def _homologous(self, run: FoundRun) -> Homologous | None:
         """Both sides of the items of a run; None where it has not both."""
         drawing = _drawing(run)
-        if drawing is None or UNDERSTANDING not in run.tasks.values():
-            return None
-        u, g = self._task_rows(run, safe(UNDERSTANDING)), self._task_rows(run, safe(drawing))
+        u, g = _state(run, UNDERSTANDING), _state(run, drawing)
         if u is None or g is None:
             return None
-        if run.key not in self._items or self._items[run.key][0] != (id(u), id(g)):
-            self._items[run.key] = ((id(u), id(g)), Homologous(u, g))
-            while len(self._items) > KEPT:
-                del self._items[next(iter(self._items))]
-        return self._items[run.key][1]
+        return self._items.get(
+            run.key,
+            (u, g),
+            lambda: Homologous(self._rows_of(run, UNDERSTANDING, u), self._rows_of(run, drawing, g)),
+        )
 
     def _of_items(self, items: Homologous, chunk: str | None) -> Payload:
         if chunk is None:
@@ -163,12 +162,9 @@ class Site:
         found = {number: self._homologous(self._found.runs[key]) for number, key in play.runs.items()}
         return {number: items for number, items in found.items() if items}
 
-    def _play_items(self, play: FoundPlay) -> list[str]:
-        return list(dict.fromkeys(item for items in self._rounds(play).values() for item in items.ids))
-
     def _of_play(self, play: FoundPlay, chunk: str | None) -> Payload | None:
         rounds = self._rounds(play)
-        ids = self._play_items(play)
+        ids = _ids(rounds)
         if not ids:
             return None
         if chunk is None:
@@ -192,11 +188,18 @@ class Site:
                 shown.append({"round": number} | {key: item[key] for key in ("drawn", "u", "g", "questions")})
         return {"id": name, "caption": first["caption"], "real": first["real"], "rounds": shown}
 
-    def _of_pairs(self, play: FoundPlay, number: int, chunk: str | None) -> Payload | None:
+    def _round_pairs(self, play: FoundPlay, number: int) -> Pairs | None:
+        """The pairs of a round, read again where their file has changed; None where there is none."""
         folder = play.history.path
-        if not (folder / f"round-{number}" / PREFERENCES).is_file():
+        path = folder / f"round-{number}" / PREFERENCES
+        if not path.is_file():
             return None
-        pairs = Pairs(folder, number)
+        return self._pairs.get((play.key, number), file_stamp(path), lambda: Pairs(folder, number))
+
+    def _of_pairs(self, play: FoundPlay, number: int, chunk: str | None) -> Payload | None:
+        pairs = self._round_pairs(play, number)
+        if pairs is None:
+            return None
         if chunk is None:
             margins = {f"margin_{side}": values for side, values in pairs.margins.items()}
             columns = {"id": pairs.ids, "caption": pairs.captions, "problems": pairs.problems}
@@ -204,10 +207,32 @@ class Site:
         return {"n": len(pairs), "pairs": pairs.pairs(_part(len(pairs), CHUNK, chunk), self.pictures)}
 
 
-def _drawing(run: FoundRun) -> str | None:
+class _State(NamedTuple):
+    """Where a task's rows come from, what they show first, and the files as they are."""
+
+    files: TaskFiles
+    headline: str
+    stamp: Stamp
+
+
+def _state(run: FoundRun, name: str) -> _State | None:
+    """The state of a task; None where nothing of it is there."""
+    files = run.files(name)
+    if files is None or not (files.scores.is_file() or files.store.is_dir()):
+        return None
+    result = run.run.results.get(name) if run.run else None
+    return _State(files, result.headline if result else "", stamp(files))
+
+
+def _drawing(run: FoundRun) -> str:
     """The task that draws homologous items; of several ways to draw the plain one."""
     names = [name for name in run.tasks.values() if name.partition("@")[0] == GENERATION]
-    return GENERATION if GENERATION in names else next(iter(names), None)
+    return names[0] if names and GENERATION not in names else GENERATION
+
+
+def _ids(rounds: Mapping[int, Homologous]) -> list[str]:
+    """The items of all rounds."""
+    return list(dict.fromkeys(item for items in rounds.values() for item in items.ids))
 
 
 def _of(items: Homologous, side: str, name: str) -> float | None:

@@ -34,16 +34,22 @@ def run(runs: Path) -> Path:
 
 
 @pytest.fixture
-def play(runs: Path, run: Path) -> Path:
-    """A self-play of two rounds, each evaluated as the run was, with a pair and a log of its training."""
+def rounds() -> int:
+    """How many the self-play has; tests may set it."""
+    return 2
+
+
+@pytest.fixture
+def play(runs: Path, run: Path, rounds: int) -> Path:
+    """A self-play whose rounds are evaluated as the run was; the last has a pair and a log of its training."""
     folder = run.parent / "align-1"
     content = json.loads((run / "results.json").read_text())
     gap = {name: content["gap"]["homologous"][name] for name in ("u", "g", "gap")}
-    for number in (0, 1):
+    for number in range(rounds):
         home = folder / f"round-{number}" / "evaluation"
         shutil.copytree(run, home)
-        told = json.loads((home / "run.json").read_text())
-        (home / "run.json").write_text(json.dumps(told | {"root": "../../../.."}))
+        places = json.loads((home / "run.json").read_text())
+        (home / "run.json").write_text(json.dumps(places | {"root": "../../../.."}))
     pictures = sorted(next(runs.glob("answers/*/homologous-g-*/media")).glob("*.png"))[:3]
     (folder / "media").mkdir()
     for picture in pictures:
@@ -51,11 +57,14 @@ def play(runs: Path, run: Path) -> Path:
     real, won, lost = (picture.stem for picture in pictures)
     duel = {"winner": {"score": 1.0, "image": won, "plan": "a red square"}, "loser": {"score": 0.25, "image": lost}}
     pair = {"item_id": "a", "round": 1, "image": real, "caption": "a square", "prompt": "?", "und": None, "gen": duel}
-    (folder / "round-1" / "preferences.jsonl").write_text(json.dumps(pair) + "\nnot a pair\n")
-    (folder / "round-1" / "training").mkdir()
-    (folder / "round-1" / "training" / "train.jsonl").write_text('{"step": 0, "loss": 2.5}\n{"step": 1, "loss": 2.0}\n')
-    rounds = [{"round": 0, **gap}, {"round": 1, **gap, "pairs": 1, "drops": {"gen: tie": 3}, "training": {"loss": 2.0}}]
-    facts = {"schema": 2, "align_id": "1", "model": content["model"], "objective": "sum", "seed": 0, "rounds": rounds}
+    last = rounds - 1
+    (folder / f"round-{last}" / "preferences.jsonl").write_text(json.dumps(pair) + "\nnot a pair\n")
+    log = folder / f"round-{last}" / "training" / "train.jsonl"
+    log.parent.mkdir()
+    log.write_text('{"step": 0, "loss": 2.5}\n{"step": 1, "loss": 2.0}\n')
+    told = [{"round": number, **gap} for number in range(rounds)]
+    told[last] |= {"pairs": 1, "drops": {"gen: tie": 3}, "training": {"loss": 2.0}}
+    facts = {"schema": 2, "align_id": "1", "model": content["model"], "objective": "sum", "seed": 0, "rounds": told}
     (folder / "history.json").write_text(json.dumps(facts))
     (folder / "spec.json").write_text(json.dumps({"schema": 2, "model": {}, "settings": {}}))
     return folder

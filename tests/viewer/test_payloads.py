@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from hermes.leaderboards.stored import TaskFiles
 from hermes.viewer.details import detail
 from hermes.viewer.export import export
 from hermes.viewer.found import safe
+from hermes.viewer.pairs import Pairs
 from hermes.viewer.pictures import PIXELS, Pictures
 from hermes.viewer.rows import Rows
 from hermes.viewer.script import script
@@ -190,6 +192,39 @@ def test_a_self_play_shows_items_over_rounds_and_pairs(runs: Path, run: Path, pl
     assert pair["gen"]["winner"]["plan"] == "a red square"
     assert pair["gen"]["winner"]["image"]["src"] != pair["gen"]["loser"]["image"]["src"]
     assert payload(site, f"plays/{key}/training-1") == {"step": [0, 1], "loss": [2.5, 2.0]}
+
+
+@pytest.mark.parametrize("rounds", [20])
+def test_a_long_self_play_is_read_once_and_what_changes_anew(
+    runs: Path, run: Path, play: Path, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Counter[type] = Counter()
+
+    def counted(kind: type) -> Any:
+        usual = kind.__init__  # type: ignore[misc]
+
+        def init(self: Any, *given: Any) -> None:
+            made[kind] += 1
+            usual(self, *given)
+
+        return init
+
+    for kind in (Rows, Pairs):
+        monkeypatch.setattr(kind, "__init__", counted(kind))
+    site = Site([runs])
+    (one,) = payload(site, "index")["plays"]
+    last = f"plays/{one['key']}/pairs-{rounds - 1}"
+    names = (f"plays/{one['key']}/items", f"plays/{one['key']}/items-0", last, f"{last}-0")
+    for _ in range(3):
+        lists, chunk, pairs, _ = (payload(site, name) for name in names)
+        assert (len(lists["rounds"]), len(chunk["items"][0]["rounds"]), pairs["n"]) == (rounds, rounds, 1)
+    assert made == {Rows: 2 * rounds, Pairs: 1}
+    preferences = play / f"round-{rounds - 1}" / "preferences.jsonl"
+    preferences.write_text(preferences.read_text() + preferences.read_text())
+    marks = place(run, "homologous-g", "scores")
+    marks.write_text(re.sub(r'"accuracy":[0-9.]+', '"accuracy":0.125', marks.read_text()))
+    assert payload(site, last)["n"] == 2
+    assert {value for item in payload(site, names[0])["g"] for value in item} == {0.125}
 
 
 def test_every_name_has_data_and_no_other(runs: Path, play: Path) -> None:
