@@ -16,6 +16,7 @@ COLUMNS = {
     "model": TEXT,
     "run_id": TEXT,
     "task": TEXT,
+    "protocol": TEXT,
     "id": TEXT,
     "index": WHOLE,
     "group": TEXT,
@@ -58,10 +59,12 @@ def entry(one: TaskRows, row: Row) -> dict[str, Any]:
     files = one.rows.files
     failed = response is not None and response.error is not None
     drawn = files.store / "media" / f"{response.image}.png" if response and response.image else None
+    result = one.run.run.results.get(one.task) if one.run.run else None
     return {
         "model": one.run.run.name if one.run.run else one.run.spec["model"]["name"],
         "run_id": one.run.run.run_id if one.run.run else one.run.folder.name,
         "task": one.task,
+        "protocol": result.protocol if result else one.run.spec["tasks"][one.task]["protocol"],
         "id": row.id,
         "index": row.index,
         "group": score.group_id if score else sample.group_id if sample else None,

@@ -12,6 +12,7 @@ import pandas
 import pytest
 from stored import answers, content, scores
 
+from hermes.harness.run.rescoring import rescore
 from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.harness.system.progress import Silent
 from hermes.viewer.entries import COLUMNS
@@ -86,6 +87,15 @@ def test_all_runs_of_a_folder_are_exported(runs: Path, run: Path, tmp_path: Path
     shutil.copytree(run, run.parent / "copy")
     one, all_ = (export(source, "csv", tmp_path / "out.csv", Silent())[1] for source in (run, runs))
     assert all_ == 2 * one
+
+
+def test_a_run_scored_by_two_protocols_has_rows_of_each(runs: Path, run: Path, tmp_path: Path) -> None:
+    rescore(run, "lmms-eval")
+    path, _ = export(runs, "csv", tmp_path / "out.csv", Silent())
+    found = READ["csv"](path)
+    asked = found[found["task"] == "pope"]
+    assert not asked.duplicated(["protocol", "id", "index"]).any()
+    assert dict(asked["protocol"].value_counts()) == dict.fromkeys(("official", "lmms-eval"), len(asked) // 2)
 
 
 def test_what_was_not_stored_is_told(runs: Path, run: Path, tmp_path: Path) -> None:

@@ -360,7 +360,7 @@ def test_a_run_in_progress_is_followed(chrome: Any, folder: Path, tmp_path: Path
     with serving(copy) as address, visiting(chrome, "about:blank") as page:
         index.write_text(running)
         whole = columns.read_text()
-        columns.write_text(_first(whole, 100))
+        columns.write_text(_some(whole, slice(100)))
         page.clock.install()
         page.goto(f"{address}{POPE}/5")
         expect(page, ".found").to_have_text("100 samples")
@@ -376,11 +376,38 @@ def test_a_run_in_progress_is_followed(chrome: Any, folder: Path, tmp_path: Path
         expect(page, "table >> nth=0").to_contain_text("0123456789ab")
 
 
-def _first(text: str, n: int) -> str:
-    """A file of columns with its first ``n`` rows."""
+def test_answers_that_come_in_between_move_no_sample_to_another(chrome: Any, folder: Path, tmp_path: Path) -> None:
+    """The list lacks the first sample when it is asked for, the chunk that is opened later has it."""
+    copy = tmp_path / "site"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("big"))
+    index, home = copy / "data" / "index.js", copy / "data" / "runs" / RUN / "pope"
+    running = index.read_text().replace('"live": false', '"live": true')
+    index.write_text(running.replace('"running": false', '"running": true', 1))
+    whole = {path: path.read_text() for path in home.iterdir()}
+    for path, text in whole.items():
+        path.write_text(_some(text, slice(1, None)))
+    wanted = rows(folder)[206]["id"]
+    with serving(copy) as address, visiting(chrome, "about:blank") as page:
+        page.clock.install()
+        page.goto(f"{address}{POPE}")
+        expect(page, ".found").to_have_text("259 samples")
+        for path, text in whole.items():
+            path.write_text(text)
+        page.evaluate("(hash) => { location.hash = hash; }", f"{POPE}/205")
+        expect(page, ".sample h1").to_have_text(wanted)
+        page.clock.run_for(5000)
+        expect(page, ".found").to_have_text("260 samples")
+        expect(page, ".sample h1").to_have_text(wanted)
+        assert page.evaluate("location.hash") == f"{POPE}/206"
+
+
+def _some(text: str, part: slice) -> str:
+    """A file of columns, or of whole rows, with some of them."""
     begin, end = text.index("{"), text.rindex("}") + 1
-    columns = json.loads(text[begin:end])
-    short = {name: values[:n] if isinstance(values, list) else values for name, values in columns.items()} | {"n": n}
+    content = json.loads(text[begin:end])
+    short = {name: values[part] if isinstance(values, list) else values for name, values in content.items()}
+    if "id" in short:
+        short["n"] = len(short["id"])
     return text[:begin] + json.dumps(short).replace("<", "\\u003c") + text[end:]
 
 

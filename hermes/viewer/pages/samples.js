@@ -126,9 +126,13 @@ const samples = (() => {
       const fresh = await table.load(run, tasks, true);
       progressing = running;
       if (fresh.state === rows.state) return;
+      const open = Number(route.path[3]);
+      const to = open < rows.size ? fresh.row(rows.task(open), rows.at(open, "id"), rows.at(open, "index")) : open;
       rows.forget();
       rows = fresh;
-      page.update(route, true);
+      const path = to === open || to < 0 ? route.path : [...route.path.slice(0, 3), String(to)];
+      page.update({ ...route, path }, true);
+      if (path !== route.path) routes.go(path, route.query, true); // The open sample has another place now.
     }
 
     return { ...page, refresh, crumbs: crumbs(run, path[2], index) };

@@ -44,9 +44,34 @@ const table = (() => {
     const problems = files.flatMap((file) => file.problems || []);
     const has = (column) => files.some((file) => file[column].some((value) => value !== "" && value !== null));
 
-    function detail(row) {
+    const find = (file, id, index) => file.id.findIndex((one, number) => one === id && file.index[number] === index);
+
+    /** Where an answer is; -1 where it is not. */
+    function row(task, id, index) {
+      const place = tasks.indexOf(task);
+      const number = find(files[place], id, index);
+      return number < 0 ? -1 : starts[place] + number;
+    }
+
+    const newest = files.map((file) => Promise.resolve(file));
+
+    /** A promise of the whole sample. Chunks may be of a later moment than the columns: then both are asked for again. */
+    async function detail(row, tries = 2) {
       const place = part(row);
-      return data.entry(name(run, tasks[place]), "rows", files[place].chunk, row - starts[place]);
+      const where = name(run, tasks[place]);
+      const [id, index] = [at(row, "id"), at(row, "index")];
+      const known = newest[place];
+      const file = await known;
+      const number = file === files[place] ? row - starts[place] : find(file, id, index);
+      const chunk = number < 0 ? { rows: [] } : await data.load(`${where}-${Math.floor(number / file.chunk)}`);
+      const found = chunk.rows[number % file.chunk];
+      if (found && found.id === id && found.index === index) return found;
+      if (!tries) throw new Error(`${id} has moved while the run went on. Open it again in a moment.`);
+      if (newest[place] === known) {
+        data.forget(`${where}-`);
+        newest[place] = data.load(where, true);
+      }
+      return detail(row, tries - 1);
     }
 
     return {
@@ -56,6 +81,7 @@ const table = (() => {
       at,
       text,
       has,
+      row,
       detail,
       task: (row) => tasks[part(row)],
       outcome: (row) => marks.outcome(at(row, "status"), at(row, "right"), at(row, "value")),
