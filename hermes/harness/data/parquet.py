@@ -36,7 +36,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
                     name: _cell(path, group, name, number)
                     for name in encoded
                     if row.get(name) is not None
-                    and not (name in doubtful and unwrapped(_images.cell(path, group, name, number)) is None)
+                    and (name not in doubtful or unwrapped(_images.cell(path, group, name, number)))
                 }
                 yield {**with_image_paths(row, path), **dict.fromkeys(encoded), **images}
     except (pyarrow.ArrowException, OSError) as error:
