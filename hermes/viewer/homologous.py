@@ -87,7 +87,7 @@ def _questions(asked: Sequence[Row], drawn: Sequence[Row]) -> list[dict[str, Any
         correct = score.values.get("correct") if score else None
         found.append(
             {
-                "question": question or f"question {number + 1}",
+                "question": question or f"Question {number + 1}",
                 "gold": clean(str(sample.target)) if sample else told.get("expected"),
                 "real_answer": said(response.text) if response else None,
                 "real_right": None if correct is None else bool(correct),

@@ -14,6 +14,7 @@ import hermes
 PAGES = Path(hermes.__file__).parent / "viewer" / "pages"
 CHUNK = 200
 SEVERAL = 25  # The homologous item that was drawn several times.
+UNJUDGED = 27  # The one of which a question was not judged.
 HOSTILE = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 RTL = "כן, זה נכון (yes) — 3 חתולים"
 LONG = "A very long answer that goes on and on, without saying anything new. " * 60
@@ -364,6 +365,8 @@ def _item(made: Site, number: int, wrong: int) -> Json:
         }
         for place, value in enumerate(each)
     ]
+    if number == UNJUDGED:
+        questions[0]["drawn"] = [{"answer": None, "right": None}]
     return {
         "id": f"{number:04d}",
         "caption": caption,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browsing import BROWSER, PATIENCE, serving, visiting
-from made_site import HOSTILE, RTL, SEVERAL, site
+from made_site import HOSTILE, RTL, SEVERAL, UNJUDGED, site
 
 playwright = pytest.importorskip("playwright.sync_api")
 playwright.expect.set_options(timeout=PATIENCE)
@@ -326,6 +326,11 @@ def test_where_the_two_sides_differ_stands_out(from_disk: Visit) -> None:
         expect(page, ".sample figure img").to_have_count(2)
         expect(page, "tr.differ th").to_contain_text(["What color", "How many"])
         expect(page, "tbody tr:not(.differ) th").to_have_text("Where is the circle?")
+        expect(page, ".head .tag").to_have_text("2 questions of 3 right on one side only")
+    for item, said in ((3, ["alike on both sides"]), (UNJUDGED, [])):
+        with from_disk(f"#/run/{RUN}/homologous/{item}") as page:
+            expect(page, ".sample h1").to_have_text(f"{item:04d}")
+            expect(page, ".head .tag").to_have_text(said)
 
 
 def test_items_over_rounds_stand_in_one_row_those_first_that_rose_most(from_disk: Visit) -> None:

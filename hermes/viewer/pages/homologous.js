@@ -52,7 +52,7 @@ const homologous = (() => {
   }
 
   function view(item) {
-    const differ = item.questions.filter(items.differs).length;
+    const alike = items.alike(item);
     const names = items.names(item.drawn);
     const drawn = item.drawn.map((one, place) =>
       pictures.figure(one.picture, names[place], { below: items.below(one) }),
@@ -65,13 +65,7 @@ const homologous = (() => {
         "header",
         { class: "head" },
         dom.h("h1", { tabindex: "-1" }, dom.said(item.id)),
-        dom.h(
-          "span",
-          { class: "tag" },
-          differ
-            ? `${format.many(differ, "question")} of ${item.questions.length} right on one side only`
-            : "alike on both sides",
-        ),
+        alike && dom.h("span", { class: "tag" }, alike),
       ),
       item.caption && dom.h("section", { class: "box" }, dom.h("h2", {}, "Caption"), dom.block(item.caption)),
       dom.h("div", { class: "pictures sides" }, real, drawn),

@@ -27,6 +27,14 @@ const items = (() => {
   /** What a search looks through, one text an item. */
   const texts = (all) => all.caption.map((caption, row) => `${all.id[row]}\n${caption}`.toLowerCase());
 
+  /** How many questions differ; empty where none does and some are not judged on both sides. */
+  function alike({ questions }) {
+    const many = questions.filter(differs).length;
+    if (many) return `${format.many(many, "question")} of ${questions.length} right on one side only`;
+    const judged = questions.flatMap((one) => [one.real_right, ...one.drawn.map(({ right }) => right)]);
+    return judged.every((right) => typeof right === "boolean") ? "alike on both sides" : "";
+  }
+
   /** What the drawn pictures of an item are called. */
   const names = (drawn) => drawn.map((_, place) => `Drawn picture${drawn.length > 1 ? ` ${place + 1}` : ""}`);
 
@@ -52,5 +60,5 @@ const items = (() => {
     plan && dom.h("span", { class: "plan" }, "planned: ", dom.said(plan)),
   ];
 
-  return { side, facet, differs, names, texts, questions, score, below };
+  return { side, facet, alike, names, texts, questions, score, below };
 })();
