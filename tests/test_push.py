@@ -67,12 +67,12 @@ def test_a_branch_is_made_where_there_is_none_and_pushed_to_again(command: Comma
 
 
 def test_the_environment_says_which_hub_and_as_whom(
-    environment: dict[str, str], python: Command, made: Path, tmp_path: Path
+    environment: dict[str, str], python: Command, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving() as hub:
         told = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
-        environment.update(told)
-        environment.pop("HF_HUB_OFFLINE", None)
+        for name, value in told.items():
+            monkeypatch.setitem(environment, name, value)
         found = python("-m", "hermes", "push", made, "me/tiny", "-q")
         assert (found.returncode, found.stderr.count("\n")) == (0, 1), found.stderr
         assert set(hub.repositories["me/tiny"].branches["main"]) == FILES

@@ -36,7 +36,7 @@ REPEATS = 2
 POPE_LIKE, WORDS = "shapes_pope", "shapes_words"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of tasks, and data sets' caches that are thrown away."""
     folder = tmp_path_factory.mktemp("lmms")
@@ -46,7 +46,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield write_tasks(folder / "tasks")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def theirs(tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What lmms-eval's own command writes when it runs hermes-tiny on two of the tasks."""
     out = tmp_path_factory.mktemp("cli")
