@@ -219,6 +219,26 @@ def test_no_folder_of_this_machine_is_named() -> None:
     assert [public(text) for text in kept] == list(kept)
 
 
+def test_a_benchmark_in_a_folder_of_this_machine_is_named_without_it(played: Path) -> None:
+    task = "lmms:/home/me/tasks:mine"
+    entry = json.loads((played / "round-1" / "round.json").read_text())
+    run = read_run(played / "round-1" / "evaluation" / "results.json")
+    run = run.model_copy(update={"results": {**run.results, task: run.results["pope"]}})
+    changed = {"eval_tasks": [task, "pope"], "judge": "mplug:/home/me/mplug,openai:gpt@http://host/v1"}
+    text = card(AlignSettings.model_validate({**SETTINGS, **changed}), ORIGIN, 1, entry, run, run, adapter=False)
+    assert "/home" not in text
+    assert "--eval-tasks lmms:tasks:mine,pope " in text
+    assert "--judge mplug:mplug,openai:gpt@http://host/v1" in text
+    assert "lmms:tasks:mine" in {one.dataset_config for one in ModelCard(text).data.eval_results}
+
+
+def test_a_prompt_is_given_word_for_word() -> None:
+    prompt = "Say what is left/right, in one sentence."
+    settings = AlignSettings.model_validate({**SETTINGS, "caption_prompt": prompt})
+    words = shlex.split(command_of(settings, ORIGIN, 1))
+    assert words[words.index("--caption-prompt") + 1] == prompt
+
+
 def test_the_licence_is_what_the_base_models_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "---\nlicense: other\nlicense_name: theirs\ntags: [x]\n---\n# base\n"
 

@@ -112,7 +112,7 @@ def _scores(base: Run, run: Run) -> Table:
     """The headlines and the gap of both runs side by side."""
     rows = []
     for name, result in run.results.items():
-        said = (title(name), f"{result.headline}, {result.unit}", result.protocol, result.judge or "none")
+        said = (title(public(name)), f"{result.headline}, {result.unit}", result.protocol, result.judge or "none")
         numbers = [cell for one in (base, run) for cell in _headline(one.results.get(name))]
         rows.append((*(Cell(text=text) for text in (*said, _data(result.data))), *numbers))
     if run.gap.homologous:
@@ -155,9 +155,9 @@ def _index(run: Run) -> Iterator[EvalResult]:
     """The model-index: the headline of each benchmark, and the gap."""
     for name, result in run.results.items():
         if (metric := result.metrics.get(result.headline)) is not None and metric.value == metric.value:
-            yield _indexed(
-                run, name, result, metric, result.headline, f"{title(name)}: {result.headline}, {result.unit}"
-            )
+            named = public(name)
+            spoken = f"{title(named)}: {result.headline}, {result.unit}"
+            yield _indexed(run, named, result, metric, result.headline, spoken)
     if found := run.gap.homologous:
         yield _indexed(run, GENERATION, run.results[GENERATION], found.gap, GAP, GAP_TITLE)
 
@@ -186,7 +186,7 @@ def _training(settings: AlignSettings, entry: Mapping[str, Any], run: Run) -> Ta
     report = entry["training"]
     facts = [("data", public(settings.data or run.world))]
     facts += [("pairs of the first round", public(str(settings.pairs)))] if settings.pairs else []
-    facts += [(said, spelled(getattr(settings, name))) for name, said in SHOWN.items()]
+    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items()]
     facts += [
         ("pairs of this round", str(entry["pairs"])),
         ("steps of this round", str(report["steps"])),

@@ -22,6 +22,8 @@ SILENT = {
     *PluginSettings.model_fields,
 }
 """Settings that change nothing in a round, or that the command says otherwise."""
+NAMING = {"data", "pairs", "adapter", "critic", "judge", "similarity", "eval_tasks"}
+"""Settings that name things, which may lie in folders of this machine."""
 
 
 class Origin(NamedTuple):
@@ -63,13 +65,14 @@ def command_of(settings: AlignSettings, origin: Origin, number: int) -> str:
         if isinstance(value, bool):
             words.append(f"--{'' if value else 'no-'}{flag}")
         else:
-            words += ["-n" if name == "n" else f"--{flag}", spelled(value)]
+            words += ["-n" if name == "n" else f"--{flag}", spelled(name, value)]
     return shlex.join(words)
 
 
-def spelled(value: Any) -> str:
-    """A setting's value as the command line takes it."""
-    return ",".join(map(spelled, value)) if isinstance(value, tuple) else public(str(value))
+def spelled(name: str, value: Any) -> str:
+    """The value of a setting as the command line takes it, without the folders of this machine."""
+    several = value.split(",") if name == "judge" else value if isinstance(value, tuple) else (value,)
+    return ",".join(public(str(one)) if name in NAMING else str(one) for one in several)
 
 
 def public(reference: str) -> str:
@@ -77,8 +80,7 @@ def public(reference: str) -> str:
     stay."""
     if "://" in reference:
         return reference
-    head, colon, place = reference.rpartition(":")
-    return head + colon + (place if is_hub_id(place.partition("@")[0]) else Path(place).name)
+    return ":".join(part if is_hub_id(part.partition("@")[0]) else Path(part).name for part in reference.split(":"))
 
 
 def _licence(name: str, revision: str | None, local: bool) -> dict[str, str]:
