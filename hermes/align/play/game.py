@@ -9,7 +9,7 @@ from hermes.align.pairs.items import ItemSource
 from hermes.align.play.history import round_folder
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.model import Alignable
-from hermes.harness.contracts.options import options_of
+from hermes.harness.contracts.options import LoadOptions, options_of
 from hermes.harness.run.loading import load_model
 from hermes.harness.run.stores import root_of
 from hermes.harness.system.disk import read_json, sync_folder, write_json
@@ -36,14 +36,16 @@ class Game:
         """The model after round ``number`` as other commands name it."""
         return str(self.home(number) / "checkpoint") if number else self.settings.model
 
+    def options(self, number: int) -> LoadOptions:
+        """How the model after round ``number`` is loaded; a checkpoint has the adapter in its weights already."""
+        options = options_of(self.settings)
+        return options.model_copy(update={"adapter": None}) if number else options
+
     def model(self, number: int) -> Alignable:
         """The model after round ``number``, as its checkpoint holds it."""
         if self._loaded is None or self._loaded[0] != number:
             self._loaded = None
-            options = options_of(self.settings)
-            if number:  # The adapter is in the checkpoint's weights already.
-                options = options.model_copy(update={"adapter": None})
-            loaded = load_model(self.reference(number), self.settings.device, options)
+            loaded = load_model(self.reference(number), self.settings.device, self.options(number))
             self._loaded = (number, cast(Alignable, loaded))
         return self._loaded[1]
 

@@ -65,6 +65,7 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
 
     def work() -> None:
         wanted = EvalSettings(
+            **game.options(number).model_dump(),
             model=game.reference(number),
             tasks=tasks,
             data=settings.data,

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hermes.harness.contracts.options import ModelSettings
+from hermes.harness.contracts.options import PLAIN, ModelSettings, options_of
 from hermes.harness.models.source import Source
 from hermes.harness.models.trained import is_weights
 from hermes.harness.records.types import ModelInfo
@@ -21,22 +21,27 @@ FIRST = "round-0"
 def known_model(root: Path, settings: ModelSettings, device: str, sources: list[Source]) -> ModelInfo | None:
     """What the newest run that was asked for the same model, loaded in the same way, says of it; None without one.
 
-    A checkpoint that was written after that run is another model, of which nothing is known.
+    A checkpoint that was written after that run is another model, of which nothing is known. So may one be that
+    a caller had in memory, whatever its name.
     """
     found = (path for path in root.rglob(ENVIRONMENT) if ANSWERS not in path.parts and not _of_round(path))
     for path in sorted(found, key=_written, reverse=True):
         for start in reversed(environments(path.parent)):
-            said = start.get("settings") or {}
-            if said.get("adapter") == settings.adapter and _same(start, said, settings, device):
+            asked = _named(start, settings, device) and not start.get("handed_in")
+            if asked and _loaded_alike(start, settings):
                 return None if _changed(sources, _written(path)) else _info(start, path.parent)
     return None
 
 
 def base_models(root: Path, settings: ModelSettings, device: str) -> Iterator[ModelInfo]:
-    """What the first rounds of self-plays with the same model say of it; an adapter may have been merged into it."""
+    """What the first rounds of self-plays with the same model, loaded in the same way, say of it.
+
+    Those of older versions did not note how it was loaded, so it may have been otherwise.
+    """
     for path in sorted(root.rglob(f"{FIRST}/evaluation/{ENVIRONMENT}"), key=_written, reverse=True):
         for start in environments(path.parent)[-1:]:
-            if _same(start, start.get("settings") or {}, settings, device) and (info := _info(start, path.parent)):
+            alike = _loaded_alike(start, settings) or "handed_in" not in start
+            if alike and _named(start, settings, device) and (info := _info(start, path.parent)):
                 yield info
 
 
@@ -44,9 +49,19 @@ def _of_round(path: Path) -> bool:
     return path.parents[1].name.startswith("round-")
 
 
-def _same(start: dict[str, Any], said: dict[str, Any], settings: ModelSettings, device: str) -> bool:
+def _named(start: dict[str, Any], settings: ModelSettings, device: str) -> bool:
+    """Whether a start was asked for the model of the settings, on the same kind of device."""
     kind = str(start.get("device")).partition(":")[0]
-    return said.get("model") == settings.model and kind == device.partition(":")[0]
+    return _settings(start).get("model") == settings.model and kind == device.partition(":")[0]
+
+
+def _loaded_alike(start: dict[str, Any], settings: ModelSettings) -> bool:
+    said = _settings(start)
+    return {name: said.get(name, default) for name, default in PLAIN} == options_of(settings).model_dump()
+
+
+def _settings(start: dict[str, Any]) -> dict[str, Any]:
+    return start.get("settings") or {}
 
 
 def _written(path: Path) -> float:

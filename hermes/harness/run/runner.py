@@ -87,6 +87,7 @@ def evaluate(
     it took ("seconds", "peak_memory_mb").
     """
     load_plugins(settings.plugin)
+    handed_in = model is not None
     run = Run(settings, root_of(settings), progress or Silent())
     pins = Pins.of_root(run.root, settings.update_data)
     with run.watch.stage("plan"):
@@ -106,7 +107,7 @@ def evaluate(
             stack.enter_context(locked(folder))
             open_run(folder, spec, settings.fresh)
             pins.keep()
-            run.start = _environment(settings, model)
+            run.start = _environment(settings, model, handed_in)
             note(folder, {"start": True, **run.start})
         current().wait()
         run.progress.plan([stage for task in tasks for stage in _stages(task, model)])
@@ -126,12 +127,13 @@ def evaluate(
     }
 
 
-def _environment(settings: EvalSettings, model: UnifiedModel) -> dict[str, Any]:
-    """What is noted of a start."""
+def _environment(settings: EvalSettings, model: UnifiedModel, handed_in: bool) -> dict[str, Any]:
+    """What is noted of a start; of a model that was handed in, the settings may say no more than its name."""
     return {
         **describe(device_of(type(model), settings.device)),
         "adapter": f"{type(model).__name__} {code_version(model)}",
         "model": model.info.model_dump(mode="json"),
+        "handed_in": handed_in,
         "processes": current().world,
         "settings": settings.model_dump(mode="json"),
     }
