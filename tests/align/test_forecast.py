@@ -1,6 +1,8 @@
-"""What a dry run of a self-play says is still to do, and which earlier self-play it finds."""
+"""What of a self-play is still to do, as a dry run and the plan of its stages say, and which one a dry run finds."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ from align_fake import FakeModel
 
 import hermes
 from hermes.align.play.forecast import PlayForecast, forecast
+from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
+from hermes.harness.system.pace import Pace, Stage
+from hermes.harness.system.progress import Silent
 
 SETTINGS: dict[str, Any] = {
     **{"rounds": 1, "items": 6, "n": 3, "similarity": "facts", "critic": "oracle", "threshold": 0.2, "steps": 1},
@@ -35,3 +40,69 @@ def test_the_self_play_of_a_model_that_was_in_memory_is_found_where_it_was_loade
     start["settings"]["dtype"] = "auto"
     path.write_text(json.dumps(start) + "\n")  # as an older version left it
     assert coming(saved, tmp_path).folder == played.folder
+
+
+class Paced(Silent):
+    """Notes each stage that begins, and how many stages there were thought to be."""
+
+    def __init__(self) -> None:
+        self.pace, self.begun = Pace(), list[tuple[str, int]]()
+
+    def plan(self, stages: Sequence[Stage]) -> None:
+        self.pace.plan(stages)
+
+    def start(self, label: str, total: int, done: int = 0) -> None:
+        self.pace.start(label, total, done)
+        self.begun.append((label, self.pace.stages))
+
+
+def played(folder: Path, **changes: Any) -> Paced:
+    """A self-play from what is there to its end."""
+    progress = Paced()
+    align(AlignSettings.model_validate({**SETTINGS, "model": "fake", "out": folder, **changes}), progress)
+    return progress
+
+
+EVALUATED = ["homologous-u", "homologous-g", "judge homologous-g"]
+ROUND = ["captions", "images", "critic", "confidence", "similarity (facts)", "train (sum)"]
+
+
+def test_the_plan_holds_every_stage_of_every_round(tmp_path: Path) -> None:
+    first = played(tmp_path / "run", patience=2)
+    assert [label.partition(", ")[0] for label, _ in first.begun] == [*EVALUATED * 2, *ROUND, *EVALUATED * 2]
+    assert {stages for _, stages in first.begun[len(EVALUATED) :]} == {first.pace.number} == {18}
+    for path in ("round.json", "evaluation", "validation"):
+        remove(tmp_path / "run" / "round-1" / path)
+    remove(tmp_path / "run" / "round-0" / "validation")
+    again = played(tmp_path / "run", patience=2)
+    assert [label for label, _ in again.begun if label != "homologous-u"] == EVALUATED[1:] * 3
+    assert again.begun[-1][1] == again.pace.number == 9
+
+
+def test_a_self_play_that_ends_early_has_nothing_to_come(tmp_path: Path) -> None:
+    ended = played(tmp_path / "run", rounds=4, patience=1)
+    last = len(list((tmp_path / "run").glob("round-*"))) - 1
+    assert last < 4
+    assert (ended.pace.number, ended.pace.whole) == (ended.pace.stages, True)
+    assert phases(tmp_path, out=tmp_path / "run", rounds=4, patience=1) == [()] * (last + 1)
+    assert len(phases(tmp_path, out=tmp_path / "run", rounds=4)) == 5
+
+
+def test_the_phases_of_a_dry_run_are_those_of_the_self_play(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text("[]")
+    later = ("candidates", "preferences", "training", "evaluation")
+    assert phases(tmp_path, rounds=2) == [("evaluation",), later, later]
+    assert phases(tmp_path, rounds=2, pairs=pairs) == [("evaluation",), later[1:], later]
+    assert phases(tmp_path, patience=1) == [("evaluation", "validation"), (*later, "validation")]
+    played(tmp_path / "run")
+    assert phases(tmp_path, out=tmp_path / "run") == [(), ()]
+    assert phases(tmp_path, out=tmp_path / "run", patience=1) == [("validation",)] * 2
+
+
+def phases(runs: Path, **changes: Any) -> list[tuple[str, ...]]:
+    return [one.missing for one in coming(Path("fake"), runs, **changes).rounds]
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -11,10 +11,9 @@ from statistics import fmean
 
 from hermes.align.play.game import seconds_of
 from hermes.align.play.history import round_folder
-from hermes.align.play.measuring import EVALUATION, evaluated_tasks
+from hermes.align.play.measuring import evaluated_tasks
 from hermes.align.play.planning import Planned, plan_play
-from hermes.align.play.preferring import CANDIDATES, PREFERENCES
-from hermes.align.play.stages import training_steps
+from hermes.align.play.stages import OUTPUTS, missing, rounds, training_steps
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import options_of
 from hermes.harness.models.room import free_memory, weight_bytes
@@ -23,16 +22,7 @@ from hermes.harness.run.forecast import free_disk
 from hermes.harness.run.known import base_models, known_model
 from hermes.harness.run.loading import device_of
 from hermes.harness.run.stores import root_of
-from hermes.harness.run.view import RESULTS
 from hermes.harness.system.progress import Progress, Silent
-
-OUTPUTS = {
-    "candidates": CANDIDATES,
-    "preferences": PREFERENCES,
-    "training": "checkpoint",
-    EVALUATION: f"{EVALUATION}/{RESULTS}",
-}
-"""The phases of a round, each with the file that it leaves."""
 
 
 class RoundForecast(Record):
@@ -75,15 +65,15 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
     sources = cls.sources(settings.model) if hasattr(cls, "sources") else []
     options = options_of(settings)
     folder = _folder(planned, root, device, known_model(root, settings, device, sources))
-    rounds = _rounds(settings, folder)
-    known = [one.seconds for one in rounds if one.seconds is not None]
+    told = _rounds(settings, folder)
+    known = [one.seconds for one in told if one.seconds is not None]
     return PlayForecast(
         model=settings.model,
         device=device,
         data=planned.source.source,
         critic=settings.critic,
         folder=folder,
-        rounds=rounds,
+        rounds=told,
         items=settings.items,
         captions=settings.items * settings.n,
         images=settings.items * (settings.n_images or settings.n),
@@ -92,7 +82,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         weights=weight_bytes(sources, device, options),
         memory=free_memory(device, options)[0],
         disk=free_disk(root),
-        seconds=sum(known) if len(known) == len(rounds) else None,
+        seconds=sum(known) if len(known) == len(told) else None,
     )
 
 
@@ -108,14 +98,15 @@ def _folder(planned: Planned, root: Path, device: str, known: ModelInfo | None) 
 
 
 def _rounds(settings: AlignSettings, folder: Path | None) -> tuple[RoundForecast, ...]:
-    homes = {number: round_folder(folder, number) if folder else None for number in range(settings.rounds + 1)}
-    past = [seconds_of(home) for home in homes.values() if home]
+    past = [seconds_of(round_folder(folder, number)) for number in range(settings.rounds + 1)] if folder else []
     means = {phase: fmean(known) for phase in OUTPUTS if (known := [one[phase] for one in past if phase in one])}
-    return tuple(_round(number, None if settings.fresh else home, means) for number, home in homes.items())
+    kept = None if settings.fresh else folder
+    return tuple(
+        _round(number, missing(settings, number, round_folder(kept, number) if kept else None), means)
+        for number in rounds(settings, kept)
+    )
 
 
-def _round(number: int, home: Path | None, means: Mapping[str, float]) -> RoundForecast:
-    phases = OUTPUTS if number else (EVALUATION,)
-    missing = tuple(phase for phase in phases if home is None or not (home / OUTPUTS[phase]).exists())
-    known = all(phase in means for phase in missing)
-    return RoundForecast(number=number, missing=missing, seconds=sum(means[one] for one in missing) if known else None)
+def _round(number: int, phases: tuple[str, ...], means: Mapping[str, float]) -> RoundForecast:
+    known = all(phase in means for phase in phases)
+    return RoundForecast(number=number, missing=phases, seconds=sum(means[one] for one in phases) if known else None)

@@ -1,5 +1,8 @@
 """What is measured of a round's model: the gap, G under guidance, benchmarks beside it, and the gap for patience."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from hermes.align.play.game import Game
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Split
@@ -15,6 +18,8 @@ from hermes.leaderboards.report import write_reports
 from hermes.leaderboards.tables import spelled
 
 EVALUATION, VALIDATION = "evaluation", "validation"
+REPORT = "report.html"
+"""What an evaluation leaves at its end."""
 
 
 def measure(game: Game, number: int) -> None:
@@ -34,10 +39,21 @@ def exhausted(game: Game, number: int) -> bool:
     Measures it, for this round and for those before that were played without patience.
     """
     patience = game.settings.patience
-    if not patience:
-        return False
-    gaps = [_validation_gap(game, n) for n in range(number + 1)]
+    return bool(patience) and stalled([_validation_gap(game, n) for n in range(number + 1)], patience)
+
+
+def stalled(gaps: Sequence[float], patience: int) -> bool:
+    """Whether the last ``patience`` of the gaps are not below the best before them."""
     return len(gaps) - 1 - min(range(len(gaps)), key=gaps.__getitem__) >= patience
+
+
+def measured_gap(home: Path) -> float:
+    """The validation gap of a round whose validation is done."""
+    out = home / VALIDATION
+    gap = read_json(out / RESULTS, f"remove {out} and run the same command again")["gap"]["homologous"]
+    if gap is None:
+        raise HermesError(f"{out}: the validation holds no homologous gap; leave patience out")
+    return float(gap["gap"]["value"])
 
 
 def guided_task(game: Game) -> str | None:
@@ -52,11 +68,7 @@ def _guided(settings: AlignSettings) -> str | None:
 
 def _validation_gap(game: Game, number: int) -> float:
     _measure(game, number, VALIDATION, (UNDERSTANDING, GENERATION), "validation")
-    out = game.home(number) / VALIDATION
-    gap = read_json(out / RESULTS, f"remove {out} and run the same command again")["gap"]["homologous"]
-    if gap is None:
-        raise HermesError(f"{out}: the validation holds no homologous gap; leave patience out")
-    return float(gap["gap"]["value"])
+    return measured_gap(game.home(number))
 
 
 def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: Split) -> None:
@@ -82,7 +94,7 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
             plugin=settings.plugin,
             label=f"{game.info.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
         )
-        content = evaluate(wanted, game.progress, game.model(number))
+        content = evaluate(wanted, game.progress, game.model(number), what)
         refuse_nothing(content["results"])
         if gap := content["gap"]["homologous"]:
             u, g, both = (spelled(gap[side], 3) for side in ("u", "g", "gap"))
@@ -91,4 +103,4 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
         if current().main:
             write_reports(out)
 
-    game.phase(game.home(number), what, out / "report.html", work)
+    game.phase(game.home(number), what, out / REPORT, work)

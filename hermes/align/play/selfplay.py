@@ -74,6 +74,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
                     track_rounds(game, history["rounds"])
             current().wait()
             if exhausted(game, number):
+                progress.plan([])
                 break
         if current().main:
             if not played:

@@ -1,32 +1,64 @@
 """What a self-play has still to do, stage by stage, at the most, as far as files and settings tell."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from hermes.align.play.history import round_folder
-from hermes.align.play.measuring import EVALUATION, evaluated_tasks
-from hermes.align.play.preferring import CANDIDATES
+from hermes.align.play.measuring import EVALUATION, REPORT, VALIDATION, measured_gap, stalled
+from hermes.align.play.preferring import CANDIDATES, PREFERENCES
 from hermes.align.settings import AlignSettings
 from hermes.align.training.schedule import plan
-from hermes.harness.run.view import RESULTS
 from hermes.harness.system.pace import Stage
+
+OUTPUTS = {
+    "candidates": CANDIDATES,
+    "preferences": PREFERENCES,
+    "training": "checkpoint",
+    EVALUATION: f"{EVALUATION}/{REPORT}",
+    VALIDATION: f"{VALIDATION}/{REPORT}",
+}
+"""The phases of a round, each with the file that it leaves at its end."""
 
 
 def coming(settings: AlignSettings, folder: Path) -> list[Stage]:
-    """The stages of all rounds that are not done. An evaluation's steps are 0 until it begins and tells them."""
-    return [stage for number in range(settings.rounds + 1) for stage in _round(settings, folder, number)]
+    """The stages of all rounds that are not done; an evaluation is one, which tells its own when it begins."""
+    return [stage for number in rounds(settings, folder) for stage in _round(settings, folder, number)]
+
+
+def rounds(settings: AlignSettings, folder: Path | None) -> range:
+    """The rounds of a self-play, up to the one at which patience has ended it."""
+    gaps: list[float] = []
+    if settings.patience and folder:
+        homes = (round_folder(folder, number) for number in range(settings.rounds + 1))
+        for home in takewhile(lambda home: (home / OUTPUTS[VALIDATION]).exists(), homes):
+            gaps.append(measured_gap(home))
+            if stalled(gaps, settings.patience):
+                return range(len(gaps))
+    return range(settings.rounds + 1)
+
+
+def missing(settings: AlignSettings, number: int, home: Path | None) -> tuple[str, ...]:
+    """The phases of a round that are still to do; ``home`` is its folder, None where there is none yet."""
+    phases = [EVALUATION]
+    if number:
+        drawn = [] if number == 1 and settings.pairs else ["candidates"]
+        phases = [*drawn, "preferences", "training", EVALUATION]
+    if home and (home / "round.json").exists():
+        phases = []
+    if settings.patience:
+        phases.append(VALIDATION)
+    return tuple(phase for phase in phases if home is None or not (home / OUTPUTS[phase]).exists())
 
 
 def _round(settings: AlignSettings, folder: Path, number: int) -> Iterator[Stage]:
-    home = round_folder(folder, number)
-    if (home / "round.json").exists():
-        return
-    if number and not (home / CANDIDATES).exists() and not (number == 1 and settings.pairs):
-        yield from _candidates(settings, number)
-    if number and not (home / "checkpoint").exists():
-        yield Stage(f"train ({settings.objective})", training_steps(settings))
-    if not (home / EVALUATION / RESULTS).exists():
-        yield from (Stage(name, 0) for name in evaluated_tasks(settings))
+    for phase in missing(settings, number, round_folder(folder, number)):
+        if phase == "candidates":
+            yield from _candidates(settings, number)
+        elif phase == "training":
+            yield Stage(f"train ({settings.objective})", training_steps(settings))
+        elif phase in (EVALUATION, VALIDATION):
+            yield Stage(phase, None)
 
 
 def training_steps(settings: AlignSettings) -> int:

@@ -78,13 +78,14 @@ class Run:
 
 
 def evaluate(
-    settings: EvalSettings, progress: Progress | None = None, model: UnifiedModel | None = None
+    settings: EvalSettings, progress: Progress | None = None, model: UnifiedModel | None = None, part: str = ""
 ) -> dict[str, Any]:
     """Run every task: ask what no store holds yet, score, and write the run folder; returns what results.json holds.
 
-    ``model`` skips loading when the caller has it in memory (align does). Beside what the file has, the returned
-    content says under "folder" where it is, under "drawn" how many answers of each task were asked and reused, and what
-    it took ("seconds", "peak_memory_mb").
+    ``model`` skips loading when the caller has it in memory (align does). ``part`` is what a larger plan calls this
+    run, "" where it is all that is done. Beside what the file has, the returned content says under "folder" where it
+    is, under "drawn" how many answers of each task were asked and reused, and what it took ("seconds",
+    "peak_memory_mb").
     """
     load_plugins(settings.plugin)
     handed_in = model is not None
@@ -110,7 +111,7 @@ def evaluate(
             run.start = _environment(settings, model, handed_in)
             note(folder, {"start": True, **run.start})
         current().wait()
-        run.progress.plan([stage for task in tasks for stage in _stages(task, model)])
+        run.progress.plan([stage for task in tasks for stage in _stages(task, model, part)])
         for task in tasks:
             _run_task(run, task, model, judges.get(task.judge or ""))
         content = results_content(settings, spec, model.info, tasks, run.results, run.gaps())
@@ -156,11 +157,11 @@ def _said_of_data(task: Task) -> str:
     return f"{task.name}, {info.n:,} samples from {info.source}{revision}, fingerprint {info.fingerprint}{judge}"
 
 
-def _stages(task: Task, model: UnifiedModel) -> list[Stage]:
+def _stages(task: Task, model: UnifiedModel, part: str) -> list[Stage]:
     """What a task's answers and judgements take, at the most."""
     total = task.data.info.n * resolved_config(task, model.info, 0).num_images
-    judging = [Stage(_judging(task), total, f"judge {task.judge}")] if task.judge else []
-    return [Stage(task.name, total, task.evaluator.ability), *judging]
+    judging = [Stage(_judging(task), total, f"judge {task.judge}", part)] if task.judge else []
+    return [Stage(task.name, total, task.evaluator.ability, part), *judging]
 
 
 def _judging(task: Task) -> str:

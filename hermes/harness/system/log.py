@@ -48,7 +48,8 @@ class Log:
             self._pace.plan(stages)
             if not self._planned:
                 self._planned = True
-                self._line(f"{self._title} begins: {self._pace.all_steps:,} steps in {len(stages)} stages")
+                steps = f"{'' if self._pace.whole else 'over '}{self._pace.all_steps:,}"
+                self._line(f"{self._title} begins: {steps} steps in {self._pace.stages} stages")
 
     def start(self, label: str, total: int, done: int = 0) -> None:
         with self._lock:

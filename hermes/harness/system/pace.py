@@ -6,11 +6,16 @@ from typing import NamedTuple
 
 
 class Stage(NamedTuple):
-    """A part of the work, and of how many steps it consists; those of stages of one ``kind`` are equally long."""
+    """A piece of the work, and of how many steps it consists; those of stages of one ``kind`` are equally long.
+
+    ``steps`` is None where it is not known yet. ``part``: the label of the stage of a larger plan that this one
+    belongs to.
+    """
 
     label: str
-    steps: int
+    steps: int | None
     kind: str = ""
+    part: str = ""
 
 
 class Left(NamedTuple):
@@ -32,32 +37,25 @@ class Pace:
         self.label, self.done, self.total, self.worked = "", 0, 0, 0
         self.number, self._passed, self._kind = 0, 0, ""
         self._coming: list[Stage] = []
+        self._parts: dict[str, Sequence[Stage]] = {}  # what a stage of the plan consists of, by its label
         self._known: dict[str, tuple[int, float]] = {}  # steps and their seconds, by kind
 
     def plan(self, stages: Sequence[Stage]) -> None:
         """What is still to come, in order, in place of what was thought to come.
 
-        Where some of them are expected already, as those of an evaluation within a self-play, they come next and tell
-        the steps of those alike; the rest is still expected after them.
+        Stages of a part, as those of an evaluation within a self-play, take the place of that part alone, the next time
+        that it is to come. They are expected wherever it comes again.
         """
-        told = {stage.label: stage for stage in stages}
-        rest = list(self._coming)
-        for label in told:
-            if place := next((place for place, stage in enumerate(rest, 1) if stage.label == label), None):
-                del rest[place - 1]
-        known = len(rest) < len(self._coming)
-        self._coming = [*stages, *(told.get(stage.label, stage) for stage in rest if known)]
+        if part := stages[0].part if stages else "":
+            self._pass(part)
+            self._parts[part] = stages
+        self._coming = [*stages, *(self._coming if part else ())]
 
     def start(self, label: str, total: int, done: int = 0) -> None:
         """Begin a stage. Planned ones before it have turned out to be nothing to do."""
         self.finish()
-        place = next((place for place, stage in enumerate(self._coming) if stage.label == label), None)
-        if place is None:
-            self.number, self._kind = self.number + 1, label
-        else:
-            self._passed += sum(stage.steps for stage in self._coming[:place])
-            self.number, self._kind = self.number + place + 1, self._coming[place].kind or label
-            del self._coming[: place + 1]
+        stage = self._pass(label)
+        self.number, self._kind = self.number + 1, (stage.kind if stage else "") or label
         self.label, self.total, self.done, self.worked = label, total, done, 0
         self._start = self._last = self._clock()
 
@@ -80,7 +78,7 @@ class Pace:
     @property
     def stages(self) -> int:
         """How many stages there are in all."""
-        return self.number + len(self._coming)
+        return self.number + len(self._expected())
 
     @property
     def all_done(self) -> int:
@@ -89,13 +87,18 @@ class Pace:
 
     @property
     def all_steps(self) -> int:
-        """Steps of all stages."""
-        return self._passed + max(self.done, self.total) + sum(stage.steps for stage in self._coming)
+        """Steps of all stages, as far as they are known."""
+        return self._passed + max(self.done, self.total) + _steps(self._expected())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the steps of all stages are known."""
+        return all(stage.steps is not None for stage in self._expected())
 
     @property
     def share(self) -> str:
-        """ "12 %" of all steps."""
-        return f"{100 * self.all_done // max(self.all_steps, 1)} %"
+        """ "12 %" of all steps; "under 12 %" where there are more than are known."""
+        return f"{'' if self.whole else 'under '}{100 * self.all_done // max(self.all_steps, 1)} %"
 
     @property
     def seconds(self) -> float:
@@ -118,18 +121,43 @@ class Pace:
         speeds = self._speeds()
         now = self.left()
         coming = [Stage(self.label, self.total - self.done, self._kind)] if self.label and now is None else []
-        coming += [stage for stage in self._coming if stage.steps]
-        known = [stage for stage in coming if (stage.kind or stage.label) in speeds]
-        seconds = now.seconds if now else 0.0
-        for stage in known:
-            steps, spent = speeds[stage.kind or stage.label]
-            seconds += stage.steps * spent / steps
-        return Left(seconds, whole=len(known) == len(coming)) if now or known else None
+        coming += [stage for stage in self._expected() if stage.steps != 0]
+        seconds, unknown = now.seconds if now else 0.0, 0
+        for stage in coming:
+            steps, spent = speeds.get(stage.kind or stage.label, (0, 0.0))
+            if steps and stage.steps is not None:
+                seconds += stage.steps * spent / steps
+            else:
+                unknown += 1
+        return Left(seconds, whole=not unknown) if now or unknown < len(coming) else None
+
+    def _pass(self, label: str) -> Stage | None:
+        """The next planned stage of the label, which is no longer to come, nor are those before it."""
+        place = next((place for place, stage in enumerate(self._coming) if stage.label == label), None)
+        if place is None:
+            return None
+        nothing = self._expected(place)
+        self.number, self._passed = self.number + len(nothing), self._passed + _steps(nothing)
+        stage = self._coming[place]
+        del self._coming[: place + 1]
+        return stage
+
+    def _expected(self, until: int | None = None) -> list[Stage]:
+        """What is to come, before place ``until`` of the plan, with the stages of each part where they were told."""
+        told: list[Stage] = []
+        for stage in self._coming[:until]:
+            told += self._parts.get(stage.label, [stage]) if stage.steps is None else [stage]
+        return told
 
     def _speeds(self) -> dict[str, tuple[int, float]]:
         steps, seconds = self._known.get(self._kind, (0, 0.0))
         now = {self._kind: (steps + self.worked, seconds + self._last - self._start)} if self.worked else {}
         return self._known | now
+
+
+def _steps(stages: Sequence[Stage]) -> int:
+    """Steps of the stages, as far as they are known."""
+    return sum(stage.steps or 0 for stage in stages)
 
 
 def clock_time(seconds: float) -> str:

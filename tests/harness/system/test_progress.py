@@ -79,13 +79,61 @@ def test_planned_stages_that_never_begin_are_done(clock: Clock) -> None:
     assert (pace.number, pace.all_done, pace.all_steps) == (3, 10, 20)
 
 
-def test_an_evaluation_within_a_self_play_tells_its_steps_and_leaves_the_plan(clock: Clock) -> None:
+def evaluation(part: str, steps: int) -> list[Stage]:
+    return [Stage("U", steps, "understanding", part), Stage("judge U", steps, "judge", part)]
+
+
+def do(pace: Pace, clock: Clock, *stages: Stage) -> None:
+    """Do the stages, a second a step."""
+    for stage in stages:
+        pace.start(stage.label, stage.steps or 0)
+        clock.now += stage.steps or 0
+        pace.advance(stage.steps or 0)
+    pace.finish()
+
+
+def test_an_evaluation_within_a_self_play_takes_its_place_in_the_plan_whenever_it_comes(clock: Clock) -> None:
+    pace, train, tested, checked = Pace(clock), Stage("train", 5), Stage("test", None), Stage("check", None)
+    pace.plan([tested, checked, train, tested, checked])
+    assert (pace.stages, pace.all_steps) == (5, 5)
+    pace.plan(evaluation("test", 8))
+    assert (pace.stages, pace.all_steps) == (7, 16 + 5 + 16)
+    do(pace, clock, *evaluation("test", 8))
+    pace.plan(evaluation("check", 3))
+    do(pace, clock, *evaluation("check", 3))
+    assert (pace.number, pace.stages) == (4, 9)
+    assert (pace.all_done, pace.all_steps) == (22, 22 + 5 + 22)
+    do(pace, clock, train)
+    assert pace.all_left() == (22, True)
+    pace.plan(evaluation("check", 3))  # the one before has turned out to be nothing to do
+    do(pace, clock, *evaluation("check", 3))
+    assert (pace.number, pace.stages, pace.all_done, pace.all_steps) == (9, 9, 49, 49)
+
+
+def test_a_part_that_was_not_planned_comes_before_the_rest(clock: Clock) -> None:
     pace = Pace(clock)
-    pace.plan([Stage("U", 0), Stage("train", 5), Stage("U", 0)])
-    pace.plan([Stage("U", 8), Stage("judge", 3)])
-    assert (pace.stages, pace.all_steps) == (4, 8 + 3 + 5 + 8)
-    pace.plan([Stage("other", 1)])
+    pace.plan([Stage("train", 5)])
+    pace.plan(evaluation("test", 8))
+    do(pace, clock, *evaluation("test", 8))
+    assert (pace.stages, pace.all_done, pace.all_steps) == (3, 16, 21)
+
+
+def test_another_plan_takes_the_place_of_all(clock: Clock) -> None:
+    pace = Pace(clock)
+    pace.plan([Stage("a", 5), Stage("b", None)])
+    pace.plan([Stage("c", 1)])
     assert (pace.stages, pace.all_steps) == (1, 1)
+
+
+def test_steps_that_are_not_told_yet_are_more_than_those_that_are_known(clock: Clock) -> None:
+    pace = Pace(clock)
+    pace.plan([Stage("train", 4), Stage("test", None)])
+    pace.start("train", 4)
+    clock.now = 2
+    pace.advance(2)
+    assert (pace.share, said_left(pace.all_left())) == ("under 50 %", "over 0:02 left")
+    pace.plan([Stage("U", 4, "", "test")])
+    assert (pace.share, said_left(pace.all_left())) == ("25 %", "over 0:02 left")
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.4, "0:00"), (59.6, "1:00"), (750, "12:30"), (3723, "1:02:03")])
