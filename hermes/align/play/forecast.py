@@ -16,13 +16,15 @@ from hermes.align.play.planning import Planned, plan_play
 from hermes.align.play.stages import OUTPUTS, missing, rounds, training_steps
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import options_of
-from hermes.harness.models.room import free_memory, weight_bytes
+from hermes.harness.models.room import free_memory
 from hermes.harness.records.types import ModelInfo, Record
 from hermes.harness.run.forecast import free_disk
 from hermes.harness.run.known import base_models, known_model
-from hermes.harness.run.loading import device_of
+from hermes.harness.run.loading import check_model
 from hermes.harness.run.stores import root_of
+from hermes.harness.run.view import refuse_foreign
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.trackers import check_trackers
 
 
 class RoundForecast(Record):
@@ -60,10 +62,11 @@ class PlayForecast(Record):
 def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayForecast:
     """The plan of a self-play, checked as for itself. Raises HermesError for whatever would make it fail at once."""
     planned = plan_play(settings, progress or Silent())
-    settings, cls = planned.settings, planned.cls
-    root, device = root_of(settings), device_of(cls, settings.device)
-    sources = cls.sources(settings.model) if hasattr(cls, "sources") else []
-    options = options_of(settings)
+    settings, root, options = planned.settings, root_of(planned.settings), options_of(planned.settings)
+    check_trackers(settings.trackers)
+    device, sources, weights = check_model(planned.cls, settings.model, settings.device, options)
+    if settings.out:
+        refuse_foreign(settings.out)
     folder = _folder(planned, root, device, known_model(root, settings, device, sources))
     told = _rounds(settings, folder)
     known = [one.seconds for one in told if one.seconds is not None]
@@ -79,7 +82,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         images=settings.items * (settings.n_images or settings.n),
         steps=training_steps(settings),
         evaluated=evaluated_tasks(settings),
-        weights=weight_bytes(sources, device, options),
+        weights=weights,
         memory=free_memory(device, options)[0],
         disk=free_disk(root),
         seconds=sum(known) if len(known) == len(told) else None,

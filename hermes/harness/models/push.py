@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hermes.harness.models.room import sized
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.models.trained import SETTINGS_FILES, WEIGHTS, without_settings
 from hermes.harness.system.errors import HermesError
@@ -10,7 +11,6 @@ from hermes.harness.system.errors import HermesError
 IGNORED = (".*", "**/.*", "*.part")
 """Hidden files, and what a killed process has left half written."""
 CARD, ADAPTER = "README.md", "adapter_config.json"
-UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 class Upload(NamedTuple):
@@ -23,11 +23,11 @@ class Upload(NamedTuple):
     files: dict[str, int]
 
     def __str__(self) -> str:
-        names = ", ".join(f"{name} ({spelled_size(size)})" for name, size in self.files.items())
+        names = ", ".join(f"{name} ({sized(size)})" for name, size in self.files.items())
         where = f"{self.repository}{' (private)' if self.private else ''}"
         branch = f", branch {self.branch}" if self.branch else ""
         card = "" if CARD in self.files else f"; there is no {CARD}, so the hub shows no card"
-        total = spelled_size(sum(self.files.values()))
+        total = sized(sum(self.files.values()))
         return f"push: {len(self.files)} files, {total}, to {where} on {endpoint()}{branch}: {names}{card}"
 
 
@@ -86,14 +86,6 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return str(constants.ENDPOINT)
-
-
-def spelled_size(size: float) -> str:
-    """``9.8 MB``."""
-    place = 0
-    while size >= 1000 and place < len(UNITS) - 1:
-        size, place = size / 1000, place + 1
-    return f"{size:.1f} {UNITS[place]}" if place else f"{size:.0f} {UNITS[0]}"
 
 
 def _ignored(name: Path) -> bool:

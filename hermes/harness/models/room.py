@@ -14,38 +14,35 @@ from hermes.harness.system.parsing import json_value
 
 STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-GB = 1e9
+UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
-def check_room(sources: Sequence[Source], device: str, options: LoadOptions, name: str) -> str:
-    """How much the weights of the sources take, in words ("" where unknown).
+def check_room(sources: Sequence[Source], device: str, options: LoadOptions, name: str) -> int:
+    """Bytes that the weights of the sources take in memory, 0 where unknown.
 
     Raises HermesError where the disk is too small for the download, or memory for the weights in their precision.
     """
-    needed = weight_bytes(sources, device, options)
+    needed = _weight_bytes(sources, device, options)
     if not needed:
-        return ""
+        return 0
     free, where = free_memory(device, options)
     if needed > free:
         raise HermesError(
-            f"model {name!r} needs {needed / GB:.1f} GB for its weights, {where} has {free / GB:.1f} GB free; "
+            f"model {name!r} needs {sized(needed)} for its weights, {where} has {sized(free)} free; "
             "use --dtype bfloat16, --device-map auto or a smaller model"
         )
-    return f"{sized(needed)} of weights"
+    return needed
 
 
 def sized(count: float) -> str:
-    """ "2.9 GB", "3.1 MB", "12 KB"."""
-    if count >= GB / 10:
-        return f"{count / GB:.1f} GB"
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} KB"
+    """ "2.9 GB", "3.1 MB", "12.0 KB", "7 bytes"."""
+    place = 0
+    while count >= 1000 and place < len(UNITS) - 1:
+        count, place = count / 1000, place + 1
+    return f"{count:.1f} {UNITS[place]}" if place else f"{count:.0f} {UNITS[0]}"
 
 
-def weight_bytes(sources: Sequence[Source], device: str, options: LoadOptions) -> int:
-    """What the weights of the sources take in memory, 0 where unknown.
-
-    Raises HermesError where the disk is too small for the download.
-    """
+def _weight_bytes(sources: Sequence[Source], device: str, options: LoadOptions) -> int:
     width = BYTES["bfloat16" if device.startswith("cuda") else "float32"]
     if options.dtype != "auto":
         width = BYTES[options.dtype]
@@ -111,7 +108,7 @@ def _hub_bytes(source: Source, width: int) -> int:
     free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
     if missing > free:
         raise HermesError(
-            f"{source.name} would download {missing / GB:.1f} GB, {cache} has {free / GB:.1f} GB free; "
+            f"{source.name} would download {sized(missing)}, {cache} has {sized(free)} free; "
             "make room or set HF_HOME to a larger disk"
         )
     numbers = told.safetensors.total if told.safetensors else None

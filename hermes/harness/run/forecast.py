@@ -17,20 +17,22 @@ from hermes.harness.contracts.options import options_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.pins import Pins
 from hermes.harness.models.detect import model_class
-from hermes.harness.models.room import free_memory, weight_bytes
+from hermes.harness.models.room import free_memory
 from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
 from hermes.harness.run.drawing import LOOK_UP, chunks
 from hermes.harness.run.known import known_model
-from hermes.harness.run.loading import device_of
+from hermes.harness.run.loading import check_model
 from hermes.harness.run.plan import Task, check_decoding, keyed, plan_tasks, resolved_config
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import SPEC, asked_identity, code_version, root_of, store_folder
+from hermes.harness.run.view import refuse_foreign
 from hermes.harness.system import registry
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress
+from hermes.harness.system.trackers import check_trackers
 
 LOOKED_AT = 1000
 """Stored answers of a task whose times and sizes are looked at."""
@@ -77,17 +79,16 @@ class Forecast(Record):
 
 def forecast(settings: EvalSettings, progress: Progress | None = None) -> Forecast:
     """The plan of a run, checked as for the run itself. Raises HermesError for whatever would make it fail at once."""
+    check_trackers(settings.trackers)
     load_plugins(settings.plugin)
+    if settings.out:
+        refuse_foreign(settings.out)
     root = root_of(settings)
     cls = model_class(settings.model)
     tasks = plan_tasks(settings, cls, Pins.of_root(root, settings.update_data), progress)
     check_decoding(tasks, cls, settings.model)
-    device = device_of(cls, settings.device)
     options = options_of(settings)
-    sources = cls.sources(settings.model) if hasattr(cls, "sources") else []
-    weights, (memory, where) = weight_bytes(sources, device, options), free_memory(device, options)
-    if weights > memory:
-        raise HermesError(f"model {settings.model!r} has {weights:,} bytes of weights, {where} {memory:,} bytes free")
+    device, sources, weights = check_model(cls, settings.model, settings.device, options)
     known = None if settings.fresh else known_model(root, settings, device, sources)
     told = tuple(_task(task, settings, known, cls) for task in tasks)
     return Forecast(
@@ -96,7 +97,7 @@ def forecast(settings: EvalSettings, progress: Progress | None = None) -> Foreca
         known=known,
         tasks=told,
         weights=weights,
-        memory=memory,
+        memory=free_memory(device, options)[0],
         disk=free_disk(root),
         seconds=_sum([one.seconds for one in told]),
         bytes=_sum([one.bytes for one in told]),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.model import UnifiedModel
@@ -10,12 +10,31 @@ from hermes.harness.contracts.options import PLAIN, LoadOptions, refuse_unsuppor
 from hermes.harness.models.adapters import main_file
 from hermes.harness.models.detect import model_class
 from hermes.harness.models.device import pick_device
-from hermes.harness.models.room import check_room
+from hermes.harness.models.room import check_room, sized
 from hermes.harness.models.source import Source, parse_source
 from hermes.harness.models.trained import said_of
 from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress
+
+
+class Loadable(NamedTuple):
+    """Where a model is loaded to, what its weights are read from, and their bytes in memory (0: unknown)."""
+
+    device: str
+    sources: list[Source]
+    weights: int
+
+
+def check_model(cls: Any, reference: str, device: str, options: LoadOptions) -> Loadable:
+    """What can be known of a model before any of its weights are read.
+
+    Raises HermesError for options that its class ``cls`` does not take and for a checkpoint that has no room here.
+    """
+    refuse_unsupported(cls, options, reference)
+    device = device_of(cls, device)
+    sources = cls.sources(reference) if hasattr(cls, "sources") else []
+    return Loadable(device, sources, check_room(sources, device, options, reference))
 
 
 def load_model(
@@ -27,15 +46,13 @@ def load_model(
     for a checkpoint that has no room here.
     """
     cls = model_class(reference)
-    refuse_unsupported(cls, options, reference)
-    device = device_of(cls, device)
-    sources = cls.sources(reference) if hasattr(cls, "sources") else []
-    size = check_room(sources, device, options, reference)
+    device, sources, weights = check_model(cls, reference, device, options)
     if progress is not None and not all(source.local for source in sources) and (why := hub.unreachable()):
         progress.say(f"{why}; the model is read from the cache")
     if sources and progress is not None:
         where = ", ".join(map(_place, sources))
-        progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size and f', {size}'}, {device}")
+        size = f", {sized(weights)} of weights" if weights else ""
+        progress.say(f"model: {cls.__name__} ({', '.join(cls.abilities)}) from {where}{size}, {device}")
         if options.adapter:
             adapter = parse_source(options.adapter, "adapter", "--adapter", main_file(options.adapter))
             progress.say(f"adapter: {_place(adapter)}")

@@ -29,10 +29,9 @@ def open_run(folder: Path, spec: Mapping[str, Any], fresh: bool) -> None:
     data was mended since, as their messages ask for, goes on. Raises HermesError where the folder holds another run or
     something else.
     """
+    refuse_foreign(folder)
     path = folder / SPEC
-    if path.exists():
-        if (old := known(folder)) is None:
-            raise HermesError(f"{path} was not written by Hermes; give another --out")
+    if (old := known(folder)) is not None:
         if fresh:
             empty(folder)
         elif old and _mended(folder, old, spec):
@@ -41,10 +40,17 @@ def open_run(folder: Path, spec: Mapping[str, Any], fresh: bool) -> None:
             _refuse_others(folder, old, spec)
         elif (folder / RESULTS).is_file() and read_json(folder / RESULTS).get("run_id") != run_id(dict(spec)):
             raise HermesError(f"{path} is damaged, and {RESULTS} beside it is of another run; give another --out")
-    elif any(not item.name.startswith(".") and item.name != PINS for item in folder.iterdir()):
-        raise HermesError(f"{folder} is not empty and holds no {SPEC} of a run; give another --out")
     remove_parts(folder)
     write_json(path, spec)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise HermesError where there is something in the folder, and no run of whatever kind."""
+    if (folder / SPEC).exists():
+        if known(folder) is None:
+            raise HermesError(f"{folder / SPEC} was not written by Hermes; give another --out")
+    elif folder.is_dir() and any(not item.name.startswith(".") and item.name != PINS for item in folder.iterdir()):
+        raise HermesError(f"{folder} is not empty and holds no {SPEC} of a run; give another --out")
 
 
 def _mended(folder: Path, old: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
