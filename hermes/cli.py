@@ -318,7 +318,8 @@ def push(
     from hermes.harness.models.push import push as upload
 
     wanted = planned(folder, repository, private, revision)
-    say(str(wanted))
+    if not quiet:
+        say(str(wanted))
     put(f"pushed: {upload(wanted, quiet)}\n")
 
 
