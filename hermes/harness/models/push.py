@@ -1,5 +1,6 @@
 """`hermes push`: a checkpoint's folder, with its card, to the Hugging Face hub; all that can be refused is, before."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ from hermes.harness.models.room import sized
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.models.trained import SETTINGS_FILES, WEIGHTS, without_settings
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.hub import without_bars
 
 IGNORED = (".*", "**/.*", "*.part")
 """Hidden files, and what a killed process has left half written."""
@@ -56,10 +58,7 @@ def push(upload: Upload, quiet: bool = False) -> str:
     ``quiet`` leaves the hub's progress bars out. Raises HermesError that says why the hub does not take it.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
-    if quiet:
-        disable_progress_bars()
     api, name, branch = HfApi(), upload.repository, upload.branch
     try:
         api.create_repo(name, private=upload.private or None, exist_ok=True)
@@ -67,13 +66,14 @@ def push(upload: Upload, quiet: bool = False) -> str:
             raise HermesError(f"push: {name} is there and public; make it private on the hub, or leave --private out")
         if branch:
             api.create_branch(name, branch=branch, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=name,
-            folder_path=upload.folder,
-            revision=branch,
-            ignore_patterns=list(IGNORED),
-            commit_message=f"Checkpoint {upload.folder.resolve().name}, pushed by Hermes",
-        )
+        with without_bars() if quiet else nullcontext():
+            commit = api.upload_folder(
+                repo_id=name,
+                folder_path=upload.folder,
+                revision=branch,
+                ignore_patterns=list(IGNORED),
+                commit_message=f"Checkpoint {upload.folder.resolve().name}, pushed by Hermes",
+            )
     except HermesError:
         raise
     except Exception as error:  # the hub's client raises many kinds

@@ -6,11 +6,15 @@ what its cache holds is read at once, and what is missing there is missed at onc
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 SECONDS = 5.0
 """How long the hub has to answer anything at all."""
 LONGEST = 300
+NO_BARS = "HF_HUB_DISABLE_PROGRESS_BARS"
+"""The client reads it once, when it is imported."""
 
 
 @cache
@@ -33,6 +37,28 @@ def unreachable() -> str:
             datasets.config.HF_HUB_OFFLINE = True
         return f"{constants.ENDPOINT} does not answer ({_first_line(error)})"
     return ""
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """The hub's client shows no bars, whether it is imported already or not; what the user's environment says stays."""
+    if NO_BARS in os.environ:
+        yield
+        return
+    with ExitStack() as ends:
+        os.environ[NO_BARS] = "1"
+        ends.callback(os.environ.pop, NO_BARS, None)
+        if "huggingface_hub" in sys.modules:
+            from huggingface_hub.utils.tqdm import (
+                are_progress_bars_disabled,
+                disable_progress_bars,
+                enable_progress_bars,
+            )
+
+            if not are_progress_bars_disabled():
+                disable_progress_bars()
+                ends.callback(enable_progress_bars)
+        yield
 
 
 def missing(error: BaseException) -> str:

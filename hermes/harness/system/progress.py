@@ -1,11 +1,11 @@
 """What long work reports to; who hears it is decided once, by `watched`."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
+from hermes.harness.system.hub import without_bars
 from hermes.harness.system.pace import Stage
 from hermes.harness.system.text import be_quiet
 
@@ -57,13 +57,12 @@ def watched(title: str, quiet: bool = False, verbose: bool = False) -> Iterator[
     from hermes.harness.system.processes import current
 
     be_quiet(quiet)
-    if quiet or not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # those of downloads
-    if quiet or not current().main:
-        yield Silent()
-        return
-    from hermes.harness.system.bars import Bars, can_show
-    from hermes.harness.system.log import Log
+    with without_bars() if quiet or not sys.stderr.isatty() else nullcontext():
+        if quiet or not current().main:
+            yield Silent()
+            return
+        from hermes.harness.system.bars import Bars, can_show
+        from hermes.harness.system.log import Log
 
-    with Bars(title, verbose) if can_show(sys.stderr) else Log(title, verbose) as progress:
-        yield progress
+        with Bars(title, verbose) if can_show(sys.stderr) else Log(title, verbose) as progress:
+            yield progress

@@ -1,9 +1,12 @@
 """Speed and time left are those of the steps that were done; a log has a line at the right moments, a terminal bars."""
 
+import os
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
+from huggingface_hub import utils
 from rich.console import Console
 
 from hermes.harness.system import log as logs
@@ -204,6 +207,42 @@ def test_the_quiet_hear_no_remarks(capsys: pytest.CaptureFixture[str]) -> None:
         with watched("eval", quiet):
             remark("this has cost something")
     assert capsys.readouterr().err == "this has cost something\n"
+
+
+@pytest.fixture
+def bars_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client was imported under an environment that says nothing of its bars."""
+    monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS", raising=False)
+    for name, value in (("HF_HUB_DISABLE_PROGRESS_BARS", None), ("progress_bar_states", {})):
+        monkeypatch.setattr(sys.modules["huggingface_hub.utils.tqdm"], name, value)
+
+
+@pytest.mark.usefixtures("bars_of_the_hub")
+@pytest.mark.parametrize("quiet", [True, False])
+def test_downloads_show_no_bars_to_the_quiet_nor_in_a_log(quiet: bool) -> None:
+    with watched("eval", quiet):
+        assert utils.are_progress_bars_disabled()
+        with watched("eval", quiet):
+            pass
+        assert utils.are_progress_bars_disabled()
+    assert not utils.are_progress_bars_disabled()
+    assert "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ
+
+
+@pytest.mark.usefixtures("bars_of_the_hub")
+def test_what_the_user_says_of_the_hubs_bars_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "0")
+    with watched("eval", quiet=True):
+        assert not utils.are_progress_bars_disabled()
+    assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "0"
+
+
+@pytest.mark.usefixtures("bars_of_the_hub")
+def test_bars_that_a_program_has_hidden_stay_hidden() -> None:
+    utils.disable_progress_bars()
+    with watched("eval"):
+        pass
+    assert utils.are_progress_bars_disabled()
 
 
 def test_bars_go_and_one_line_stays() -> None:
