@@ -8,7 +8,7 @@ import typer
 
 from hermes.exits import leave, stop
 from hermes.harness.system.errors import HermesError
-from hermes.harness.system.text import put, say
+from hermes.harness.system.text import put, remark, say
 from hermes.options import from_settings
 
 app = typer.Typer(
@@ -219,7 +219,7 @@ def score(
                 scored.write_scores(per_sample)
     if json:
         if scored.cut:
-            say(scored.cut)
+            remark(scored.cut)
         put(json_text(scored.result))
         refuse_nothing(content["results"])
         return

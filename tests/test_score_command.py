@@ -318,6 +318,17 @@ def test_a_wrong_word(command: Command, arguments: Sequence[str], said: list[str
     refuse(command("score", *arguments), *said)
 
 
+def test_how_files_were_cut_is_said_beside_the_json_but_not_to_the_quiet(command: Command, files: Path) -> None:
+    (files / "rows.csv").write_text(DPG_CSV)
+    (files / "pictures").mkdir()
+    for name in ("first", "second"):
+        Image.new("RGB", (96, 96)).save(files / "pictures" / f"{name}.png")
+    asked = (*DPG[:6], "pictures", "--judge", "theirs-coin", "--json")
+    said, quiet = command(*asked), command(*asked, "-q")
+    assert said.err.splitlines()[-1] == "images: 2 files cut 2 x 2 (columns x rows)"
+    assert quiet == (0, said.out, "")
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
