@@ -19,7 +19,7 @@ class Stage(NamedTuple):
 
 
 class Left(NamedTuple):
-    """How many seconds are left; ``whole`` is False where some stages are of a kind that nothing is known of yet."""
+    """How many seconds are left; ``whole`` is False where the speed or the steps of some stages are not known yet."""
 
     seconds: float
     whole: bool = True
