@@ -48,3 +48,12 @@ def test_a_folder_that_holds_something_else(refused: Callable[..., str], tmp_pat
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert "mine is not empty and holds no spec.json of a run" in refused("--out", "mine")
+
+
+@pytest.mark.parametrize("task", ["popo", "pope@guidance=2"])
+def test_a_benchmark_beside_a_self_play_that_nobody_knows(task: str, command: Command) -> None:
+    given = ("align", "--items", 2, "-n", 2, "--device", "cpu", "--eval-tasks", task)
+    done, dry = command(*given), command(*given, "--dry-run")
+    assert (done.code, dry.code) == (2, 2)
+    assert done.err == dry.err
+    assert task in done.err

@@ -9,15 +9,17 @@ from hermes.align.pairs.apart import division, evaluated, refuse_shared
 from hermes.align.pairs.items import ItemSource
 from hermes.align.settings import AlignSettings
 from hermes.align.training.trainer import native_bf16
+from hermes.harness.contracts.options import options_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.pins import Pins
 from hermes.harness.judges.similarity import resolve
 from hermes.harness.models.detect import model_class
 from hermes.harness.models.device import pick_device
+from hermes.harness.models.released import versioned
 from hermes.harness.records.keys import slug
 from hermes.harness.records.types import SCHEMA_VERSION, ModelInfo
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
-from hermes.harness.run.plan import check_judge, refuse_unknown, run_id
+from hermes.harness.run.plan import check_judge, parse_task, refuse_unknown, run_id
 from hermes.harness.run.stores import code_version, model_identity, root_of
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
@@ -42,7 +44,7 @@ class Planned:
         asker, drawer = source.asker, source.drawer
         spec = {
             "schema": SCHEMA_VERSION,
-            "model": model_identity(info, code_version(self.cls)),
+            "model": model_identity(info, versioned(code_version(self.cls), options_of(settings))),
             "items": source.fingerprint(),
             "evaluators": {asker.name: asker.version, drawer.name: drawer.version},
             "critic": getattr(self.critic, "identity", settings.critic),
@@ -71,6 +73,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
             f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
         )
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
+    for task in settings.eval_tasks:
+        registry.load_class("evaluators", parse_task(task).reference)
     pins = Pins.of_root(root_of(settings), update=False)
     source = ItemSource(asker, drawer, settings, cls, pins)
     settings = resolved(settings, source.world, cls)

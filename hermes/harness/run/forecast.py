@@ -17,6 +17,7 @@ from hermes.harness.contracts.options import options_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.pins import Pins
 from hermes.harness.models.detect import model_class
+from hermes.harness.models.released import versioned
 from hermes.harness.models.room import free_memory
 from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
@@ -121,7 +122,7 @@ def _task(task: Task, settings: EvalSettings, known: ModelInfo | None, cls: Any)
     each: Means = (None, None)
     if known is not None:
         asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
-        folder = store_folder(root_of(settings), known, code_version(cls), asked)
+        folder = store_folder(root_of(settings), known, versioned(code_version(cls), options_of(settings)), asked)
         stored = _stored(task, config, folder)
         each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
     missing = total - stored
