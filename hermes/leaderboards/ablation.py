@@ -73,7 +73,11 @@ def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -
         columns=(*_labels(histories), *columns),
         rows=tuple(rows),
         caption=_caption(arms, "Higher is better, for gaps lower."),
-        notes=(*notes, *([f"Evaluated on a part of the benchmark, and never best: {part}."] if part else [])),
+        notes=(
+            *notes,
+            *([f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []),
+            *_behind(arms),
+        ),
         sources=(*_sources(arms), f"Judge: {judges}."),
         labels=LABELS,
     )
@@ -98,6 +102,7 @@ def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: 
         ),
         rows=tuple(rows),
         caption=_caption(arms, "Higher is better."),
+        notes=tuple(_behind(arms)),
         sources=(*_sources(arms), described(results)),
         labels=LABELS,
     )
@@ -115,6 +120,13 @@ def _sources(arms: Arms) -> list[str]:
         for name, members in sorted(arms.items())
     )
     return [f"Measured: {'; '.join(found)}."]
+
+
+def _behind(arms: Arms) -> Iterator[str]:
+    """Which rounds not all seeds of an arm have played."""
+    for name, number, played in _found(arms):
+        if len(played) < len(arms[name]):
+            yield f"{name}, round {number}: of {', '.join(history.align_id for history, _ in played)} alone."
 
 
 def _found(arms: Arms) -> Iterator[tuple[str, int, Played]]:

@@ -6,7 +6,7 @@ independent: that is too wide for answers about the same items, so nothing is ca
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -81,7 +81,9 @@ class Measured:
         """Why the two cannot be compared; "" where they can."""
         if self.partial != base.partial:
             return "a partial number" if self.partial else "compared with a partial number"
-        return why_unlike(self.terms, base.terms)
+        seeds = set(self.seeds) != set(base.seeds) and max(len(self.seeds), len(base.seeds)) > 1
+        said = [f"seeds {_numbers(self.seeds)}, not {_numbers(base.seeds)}"] if seeds else []
+        return "; ".join(filter(None, [*said, why_unlike(self.terms, base.terms)]))
 
     def minus(self, base: "Measured") -> Difference | None:
         """The number less the base's, of those that can be compared; None where nothing is known of it."""
@@ -138,6 +140,10 @@ class Measured:
         if told is None or not all(math.isclose(a, b.value) for a, b in zip(made, (told.u, told.g), strict=True)):
             return None
         return {"u": u, "g": g, "gap": {item: u[item] - g[item] for item in u}}[self.kind]
+
+
+def _numbers(seeds: Iterable[int]) -> str:
+    return " and ".join(map(str, sorted(seeds)))
 
 
 def homologous(reader: Reader, kind: Kind, metric: Metric, partial: bool, seeds: Mapping[int, Run]) -> Measured:

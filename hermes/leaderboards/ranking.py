@@ -35,7 +35,7 @@ def ranked(table: Table) -> Table:
         elif len(found) > 1:
             values = [cell.value if column.better == "higher" else -(cell.value or 0.0) for cell in found]
             paired: list[bool] = []
-            best, second = podium([value or 0.0 for value in values], _beyond(found, paired))
+            best, second = podium([value or 0.0 for value in values], _beyond(found, column.better, paired))
             unpaired += [column.title] * (best is not None and not all(paired))
             for row in rows:
                 if best is not None and row[place] is found[best]:
@@ -169,13 +169,17 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
 
-def _beyond(cells: Sequence[Cell], paired: list[bool]) -> Callable[[int, int], bool]:
-    """Whether two of the cells differ by more than their interval; ``paired`` gets whether that is a paired one."""
+def _beyond(cells: Sequence[Cell], better: str, paired: list[bool]) -> Callable[[int, int], bool]:
+    """Whether one cell is better than another by more than the interval of their difference.
+
+    That difference is over what both have answered, so it may have the other sign than that of their numbers.
+    ``paired`` gets whether the interval is a paired one.
+    """
 
     def beyond(mine: int, other: int) -> bool:
         one, two = cells[mine].origin, cells[other].origin
         found = one.minus(two) if one and two else None
         paired.append(found is not None and found.paired)
-        return found is not None and is_beyond(found.metric)
+        return found is not None and is_beyond(found.metric) and (found.metric.value > 0) == (better == "higher")
 
     return beyond

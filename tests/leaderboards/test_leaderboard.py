@@ -1,18 +1,23 @@
 """What a leaderboard shows: columns, best, deltas, partial and mixed runs, worlds, quoted rows, errors."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made import edit, gap, history, result, run
+from played import benchmark, play, score
 
+from hermes.harness.records.types import Metric
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import FORMATS, leaderboard
-from hermes.leaderboards.ranking import podium
+from hermes.leaderboards.origins import Difference
+from hermes.leaderboards.ranking import podium, ranked
 from hermes.leaderboards.read import BULK, read_all
+from hermes.leaderboards.tables import Cell, Column, Table, text_column
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -176,6 +181,55 @@ def test_ablation_averages_seeds(tmp_path: Path) -> None:
     assert p_first[2:] == ["0.060 ± 0.057", "0.610 ± 0.014", "0.550 ± 0.071", "0.650 ± 0.071", "40"]
     assert "Measured: dpo-u (dpo-u-0; 1 seed); pair-dpo (pair-dpo-0, pair-dpo-1; 2 seeds)." in leaderboard([tmp_path])
     assert (u_base[1], p_base[-1]) == ("0 (base)", "-")
+
+
+def test_means_over_other_seeds_are_neither_ranked_nor_compared(tmp_path: Path) -> None:
+    """The mean of a is above that of b, and yet a is below b in the seed that both have played."""
+    for arm, seed, right in (("a", 0, 100), ("a", 1, 30), ("b", 1, 60)):
+        home = play(tmp_path / f"{arm}{seed}", arm, seed, [{"x": ([0.0], 0.0)}])
+        benchmark(home, 0, "mmmu", [score(f"q{k}", f"q{k}", float(k < right)) for k in range(100)], float(right))
+    text = leaderboard([tmp_path], base="a")
+    found = {row[0]: row[2] for row in rows(text, "Benchmarks in self-play of tiny, shapes world")[1:]}
+    assert found == {"a": "65.0 ± 49.5", "b": "60.0"}
+    assert "MMMU: the rows differ in seeds, so none is best." in text
+    assert [
+        row[2] for row in rows(text, "Benchmarks in self-play of tiny, shapes world (built in): difference")[1:]
+    ] == ["n/c"]
+    assert "n/c, not comparable: MMMU of b, 0 (base), seeds 1, not 0 and 1." in text
+
+
+def test_a_round_that_one_seed_alone_has_played_says_so(tmp_path: Path) -> None:
+    history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
+    history(tmp_path / "p1", "pair-dpo", 1, [(0.6, 0.4)])
+    text = leaderboard([tmp_path])
+    assert "pair-dpo, round 1: of pair-dpo-0 alone." in text
+    assert "pair-dpo, round 0" not in text
+
+
+@dataclass
+class Answered:
+    """A number, and how far it is from any other over what both have answered."""
+
+    ahead: float
+    partial: bool = False
+
+    def why_not(self, base: Any) -> str:
+        return ""
+
+    def minus(self, base: Any) -> Difference:
+        return Difference(Metric(value=self.ahead, low=self.ahead - 1, high=self.ahead + 1), paired=True)
+
+
+@pytest.mark.parametrize(
+    ("better", "ahead", "is_best"), [("higher", 5, True), ("higher", -5, False), ("lower", 5, False)]
+)
+def test_a_number_that_is_worse_over_what_both_have_answered_is_not_best(
+    better: Literal["higher", "lower"], ahead: float, is_best: bool
+) -> None:
+    first, other = (2.0, 1.0) if better == "higher" else (1.0, 2.0)
+    found = [(Cell(text="x"), Cell(value, origin=Answered(ahead))) for value in (first, other)]
+    table = ranked(Table("t", (text_column("Model"), Column("POPE", better=better)), tuple(found)))
+    assert table.rows[0][1].best is is_best
 
 
 @pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
