@@ -48,6 +48,7 @@ SHAPES = {
 """U is a dot, G a diamond, the gap a square: told apart without colours, too."""
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 380, 230, 46, 72, 14, 30
 APART = 14  # Units between the labels of two lines.
+LEAST = 0.01  # What a panel spans at least; numbers that are alike may differ in their last bits.
 
 
 class Gap(NamedTuple):
@@ -188,7 +189,7 @@ def _high(metric: Metric) -> float:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Three to seven round numbers that hold the range."""
-    rough = (high - low or 0.1) / 4
+    rough = max(high - low, LEAST) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -70,6 +70,13 @@ def test_curves_have_every_round_and_labels_apart() -> None:
     assert titles[2:] == ["<G>, round 0: 0.500 [0.450, 0.550]", "<G>, round 1: 0.890 [0.840, 0.940]"]
 
 
+@pytest.mark.parametrize("other", [0.3, 0.1 + 0.2, 0.30001])
+def test_numbers_that_are_nearly_alike_are_drawn(other: float) -> None:
+    both = [Series("u", "U", [metric(0.3, None)]), Series("g", "G", [metric(other, None)])]
+    drawn = panel("Accuracy", [0], both)
+    assert re.findall(r'class="end"[^>]*>([^<]*)<', drawn) == ["0.300", "0.305"]
+
+
 def test_zero_is_on_the_panel_where_it_matters() -> None:
     gap = [Series("gap", "U - G", [metric(0.3), metric(0.2)])]
     assert 'class="zero"' in panel("Gap", [0, 1], gap, zero=True)
