@@ -12,7 +12,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.flips import Flip, flips_of
 from hermes.leaderboards.joined import entries_of
 from hermes.leaderboards.origins import Difference, Measured, Reader
-from hermes.leaderboards.read import Run, read_runs, score_files
+from hermes.leaderboards.read import RESULTS, Run, read_run, read_runs, score_files
 from hermes.leaderboards.same_rows import on_common_data
 from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.shifts import Benchmark, categories, shift
@@ -138,6 +138,8 @@ def compare(paths: Sequence[Path]) -> Comparison:
 
 
 def _only_run(path: Path) -> Run:
+    if (path / RESULTS).is_file():  # Not what was scored anew from its answers, which lies below.
+        return read_run(path / RESULTS)
     found = read_runs([path])
     if len(found) == 1:
         return found[0]

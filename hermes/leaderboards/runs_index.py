@@ -68,8 +68,9 @@ def index_html(root: Path) -> str:
 def _entries(root: Path) -> Iterator[_Entry]:
     """The runs and self-plays that have a report; a round's evaluation is found from its self-play."""
     for path in find_files([root]):
-        report = path.parent / REPORT
-        if path.parent.parent.name.startswith("round-") or not report.is_file():
+        home = path.parent
+        of_a_round = home.name == "evaluation" and (home.parent.parent / HISTORY).is_file()
+        if of_a_round or not (home / REPORT).is_file():
             continue
         try:
             entry = _self_play(path) if path.name == HISTORY else _run(path)

@@ -154,6 +154,13 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert (compare(folders).base, compare(folders).runs) == ("tiny (x)", ("tiny (y)",))
 
 
+def test_a_run_is_meant_where_others_were_scored_from_its_answers(tmp_path: Path) -> None:
+    first, second = (run(tmp_path / name, name, {"pope": result("pope", 80.0)}) for name in "ab")
+    run(first / "scored" / "lmms", "scored", {"pope": result("pope", 81.0)})
+    assert compare([first, second]).base == "a"
+    assert compare([first / "scored" / "lmms", second]).base == "scored"
+
+
 def test_bad_paths_are_one_clear_line(played: Path, tmp_path: Path) -> None:
     first, last = rounds(played)
     with pytest.raises(HermesError, match="compare takes two runs or more"):

@@ -107,6 +107,14 @@ def test_reports_keep_an_index_of_their_folder_of_runs(tmp_path: Path) -> None:
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", page)
 
 
+def test_the_index_has_runs_in_folders_called_like_rounds(tmp_path: Path) -> None:
+    write_reports(playing(tmp_path, [WORTHS]))
+    for name in ("round-2/evaluation", "round-2/id1"):
+        write_reports(drawing(tmp_path, name, {}))
+    found = sorted(re.findall(r'href="(.*?)"', index_html(tmp_path)))
+    assert found == [f"tiny/{name}/report.html" for name in ("align-1", "round-2/evaluation", "round-2/id1")]
+
+
 def test_the_index_passes_over_what_cannot_be_read_or_has_no_report(tmp_path: Path) -> None:
     folder = evaluated(tmp_path)
     write_reports(folder)
