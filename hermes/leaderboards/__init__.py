@@ -38,8 +38,9 @@ def tables_of(
     ``table`` names a table of the HermesFlow paper (presets.TABLES) to fill. ``columns`` are the columns to show, by
     title or task, in this order; ``rows`` patterns of labels or run ids; ``sort`` the column to sort by, best first;
     ``precision`` the digits after the point. ``deltas`` adds a table of the differences to the row called ``base``
-    (label or run id; the first row without it), with paired intervals. ``published`` adds the paper's rows, marked as
-    quoted. Raises HermesError for names that nothing has, for paths without a run, and for files that cannot be read.
+    (label or run id; the first measured row without it), with paired intervals. ``published`` adds the paper's rows,
+    marked as quoted. Raises HermesError for names that nothing has, for paths without a run, and for files that cannot
+    be read.
     """
     from hermes.leaderboards.ablation import ablation_tables
     from hermes.leaderboards.board import boards
@@ -60,8 +61,8 @@ def tables_of(
         found += published_tables()
     if columns:
         found = only_columns(found, columns)
-    if base is not None and not any(is_called(one, row, base) for one in found for row in one.rows):
-        names = ", ".join(dict.fromkeys(one.label(row) for one in found for row in one.rows))
+    if base is not None and not any(is_called(one, row, base) for one in found for row in one.measured):
+        names = ", ".join(dict.fromkeys(one.label(row) for one in found for row in one.measured))
         raise HermesError(f"no row is called {base!r}; --base is one of: {names}")
     found = finished(found, deltas or base is not None, base)
     if sort is not None:

@@ -110,4 +110,5 @@ def _table(preset: str) -> Table:
         ),
         caption=f"Quoted from {SOURCE}. Not measured here, so not ranked.",
         notes=(note,) if note else (),
+        rule=len(rows),
     )

@@ -66,19 +66,19 @@ def podium(values: Sequence[float], beyond: Callable[[int, int], bool]) -> tuple
 
 
 def differences(table: Table, base: str | None) -> Table | None:
-    """How far the other rows are from the base row (by label or run id), each with its interval.
+    """How far the other measured rows are from the base row (by label or run id), each with its interval.
 
-    Without it the first row is the base, and in a table of rounds the first round of each arm. None where no row is the
-    base, or no other row is there.
+    Without it the first measured row is the base, and in a table of rounds the first round of each arm. None where no
+    row is the base, or no other row is there.
     """
     starts = _starts(table, base)
     places = [place for place, column in enumerate(table.columns) if column.better]
-    if not any(start and start is not row for row, start in zip(table.rows, starts, strict=True)) or not places:
+    if not any(start and start is not row for row, start in zip(table.measured, starts, strict=True)) or not places:
         return None
     reasons: dict[tuple[str, str], list[str]] = {}
     apart: list[str] = []
     rows = []
-    for row, start in zip(table.rows, starts, strict=True):
+    for row, start in zip(table.measured, starts, strict=True):
         if start is None or row is start:
             continue
         cells = list(row[: table.labels])
@@ -108,12 +108,12 @@ def differences(table: Table, base: str | None) -> Table | None:
 
 
 def _starts(table: Table, base: str | None) -> list[tuple[Cell, ...] | None]:
-    """The row that each row is held against."""
+    """The row that each measured row is held against."""
     if base is not None or table.labels == 1:
-        start = next((row for row in table.rows if base is None or is_called(table, row, base)), None)
-        return [start] * len(table.rows)
+        start = next((row for row in table.measured if base is None or is_called(table, row, base)), None)
+        return [start] * len(table.measured)
     first: dict[str, tuple[Cell, ...]] = {}
-    return [first.setdefault(row[0].text, row) for row in table.rows]
+    return [first.setdefault(row[0].text, row) for row in table.measured]
 
 
 def _called(table: Table, base: str | None, starts: Sequence[tuple[Cell, ...] | None]) -> str:

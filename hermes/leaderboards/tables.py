@@ -66,8 +66,8 @@ class Table:
     """``rows`` hold one cell for each column; the first ``labels`` columns name the row.
 
     ``notes`` are what a reader must know, ``sources`` where the numbers come from and what their author should know;
-    both are lines under the table, and in LaTeX the sources are comments. A line stands before the row ``rule``.
-    ``ranked`` says that best numbers are marked.
+    both are lines under the table, and in LaTeX the sources are comments. The first ``rule`` rows are quoted; a line
+    stands below them. ``ranked`` says that best numbers are marked.
     """
 
     title: str
@@ -79,6 +79,11 @@ class Table:
     labels: int = 1
     rule: int | None = None
     ranked: bool = False
+
+    @property
+    def measured(self) -> tuple[tuple[Cell, ...], ...]:
+        """The rows that are not quoted."""
+        return self.rows[self.rule or 0 :]
 
     def label(self, row: tuple[Cell, ...]) -> str:
         """What the row is called."""

@@ -170,6 +170,18 @@ def test_published_rows_stand_apart_and_are_marked(three: Path) -> None:
     assert "Quoted" not in leaderboard([three])
 
 
+def test_nothing_is_held_against_a_quoted_row(tmp_path: Path) -> None:
+    for name, pope in (("a", 80.0), ("b", 84.0)):
+        run(tmp_path / name, name, {"pope": result("pope", pope, "real")}, world="real")
+    options: dict[str, Any] = {"table": "paper-understanding", "published": True, "columns": ("pope",)}
+    text = leaderboard([tmp_path], deltas=True, **options)
+    found = rows(text, "Multimodal understanding, real data: difference from a")
+    assert found == [["Model", "POPE"], ["b", "**+4.0 [+2.6, +5.4]**"]]
+    for chosen in (options, options | {"table": None}):
+        with pytest.raises(HermesError, match=r"no row is called 'HermesFlow.*'; --base is one of: a, b"):
+            leaderboard([tmp_path], base="HermesFlow" + " †" * bool(chosen["table"]), **chosen)
+
+
 def test_ablation_averages_seeds(tmp_path: Path) -> None:
     history(tmp_path / "p0", "pair-dpo", 0, [(0.6, 0.4), (0.6, 0.5)])
     history(tmp_path / "p1", "pair-dpo", 1, [(0.6, 0.4), (0.62, 0.6)])
