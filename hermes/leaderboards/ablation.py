@@ -15,7 +15,7 @@ from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 from hermes.leaderboards.terms import Terms, headline
-from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, digits, guided_title, title
+from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, counted, digits, guided_title, title
 
 SIDES: tuple[tuple[Kind, Column], ...] = (
     ("gap", Column(GAPS[GAP], 3, "lower", key=GAP)),
@@ -116,7 +116,7 @@ def _caption(arms: Arms, better: str) -> str:
 def _sources(arms: Arms) -> list[str]:
     """Which self-plays each arm is made of."""
     found = (
-        f"{name} ({', '.join(member.align_id for member in members)}; {len(members)} seed{'s' * (len(members) > 1)})"
+        f"{name} ({', '.join(member.align_id for member in members)}; {counted(len(members), 'seed')})"
         for name, members in sorted(arms.items())
     )
     return [f"Measured: {'; '.join(found)}."]

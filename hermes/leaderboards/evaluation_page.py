@@ -11,7 +11,7 @@ from hermes.leaderboards.evaluation_tables import also_scored, gaps, provenance,
 from hermes.leaderboards.parts import Section, bars, document, fold, folded_table, notes, number, scale, small
 from hermes.leaderboards.plots import Gap
 from hermes.leaderboards.read import Run
-from hermes.leaderboards.titles import digits, place, size, title
+from hermes.leaderboards.titles import counted, digits, place, size, title
 
 HUNDREDS = ("%", "x100")
 WHISKER = "The whisker is the gap's 95 % interval, drawn from U."
@@ -49,7 +49,7 @@ def _gap(run: Run) -> str:
     found: list[tuple[str, str, Gap]] = []
     named = {"Homologous items": run.gap.homologous}
     named |= {f"Homologous items, {title(name)}": one for name, one in run.gap.variants.items()}
-    found += [(name, f"{one.items} items", Gap(one.u, one.g, one.gap)) for name, one in named.items() if one]
+    found += [(name, counted(one.items, "item"), Gap(one.u, one.g, one.gap)) for name, one in named.items() if one]
     if across := run.gap.benchmarks:
         found.append(("Benchmarks", "each brought to 0..1", Gap(across.u, across.g, across.gap)))
     if not found:

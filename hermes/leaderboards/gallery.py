@@ -16,6 +16,7 @@ from hermes.harness.system.errors import HermesError, ImageError
 from hermes.harness.system.failures import file_error
 from hermes.leaderboards import html
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.titles import counted
 
 PIXELS = 256  # The longest side of an embedded image, twice what is shown, for sharp screens.
 JPEG_QUALITY = 85
@@ -98,7 +99,7 @@ def gallery_html(round_dir: Path, media: Path, limit: int = 40) -> str:
     title = f"Preference pairs of {home.parent.name}, {home.name.replace('-', ' ')}"
     shown = pairs[: max(limit, 0)]
     sides = (f"{sum(map(bool, duels))} of {name}" for name, duels in _by_side(pairs).items())
-    summary = f"{len(pairs)} items with a pair: {', '.join(sides)}"
+    summary = f"{counted(len(pairs), 'item')} with a pair: {', '.join(sides)}"
     count = f"first {len(shown)} of {len(pairs)}" if len(shown) < len(pairs) else f"all {len(pairs)}"
     cards = "".join(_card(number, pair, media) for number, pair in enumerate(shown, 1))
     tables = "".join(html.table(table) for table in (_margins(pairs), _drops(round_dir / "drops.json")) if table.rows)

@@ -38,7 +38,7 @@ def report_html(run_dir: Path) -> str:
 def title_of(found: Run | History) -> str:
     """The headline of a report."""
     if isinstance(found, History):
-        return f"Self-play of {found.model.name}"
+        return f"Self-play of {found.model.name}" + (" (partial)" if found.partial else "")
     return found.name + (" (partial run)" if found.partial else "")
 
 

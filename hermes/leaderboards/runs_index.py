@@ -12,7 +12,8 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, plots
 from hermes.leaderboards.parts import STYLE, bars, number, scale, small
 from hermes.leaderboards.plots import Gap
-from hermes.leaderboards.read import HISTORY, find_files, read_history, read_run
+from hermes.leaderboards.read import HISTORY, History, Run, find_files, read_history, read_run
+from hermes.leaderboards.titles import counted
 
 INDEX, REPORT, RUN, SPEC = "index.html", "report.html", "run.json", "spec.json"
 MARK = "<!-- The reports below this folder, listed by Hermes. -->"
@@ -23,6 +24,7 @@ class _Entry(NamedTuple):
     name: str
     more: str
     gap: Gap | None
+    over: str
     before: Gap | None
     time: float
 
@@ -61,7 +63,7 @@ def index_html(root: Path) -> str:
     rows = [(_name(entry, root), _drawing(entry, ends), _number(entry)) for entry in entries]
     table = bars(("Report", scale(*ends, ".1f") if gaps else "", "Gap (U - G)"), rows)
     signs = f"{plots.key('u')}U, understanding {plots.key('g')}G, generation"
-    key = f"<p>{signs}; whiskers are the gap's 95 % interval.</p>\n"
+    key = f"<p>{signs}, of homologous items where nothing else is said; whiskers are the gap's 95 % interval.</p>\n"
     return html.page("Runs", f"{MARK}\n{table}{key if gaps else ''}", STYLE)
 
 
@@ -82,17 +84,22 @@ def _entries(root: Path) -> Iterator[_Entry]:
 def _run(path: Path) -> _Entry:
     run = read_run(path)
     found = run.gap.homologous or run.gap.benchmarks
-    what = "1 benchmark" if len(run.results) == 1 else f"{len(run.results)} benchmarks"
-    more = ", ".join([what, run.world, f"{run.split} split", *(["partial"] if run.partial else []), run.run_id])
+    told = [counted(len(run.results), "benchmark"), run.world, f"{run.split} split", *_partial(run), run.run_id]
     gap = Gap(found.u, found.g, found.gap) if found else None
-    return _Entry(path.parent / REPORT, run.name, more, gap, None, path.stat().st_mtime)
+    over = "" if run.gap.homologous else "over benchmarks"
+    return _Entry(path.parent / REPORT, run.name, ", ".join(told), gap, over, None, path.stat().st_mtime)
 
 
 def _self_play(path: Path) -> _Entry:
     history = read_history(path)
     before, after = (Gap(entry.u, entry.g, entry.gap) for entry in (history.rounds[0], history.rounds[-1]))
-    more = f"self-play, {history.name}, {history.rounds[-1].round} rounds, {history.align_id}"
-    return _Entry(path.parent / REPORT, history.model.name, more, after, before, path.stat().st_mtime)
+    rounds = counted(history.rounds[-1].round, "round")
+    told = ", ".join(["self-play", history.name, rounds, *_partial(history), history.align_id])
+    return _Entry(path.parent / REPORT, history.model.name, told, after, "", before, path.stat().st_mtime)
+
+
+def _partial(found: Run | History) -> list[str]:
+    return ["partial"] if found.partial else []
 
 
 def _name(entry: _Entry, root: Path) -> str:
@@ -110,4 +117,4 @@ def _number(entry: _Entry) -> str:
     if entry.gap is None:
         return ""
     before = small(f"from {entry.before.gap.value:+.3f} to") if entry.before else ""
-    return before + number(entry.gap.gap, 3, sign=True)
+    return before + number(entry.gap.gap, 3, sign=True) + small(entry.over)

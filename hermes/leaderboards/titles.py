@@ -53,6 +53,11 @@ def place(name: str) -> tuple[float, str]:
     return ORDER.index(plain) if plain in ORDER else len(ORDER), name
 
 
+def counted(number: int, what: str) -> str:
+    """``1 round``, ``3 rounds``."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def size(parameters: int) -> str:
     """``1.3B``, ``865M``, ``12.4K``; empty where unknown."""
     for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from drawing_runs import drawing, playing
-from made import metric, result
+from made import edit, gap, metric, result
 
 from hermes.harness.records.types import Metric, Result
 from hermes.harness.system.disk import read_json, write_json
@@ -105,6 +105,25 @@ def test_reports_keep_an_index_of_their_folder_of_runs(tmp_path: Path) -> None:
     assert "+0.250" in page
     assert "from +0.250 to" in page
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", page)
+
+
+def test_the_index_says_which_gap_and_what_is_partial(tmp_path: Path) -> None:
+    numbers = gap(0.7, 0.6)["homologous"]
+    for name, gaps in (("whole", gap(0.8, 0.5)), ("across", {"homologous": None, "benchmarks": numbers})):
+        folder = drawing(tmp_path, name, {})
+        write_json(folder / "results.json", read_json(folder / "results.json") | {"gap": gaps})
+        write_reports(folder)
+    folder = playing(tmp_path, [WORTHS, WORTHS])
+    for number in range(2):
+        edit(folder / f"round-{number}" / "evaluation" / "results.json", partial=True)
+    write_reports(folder)
+    assert "<h1>Self-play of tiny (partial)</h1>" in (folder / "report.html").read_text()
+    rows = re.findall("<tr>.*?</tr>", (tmp_path / "index.html").read_text(), re.DOTALL)[1:]
+    across, play, whole = sorted(rows, key=lambda row: re.findall(r"tiny/(\w+)", row))
+    assert "over benchmarks" in across
+    assert "over benchmarks" not in whole + play
+    assert "self-play, sum, 1 round, partial, 1<" in play
+    assert "1 benchmark, shapes, test split, whole<" in whole
 
 
 def test_the_index_has_runs_in_folders_called_like_rounds(tmp_path: Path) -> None:
