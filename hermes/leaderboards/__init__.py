@@ -110,13 +110,17 @@ def frame(
     ``data_fingerprint``, ``world``, ``split``, ``seed`` and ``limit`` the data; ``partial``, ``answers``,
     ``expected``, ``scored``, ``unparsed`` and ``errors`` how complete the task is. The gaps are tasks of their own,
     ``homologous-gap`` and ``benchmark-gap``, with the metrics u, g and gap. What is unknown is missing.
-    ``table`` keeps the numbers of a table of the paper, ``columns`` those of these tasks, ``rows`` those whose label or
-    run id fits a pattern. Raises HermesError for paths without a run, for files that cannot be read, and where nothing
-    is left.
+    ``table`` keeps the numbers of a table of the paper, ``columns`` those of these tasks, by title or task, ``rows``
+    those whose label or run id fits a pattern. Raises HermesError for paths without a run, for files that cannot be
+    read, and where nothing is left.
     """
+    from hermes.leaderboards.presets import preset_runs
     from hermes.leaderboards.tidy import chosen, tidy
 
-    return chosen(tidy(_found(paths)[0]), table, columns, rows)
+    runs, histories = _found(paths)
+    if table is not None:
+        runs = preset_runs(table, runs, histories)
+    return chosen(tidy(runs), table, columns, rows)
 
 
 def frames(paths: Sequence[Path | str] | Path | str, **options: Any) -> "dict[str, pd.DataFrame]":

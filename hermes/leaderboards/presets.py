@@ -61,8 +61,7 @@ def preset_tables(name: str, runs: Sequence[Run], histories: Sequence[History], 
     Of self-plays the models' rows have the last round, and the first where nothing else was measured of that model.
     Raises HermesError for an unknown preset, and where nothing of the preset was measured or quoted.
     """
-    if name not in TABLES:
-        raise HermesError(f"table {name!r} is unknown; use one of {', '.join(TABLES)}")
+    _check(name)
     if name == ABLATION:
         found = [_ablated(table) for table in ablation_tables(histories, together=True)]
         return found + (published_tables((name,)) if published else _some(found, name, "no self-play"))
@@ -75,9 +74,27 @@ def preset_tables(name: str, runs: Sequence[Run], histories: Sequence[History], 
     return tables if real else tables + published_tables((name,))
 
 
-def _some(tables: Sequence[Table], name: str, missing: str) -> list[Table]:
-    """Nothing to add; raises HermesError where there are no tables."""
-    if not tables:
+def preset_runs(name: str, runs: Sequence[Run], histories: Sequence[History]) -> list[Run]:
+    """The runs whose numbers a preset shows.
+
+    Raises HermesError for an unknown preset, and for the ablation where there is no self-play.
+    """
+    _check(name)
+    if name != ABLATION:
+        return _ends(runs, histories)
+    _some(histories, name, "no self-play")
+    rounds = {run.run_id for history in histories for run in history.evaluations.values()}
+    return [run for run in runs if run.run_id in rounds]
+
+
+def _check(name: str) -> None:
+    if name not in TABLES:
+        raise HermesError(f"table {name!r} is unknown; use one of {', '.join(TABLES)}")
+
+
+def _some(found: Sequence[Table | History], name: str, missing: str) -> list[Table]:
+    """Nothing to add; raises HermesError where nothing was found."""
+    if not found:
         raise HermesError(f"{name}: {missing} was measured under these paths; run it first, or give other folders")
     return []
 

@@ -10,10 +10,10 @@ from hermes.harness.records.types import Metric
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.board import Key
-from hermes.leaderboards.presets import ABLATED, ABLATION, PRESETS, TABLES
+from hermes.leaderboards.presets import ABLATED, ABLATION, PRESETS
 from hermes.leaderboards.read import BenchmarkGap, HomologousGap, Run
 from hermes.leaderboards.tables import Table
-from hermes.leaderboards.titles import GAP, HOMOLOGOUS
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, title
 
 # The columns in their order; pandas' own types, in which a whole number and a truth may be missing.
 COLUMNS = {
@@ -30,6 +30,8 @@ COLUMNS = {
     **dict.fromkeys(("answers", "expected", "scored", "unparsed", "errors"), "Int64"),
 }
 
+TASKS = {GAP: "homologous-gap", BENCHMARK_GAP: "benchmark-gap"}  # The gaps as tables call them, and as frames do.
+
 
 def tidy(runs: Sequence[Run]) -> pd.DataFrame:
     """One row for each run, task and metric, in the order of the runs."""
@@ -38,27 +40,30 @@ def tidy(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def chosen(found: pd.DataFrame, table: str | None, columns: Sequence[str], rows: Sequence[str]) -> pd.DataFrame:
-    """The numbers of a table of the paper, of these tasks, and of the labels or run ids that fit one of the patterns.
+    """The numbers of a table of the paper, of these columns, and of the labels or run ids that fit one of the patterns.
 
-    Raises HermesError for an unknown table, for a task or pattern that no number has, and where nothing is left.
+    Columns are called as in tables. Raises HermesError for a column or pattern that no number has, and where nothing is
+    left.
     """
-    if table is not None and table not in TABLES:
-        raise HermesError(f"table {table!r} is unknown; use one of {', '.join(TABLES)}")
-    known = list(found.task.unique())
-    for name in columns:
-        if name not in known:
-            raise HermesError(f"no task is called {name!r}; --columns takes {', '.join(known)}")
+    keys: Sequence[Key] = ()
+    if table is not None:
+        keys = list(map(Key, ABLATED)) if table == ABLATION else PRESETS[table].keys
+        found = found[[any(_is(row, key) for key in keys) for row in found.itertuples()]]
+    shown = {name: [_is_named(row, name.casefold(), keys) for row in found.itertuples()] for name in columns}
+    for name, places in shown.items():
+        if not any(places):
+            known = ", ".join(found.task.unique())
+            raise HermesError(f"no column is called {name!r}; --columns takes {known}")
     for pattern in rows:
         if not _fitting(found, pattern).any():
             names = ", ".join(dict.fromkeys(found.label))
             raise HermesError(f"no row is called {pattern!r}; --rows fits labels and run ids: {names}")
-    if table is not None:
-        keys = list(map(Key, ABLATED)) if table == ABLATION else PRESETS[table].keys
-        found = found[[any(_is(row, key) for key in keys) for row in found.itertuples()]]
+    kept = pd.Series(True, found.index)
     if columns:
-        found = found[found.task.isin(list(columns))]
+        kept &= pd.DataFrame(shown, found.index).any(axis=1)
     if rows:
-        found = found[pd.concat([_fitting(found, pattern) for pattern in rows], axis=1).any(axis=1)]
+        kept &= pd.concat([_fitting(found, pattern) for pattern in rows], axis=1).any(axis=1)
+    found = found[kept]
     if found.empty:
         raise HermesError("no number is left; choose other tables, columns or rows")
     return found.reset_index(drop=True)
@@ -76,8 +81,16 @@ def wide(table: Table) -> pd.DataFrame:
 
 def _is(row: Any, key: Key) -> bool:
     """Whether a row of the tidy table is the number of a column."""
-    task = "homologous-gap" if key.task == GAP else key.task
-    return row.task == task and (row.metric == key.metric if key.metric else bool(row.headline))
+    return row.task == TASKS.get(key.task, key.task) and (
+        row.metric == key.metric if key.metric else bool(row.headline)
+    )
+
+
+def _is_named(row: Any, name: str, keys: Iterable[Key]) -> bool:
+    """Whether a row of the tidy table is called so, in small letters, or is what one of the keys calls so."""
+    entry = next((entry for entry, task in TASKS.items() if task == row.task), row.task)
+    called = (row.task, entry, GAPS.get(entry) or title(entry), f"{row.task}/{row.metric}")
+    return name in map(str.casefold, called) or any(key.title.casefold() == name and _is(row, key) for key in keys)
 
 
 def _fitting(found: pd.DataFrame, pattern: str) -> "pd.Series[bool]":
@@ -133,12 +146,12 @@ def _results(run: Run) -> Iterator[dict[str, Any]]:
 def _gaps(run: Run) -> Iterator[dict[str, Any]]:
     """The run's gaps, with what all the tasks that they are made of have in common."""
     found: list[tuple[str, HomologousGap | BenchmarkGap | None, tuple[str, ...]]] = [
-        ("homologous-gap", run.gap.homologous, HOMOLOGOUS)
+        (TASKS[GAP], run.gap.homologous, HOMOLOGOUS)
     ]
     for name, gap in run.gap.variants.items():
-        found.append((name.replace(GENERATION, "homologous-gap", 1), gap, (UNDERSTANDING, name)))
+        found.append((name.replace(GENERATION, TASKS[GAP], 1), gap, (UNDERSTANDING, name)))
     if across := run.gap.benchmarks:
-        found.append(("benchmark-gap", across, (*across.understanding, *across.generation)))
+        found.append((TASKS[BENCHMARK_GAP], across, (*across.understanding, *across.generation)))
     for task, numbers, parts in found:
         results = [run.results[part] for part in parts if part in run.results]
         if numbers is None or not results:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made import gap, model, result, run
+from made import gap, history, model, result, run
 
 from hermes.harness.records.types import Metric
 from hermes.harness.system.errors import HermesError
@@ -92,6 +92,42 @@ def test_csv_and_json_hold_the_same(two: Path) -> None:
 def test_options_of_the_tables_do_not_apply_to_csv(two: Path) -> None:
     with pytest.raises(HermesError, match="csv holds all numbers as they are; leave out deltas"):
         leaderboard([two], "csv", deltas=True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "tasks"),
+    [
+        (("gap",), ["homologous-gap"]),
+        (("Gap (U - G)", "POPE"), ["pope", "homologous-gap"]),
+        (("Benchmark gap",), ["benchmark-gap"]),
+        (("gap over benchmarks", "homologous-gap"), ["homologous-gap", "benchmark-gap"]),
+        (("G (guidance scale 1.5)",), ["homologous-g@guidance_scale=1.5"]),
+    ],
+)
+def test_columns_are_called_as_in_tables(two: Path, columns: tuple[str, ...], tasks: list[str]) -> None:
+    found = frame([two], columns=columns)
+    assert list(found.task.unique()) == tasks
+    assert (found.task == "pope").sum() in (0, 3)  # all metrics of both runs
+
+
+def test_metrics_are_called_as_in_the_tables_of_the_paper(tmp_path: Path) -> None:
+    one = result("geneval", 0.5)
+    one = one.model_copy(update={"metrics": {**one.metrics, "counting": Metric(value=0.25)}})
+    run(tmp_path / "a", "a", {"geneval": one})
+    for name in ("Counting", "geneval/counting"):
+        assert frame([tmp_path], "paper-geneval", (name,)).value.tolist() == [0.25]
+    assert frame([tmp_path], "paper-geneval", ("overall",)).value.tolist() == [0.5]
+    with pytest.raises(HermesError, match="no column is called 'Counting'; --columns takes geneval"):
+        frame([tmp_path], columns=("Counting",))
+
+
+def test_a_table_of_the_paper_holds_the_runs_of_that_table(two: Path) -> None:
+    for name in ("csv", "json", "md"):
+        with pytest.raises(HermesError, match="paper-ablation: no self-play was measured under these paths"):
+            leaderboard([two], name, table="paper-ablation")
+    history(two / "play", "sum", 0, [(0.6, 0.4), (0.6, 0.5), (0.6, 0.6)])
+    assert frame([two], "paper-ablation").run.unique().tolist() == ["sum00", "sum01", "sum02"]
+    assert frame([two], "paper-gap").run.unique().tolist() == ["idfirst", "sum02"]
 
 
 def test_a_frame_needs_a_run(tmp_path: Path) -> None:
