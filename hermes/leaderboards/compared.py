@@ -17,10 +17,12 @@ from hermes.leaderboards.tables import Cell, Column, Table, text_column, without
 from hermes.leaderboards.titles import title
 
 LONGEST = 300  # So many characters of a prompt or an answer are shown in tables.
+QUESTIONS = "Of a picture those questions are shown to which the replies differ, and the replies in their order."
 STYLE = """
 .flip { border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; margin: .8rem 0; }
 .flip h3 { font-size: .95rem; font-weight: 600; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 .flip .id { color: var(--soft); font-size: .8rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
+.flip section { margin-top: .8rem; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .8rem 1.5rem; }
 .sides div { overflow-wrap: anywhere; white-space: pre-wrap; padding-left: .7rem; border-left: 3px solid var(--line); }
 .sides .won { border-color: var(--best); }
@@ -71,8 +73,11 @@ def _lettered(found: Comparison) -> Iterator[tuple[str, str]]:
 
 def _headlines(found: Comparison, letter: str, name: str, moved: Sequence[Moved]) -> Table:
     table = _differences(f"{letter} less A", letter, moved)
-    ids = {name: run.run_id for name, run in zip((found.base, *found.runs), found.compared, strict=True)}
-    who = f"A: {found.base} ({ids[found.base]}). {letter}: {name} ({ids[name]})."
+    ids = {
+        name: name if f"({run.run_id})" in name else f"{name} ({run.run_id})"
+        for name, run in zip((found.base, *found.runs), found.compared, strict=True)
+    }
+    who = f"A: {ids[found.base]}. {letter}: {ids[name]}."
     reasons = [f"{one.title}: {one.why_not}." for one in moved if one.why_not]
     alone = [
         f"Only {called} has {', '.join(map(title, tasks))}."
@@ -131,14 +136,15 @@ def _flips(letter: str, task: str, flips: Sequence[Flip], samples: int) -> Table
         title=f"{title(task)}: flipped from A to {letter}",
         columns=tuple(map(text_column, ("Sample", "Prompt", "Right answer", "A", letter))),
         rows=tuple(rows),
-        caption=_summary(letter, flips, samples),
+        caption=_summary(letter, flips, samples) + (f" {QUESTIONS}" if any(flip.asked for flip in flips) else ""),
     )
 
 
 def said(answer: Answer) -> str:
-    """What one side answered: its text, or why its picture scored so, and how much it is worth."""
-    text = answer.reason if answer.picture and answer.reason else answer.text
-    return f"{'right' if answer.worth == 1 else 'wrong' if answer.worth == 0 else f'{answer.worth:.2f}'}: {text}"
+    """What one side answered and how much it is worth; of a picture why, too."""
+    worth = "right" if answer.worth == 1 else "wrong" if answer.worth == 0 else f"{answer.worth:.2f}"
+    why = f"({answer.reason})" if answer.picture and answer.reason else ""
+    return ": ".join(filter(None, (worth, " ".join(filter(None, (answer.text, why))))))
 
 
 def _summary(letter: str, flips: Sequence[Flip], samples: int) -> str:
@@ -161,20 +167,27 @@ def _card(letter: str, flip: Flip) -> str:
     known = [
         f"sample {flip.sample}, answer {flip.index}",
         flip.category,
-        flip.target and f"right answer: {flip.target}",
+        f"right answer: {flip.target}" if flip.target and not flip.asked else "",
     ]
     sides = "".join(
-        f'<div class="{"won" if mine.worth > other.worth else ""}"><h4>{html.escape(who)}</h4>{_shown(mine)}</div>'
+        f'<div class="{"won" if mine.worth > other.worth else ""}"><h4>{html.escape(who)}</h4>'
+        f"{_shown(mine, '' if flip.asked else mine.text)}</div>"
         for who, mine, other in (("A", flip.before, flip.after), (letter, flip.after, flip.before))
     )
     below = html.escape("; ".join(filter(None, known)))
     return (
         f'<article class="flip">\n<h3>{html.escape(heading)}</h3>\n<p class="id">{below}</p>\n'
-        f'<div class="sides">{sides}</div>\n</article>\n'
+        f'<div class="sides">{sides}</div>\n{_asked(letter, flip) if flip.asked else ""}</article>\n'
     )
 
 
-def _shown(answer: Answer) -> str:
+def _asked(letter: str, flip: Flip) -> str:
+    columns = tuple(map(text_column, ("Question", "Right answer", "A", letter)))
+    rows = tuple(tuple(Cell(text=text) for text in one) for one in flip.asked)
+    return html.table(Table("Replies that differ", columns, rows), heading=False)
+
+
+def _shown(answer: Answer, text: str) -> str:
     picture = ""
     if answer.picture:
         try:
@@ -182,7 +195,7 @@ def _shown(answer: Answer) -> str:
         except ImageError:
             picture = "<small>picture not found</small>"
     reason = f"<small>{html.escape(answer.reason)}</small>" if answer.reason else ""
-    return f"{picture}{html.escape(answer.text)}<small>worth {answer.worth:.2f}</small>{reason}"
+    return f"{picture}{html.escape(text)}<small>worth {answer.worth:.2f}</small>{reason}"
 
 
 def _short(text: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hermes.harness.records.seeds import derive_seed
+from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.run.gap import GENERATION
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.answers import Answer, answers_of, asked_of, worths
@@ -32,14 +33,13 @@ def chosen(run: Run) -> Iterator[tuple[str, dict[str, list[Drawing]]]]:
             path = score_files(run.path)[task]
             kinds = _kinds(worths(path), each, run.run_id, task)
             keys = {key for kind in kinds.values() for key in kind}
-            given, asked = answers_of(run, task, path, keys), asked_of(run, task, keys)
+            asked = asked_of(run, task, keys)
+            given = answers_of(run, task, path, keys, asked)
         except (HermesError, KeyError):
             continue
         found = {
             kind: [
-                Drawing(key[0], asked.get(key[0], ("", ""))[0], (answer,))
-                for key in members
-                if (answer := given[key][1]).picture
+                Drawing(key[0], _prompt(asked, key), (answer,)) for key in members if (answer := given[key][1]).picture
             ]
             for kind, members in kinds.items()
         }
@@ -63,16 +63,18 @@ def before_and_after(history: History) -> dict[str, list[Drawing]]:
         moved = {key: last[key] - first[key] for key in first if key in last}
         kinds = _moves(moved, MOST // 6, history.align_id)
         keys = {key for kind in kinds.values() for key in kind}
-        sides = [answers_of(run, GENERATION, path, keys) for run, path in zip(ends, files, strict=True)]
-        asked = asked_of(ends[0], GENERATION, keys)
+        asked = [asked_of(run, GENERATION, keys) for run in ends]
+        sides = [answers_of(run, GENERATION, path, keys, of) for run, path, of in zip(ends, files, asked, strict=True)]
     except (HermesError, KeyError):
         return {}
     return {
-        kind: [
-            Drawing(key[0], asked.get(key[0], ("", ""))[0], tuple(side[key][1] for side in sides)) for key in members
-        ]
+        kind: [Drawing(key[0], _prompt(asked[0], key), tuple(side[key][1] for side in sides)) for key in members]
         for kind, members in kinds.items()
     }
+
+
+def _prompt(asked: Mapping[str, StoredSample], key: Key) -> str:
+    return asked[key[0]].prompt if key[0] in asked else ""
 
 
 def _kinds(found: Mapping[Key, float], each: int, *seed: str) -> dict[str, list[Key]]:

@@ -1,6 +1,8 @@
 """Tables as LaTeX for booktabs, as wide as a column where they fit one and as a page where they do not."""
 
+import math
 import re
+from collections.abc import Mapping, Sequence
 
 from hermes.leaderboards.latex_text import FALLBACK, escape, needs_fallback
 from hermes.leaderboards.tables import DASH, Cell, Column, Table, legend, spell
@@ -8,6 +10,9 @@ from hermes.leaderboards.tables import DASH, Cell, Column, Table, legend, spell
 COLUMN, PAGE = 215.0, 390.0
 """Points that a table may have in a column of two and on a page, in the narrowest of the usual styles less a margin."""
 WIDE, TIGHT = 12.0, 8.0  # Between two columns: LaTeX's own, and that of small tables.
+LEAST = 50.0  # Points that a column of texts has at least where they are set in lines.
+PACKAGES = {"booktabs": r"\toprule", "graphicx": r"\resizebox", "tabularx": r"\begin{tabularx}"}
+"""What a table needs, and by what it shows."""
 BOLD, TINY, SMALL = 1.15, 0.6, 0.93
 """How much wider bold text is than plain text of 10 points, and small and tiny text."""
 
@@ -15,13 +20,15 @@ BOLD, TINY, SMALL = 1.15, 0.6, 0.93
 def table(content: Table, intervals: bool = False, label: str = "") -> str:
     """A ``table`` with the best in bold and the second underlined; sources are comments above it.
 
-    A table that is too wide for a column is set in ``\\small``, then over both columns (``table*``), then shrunk.
+    A table that is too wide for a column is set in ``\\small``, then over both columns (``table*``), then with texts in
+    several lines, and where that does not do shrunk.
     """
-    width, small = _width(content, intervals, WIDE, 1.0), _width(content, intervals, TIGHT, SMALL)
-    is_small, is_wide, is_shrunk = width > COLUMN, small > COLUMN, small > PAGE
+    plain, small = _widths(content, intervals, WIDE, 1.0), _widths(content, intervals, TIGHT, SMALL)
+    is_small, is_wide, is_too_wide = sum(plain) > COLUMN, sum(small) > COLUMN, sum(small) > PAGE
     environment = "table*" if is_wide else "table"
-    body = _tabular(content, intervals)
-    if is_shrunk:
+    in_lines = _in_lines(content, small) if is_too_wide else {}
+    body = _tabular(content, intervals, in_lines)
+    if is_too_wide and not in_lines:
         body = [r"\resizebox{\linewidth}{!}{%", *body, "}"]
     notes = [rf"\par\smallskip{{\footnotesize {escape(' '.join(content.notes))}\par}}"] if content.notes else []
     lines = [
@@ -48,7 +55,7 @@ def document(title: str, tables: list[Table], intervals: bool = False) -> str:
         again = labels.count(name)
         written.append(table(content, intervals, name if again == 1 else f"{name}-{again}"))
     text = "\n".join(written)
-    packages = [name for name, mark in (("booktabs", r"\toprule"), ("graphicx", r"\resizebox")) if mark in text]
+    packages = [name for name, mark in PACKAGES.items() if mark in text]
     needs = "".join(rf"% \usepackage{{{name}}}" + "\n" for name in packages)
     return f"% {escape(title)}\n{needs}" + (f"{FALLBACK}\n" if needs_fallback(text) else "") + "\n" + text
 
@@ -58,10 +65,18 @@ def slug(title: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", title.lower())) or "table"
 
 
-def _tabular(content: Table, intervals: bool) -> list[str]:
-    layout = "".join("l" if column.is_text else "r" for column in content.columns)
+def _tabular(content: Table, intervals: bool, in_lines: Mapping[int, float]) -> list[str]:
+    layout = "".join(
+        rf">{{\hsize={in_lines[place]:.2f}\hsize\raggedright\arraybackslash}}X"
+        if place in in_lines
+        else "l"
+        if column.is_text
+        else "r"
+        for place, column in enumerate(content.columns)
+    )
+    environment, width = ("tabularx", r"{\linewidth}") if in_lines else ("tabular", "")
     lines = [
-        rf"\begin{{tabular}}{{{layout}}}",
+        rf"\begin{{{environment}}}{width}{{{layout}}}",
         r"\toprule",
         " & ".join(_head(column) for column in content.columns) + r" \\",
         r"\midrule",
@@ -69,9 +84,11 @@ def _tabular(content: Table, intervals: bool) -> list[str]:
     for number, row in enumerate(content.rows):
         if number == content.rule:
             lines.append(r"\midrule")
+        elif number and len(in_lines) > 1:
+            lines.append(r"\addlinespace")
         cells = (_cell(cell, column, intervals) for cell, column in zip(row, content.columns, strict=True))
         lines.append(" & ".join(cells) + r" \\")
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
+    return [*lines, r"\bottomrule", rf"\end{{{environment}}}"]
 
 
 def _head(column: Column) -> str:
@@ -90,13 +107,34 @@ def _cell(cell: Cell, column: Column, intervals: bool) -> str:
     return shown + (rf" {{\tiny {escape(more)}}}" if more else "")
 
 
-def _width(content: Table, intervals: bool, between: float, factor: float) -> float:
-    """About how many points wide the table is; rather too many."""
+def _widths(content: Table, intervals: bool, between: float, factor: float) -> list[float]:
+    """About how many points wide each column is, with the space beside it; rather too many."""
     widths = []
     for place, column in enumerate(content.columns):
         cells = [_cell_points(row[place], column, intervals, factor) for row in content.rows]
-        widths.append(max([_points(column.title) * factor, *cells]))
-    return sum(widths) + between * len(widths)
+        widths.append(max([_points(column.title) * factor, *cells]) + between)
+    return widths
+
+
+def _in_lines(content: Table, widths: Sequence[float]) -> dict[int, float]:
+    """The columns of texts that share what the others leave of a page, and how much of an equal share each gets.
+
+    Longer texts get more of it. None where it is too little for a word.
+    """
+    found = [place for place, column in enumerate(content.columns) if column.is_text]
+
+    def share() -> float:
+        return (PAGE - sum(width for place, width in enumerate(widths) if place not in found)) / max(len(found), 1)
+
+    while any(widths[place] <= share() for place in found):
+        found = [place for place in found if widths[place] > share()]
+    roots = {place: math.sqrt(widths[place]) for place in found}
+    parts = {place: root * len(roots) / sum(roots.values()) for place, root in roots.items()}
+    for place, part in parts.items():
+        words = (_points(word) * SMALL for row in content.rows for word in row[place].text.split())
+        if share() * part - TIGHT < max([LEAST, *words]):
+            return {}
+    return parts
 
 
 def _cell_points(cell: Cell, column: Column, intervals: bool, factor: float) -> float:

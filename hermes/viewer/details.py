@@ -1,6 +1,6 @@
 """One answer with all that belongs to it, as plain data for a page: texts, pictures, the judge's words and boxes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hermes.harness.contracts.reader import words
@@ -8,6 +8,7 @@ from hermes.harness.data.cells import asked_pictures
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stored_samples import StoredSample
 from hermes.harness.system.text import plain
+from hermes.leaderboards.questions import asked_about, reply_to, words_of
 from hermes.leaderboards.stored import TaskFiles
 from hermes.leaderboards.worth import gold_of
 from hermes.viewer.pictures import Pictures
@@ -30,7 +31,7 @@ def detail(row: Row, files: TaskFiles, pictures: Pictures) -> dict[str, Any]:
         "gold": said(gold_of(sample.target)) if sample else None,
         "answer": said(response.text) if response else None,
         "plan": said(response.plan) if response else None,
-        "prediction": said(_prediction(score.prediction)) if score else None,
+        "prediction": said(words_of(score.prediction)) if score else None,
         "reason": clean(score.reason) if score else "",
         "status": score.status if score else "error" if failed else ANSWERED,
         "error": said(response.error) if response else None,
@@ -62,12 +63,12 @@ def questions_of(row: Row) -> list[dict[str, Any]]:
     """What a judge was asked about a drawn picture, what was expected, and what it said."""
     data = row.judgement.data if row.judgement else {}
     answers = data.get("answers")
-    asked = _asked(row.sample)
+    asked = asked_about(row.sample.target, row.sample.metadata) if row.sample else []
     read = row.score.prediction if row.score else None
     found = []
     for number, (name, question, expected) in enumerate(asked):
-        answer, meant = _at(answers, number, name), _at(read, number, name)
-        right = None if meant is None or expected is None else meant == expected or words(meant) == words(expected)
+        answer, meant = reply_to(answers, number, name), reply_to(read, number, name)
+        right = None if meant is None else meant == expected or words(meant) == words(expected)
         found.append(
             {"question": clean(question), "expected": said(expected), "answer": said(answer or meant), "right": right}
         )
@@ -81,34 +82,6 @@ def clean(text: str) -> str:
 
 def said(text: str | None) -> str | None:
     return None if text is None else clean(text)
-
-
-def _prediction(read: Any) -> str | None:
-    if isinstance(read, Mapping):
-        return ", ".join(f"{name}: {value}" for name, value in read.items())
-    if isinstance(read, list | tuple):
-        return ", ".join(map(str, read))
-    return None if read is None else str(read)
-
-
-def _asked(sample: StoredSample | None) -> list[tuple[str, str, str | None]]:
-    """(id, question, right answer) of what is asked about a drawn picture."""
-    if sample is None:
-        return []
-    if isinstance(sample.target, Sequence) and not isinstance(sample.target, str):
-        entries = [one for one in sample.target if isinstance(one, Mapping) and "question" in one]
-        return [(str(k), str(one["question"]), str(one.get("answer", ""))) for k, one in enumerate(entries)]
-    propositions = sample.metadata.get("propositions") or ()
-    return [(str(one["id"]), str(one["question"]), "yes") for one in propositions]
-
-
-def _at(answers: Any, number: int, name: str) -> str | None:
-    """The answer to a question, in a list by its number, in a mapping by its name."""
-    if isinstance(answers, Mapping):
-        return None if answers.get(name) is None else str(answers[name])
-    if isinstance(answers, list | tuple) and number < len(answers):
-        return str(answers[number])
-    return None
 
 
 def _judge(row: Row, drawn: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -133,6 +133,64 @@ def test_the_page_shows_pictures_and_runs_nothing(stored: list[Path]) -> None:
     assert "1 better in B, 1 better in A." in page
 
 
+PROPOSITIONS = [{"id": number, "question": f"Is there {what}?"} for number, what in ((4, "a dog"), (7, "a cat"))]
+QUESTIONS = [
+    {"question": "How many dogs?", "answer": "2"},
+    {"question": "What color is it?", "answer": "red"},
+    {"question": "Where is it?", "answer": "left"},
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "replies", "target", "texts"),
+    [
+        (
+            "homologous-g",
+            {"target": QUESTIONS},
+            (["1", "red", ""], ["2", "red", "left"]),
+            "How many dogs? 2; Where is it? left",
+            ("1; -", "2; left"),
+        ),
+        (
+            "dpg_bench",
+            {"metadata": {"propositions": PROPOSITIONS}},
+            ({"4": "yes", "7": "no"}, {"4": "yes", "7": "yes"}),
+            "Is there a cat? yes",
+            ("no", "yes"),
+        ),
+    ],
+)
+def test_of_a_picture_the_questions_are_shown_to_which_the_replies_differ(
+    tmp_path: Path, task: str, asked: dict[str, Any], replies: tuple[Any, Any], target: str, texts: tuple[str, str]
+) -> None:
+    folders = []
+    for name, value, said in zip("ab", (0.0, 1.0), replies, strict=True):
+        store = Store(tmp_path / "answers" / name)
+        (store.folder / "samples").mkdir(parents=True)
+        (digest,) = store.keep_images([PICTURE])
+        response = {"sample_id": "s", "index": 0, "seed": 0, "prompt_sha256": "", "key": key(task, "s")}
+        store.responses.append([Response(**response, image=digest)])
+        worth = score("s", "s", value, "accuracy").model_copy(update={"prediction": said, "reason": "why"})
+        (store.folder / "scores.jsonl").write_text(worth.model_dump_json() + "\n")
+        known = {"ability": "generation", "asked": "", "whole": "", "group_id": "s", "prompt": "two dogs"}
+        one = result(task, value)
+        samples = store.folder / "samples" / f"{one.data.fingerprint}.jsonl"
+        samples.write_text(StoredSample(id="s", **known, **asked).model_dump_json() + "\n")
+        folders.append(run(tmp_path / name, name, {task: one}))
+        place = {"answers": f"answers/{name}", "scores": f"answers/{name}/scores.jsonl"}
+        write_places(folders[-1], tmp_path, {task: place})
+    found = compare(folders)
+    (flip,) = (row for _, row in found.flipped.iterrows())
+    assert (flip.target, flip.base_answer, flip.run_answer) == (target, *texts)
+    text = comparison(found)
+    assert f"| s | two dogs | {target} | wrong: {texts[0]} (why) | right: {texts[1]} (why) |" in text
+    assert "Of a picture those questions are shown to which the replies differ" in text
+    page = comparison(found, "html").split('class="flip"')[1]
+    rows = re.findall("<tr>(.*?)</tr>", page)[1:]
+    assert [" ".join(re.findall(r">([^<]+)<", row)[:2]) for row in rows] == target.split("; ")
+    assert "right answer" not in page
+
+
 def test_json_holds_differences_and_flips(stored: list[Path]) -> None:
     found = json.loads(comparison(compare(stored), "json"))
     assert (found["base"], found["runs"]) == ("a", ["b"])
@@ -151,7 +209,11 @@ def test_several_runs_are_held_against_the_first(played: Path) -> None:
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     folders = [run(tmp_path / name, "tiny", {"pope": result("pope", 80.0)}, run_id=name) for name in "xy"]
-    assert (compare(folders).base, compare(folders).runs) == ("tiny (x)", ("tiny (y)",))
+    found = compare(folders)
+    assert (found.base, found.runs) == ("tiny (x)", ("tiny (y)",))
+    assert "A: tiny (x). B: tiny (y). " in comparison(found)
+    folders[1] = run(tmp_path / "z", "other", {"pope": result("pope", 80.0)}, run_id="z")
+    assert "A: tiny (x). B: other (z). " in comparison(compare(folders))
 
 
 def test_a_run_is_meant_where_others_were_scored_from_its_answers(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ STYLES = {
     "two columns": r"\documentclass[twocolumn]{article}\usepackage[textwidth=455pt,columnsep=17pt]{geometry}",
     "one column": r"\documentclass{article}\usepackage[textwidth=397pt]{geometry}",
 }
-PACKAGES = r"\usepackage{booktabs,graphicx}\extrafloats{200}"
+PACKAGES = r"\usepackage{booktabs,graphicx,tabularx}\extrafloats{200}"
 WRONG = re.compile(r"^!.*|.*Overfull.*|.*undefined.*|.*multiply.*|.*Float too large.*", re.MULTILINE)
 RANGES = ((0x20, 0x250), (0x370, 0x400), (0x2010, 0x2060), (0x2190, 0x2200), (0x2200, 0x2300), (0x2600, 0x2700))
 LABELS = (
@@ -90,6 +90,20 @@ def test_a_table_is_as_wide_as_it_must_be() -> None:
     assert r"\resizebox" not in wide
     assert r"\resizebox{\linewidth}{!}{%" in widest
     assert r"\usepackage{graphicx}" in widest
+
+
+def test_long_texts_are_set_in_lines_and_not_shrunk() -> None:
+    def made(word: str) -> str:
+        texts = ("q1", f"{word} " * 20, f"{word} " * 80)
+        columns = tuple(map(text_column, ("Sample", "Prompt", "Answer")))
+        return latex.document("x", [Table("x", columns, (tuple(Cell(text=text) for text in texts),))])
+
+    share = r">{\hsize=%s\hsize\raggedright\arraybackslash}X"
+    assert rf"\begin{{tabularx}}{{\linewidth}}{{l{share % '0.67'}{share % '1.33'}}}" in made("word")
+    assert r"\usepackage{tabularx}" in made("word")
+    assert r"\resizebox" not in made("word")
+    assert r"\begin{tabular}{lll}" in made("unbreakable" * 4)
+    assert r"\resizebox{\linewidth}{!}{%" in made("unbreakable" * 4)
 
 
 def test_labels_of_tables_are_told_apart() -> None:
