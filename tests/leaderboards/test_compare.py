@@ -3,19 +3,19 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from golden_runs import rounds, write
-from made import key, model, result, run, write_places
+from made import edit, key, model, result, run, write_places
 from PIL import Image
 from played import score
 
 from hermes.harness.records.store import Store
 from hermes.harness.records.stored_samples import StoredSample
-from hermes.harness.records.types import Response
+from hermes.harness.records.types import Response, Score
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import compare, comparison
 
@@ -269,18 +269,68 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+def scored(folder: Path, task: str, found: Sequence[Score], metrics: Mapping[str, float]) -> Path:
+    """A run of these scores, with these metrics."""
+    one = result(task, 0.0)
+    made = {key: one.metrics[one.headline].model_copy(update={"value": value}) for key, value in metrics.items()}
+    run(folder, folder.name, {task: one.model_copy(update={"metrics": made})})
+    (folder / task).mkdir()
+    (folder / task / "scores.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in found))
+    return folder
+
+
 def test_a_category_over_answers_is_paired_where_one_side_has_all_right(tmp_path: Path) -> None:
     folders = []
     for name, wrong in (("a", ()), ("b", ("x/0",))):
         found = [score(f"{item}/{k}", item, float(f"{item}/{k}" not in wrong), kind="color") for item, k in ASKED]
-        one = result("homologous-u", 0.0)
         right = [score.values["correct"] for score in found]
-        means = {"accuracy": (1 + right[0] / 2 + 0.5) / 2, "kind/color": sum(right) / len(right)}
-        metrics = {key: one.metrics["accuracy"].model_copy(update={"value": value}) for key, value in means.items()}
-        folders.append(run(tmp_path / name, name, {"homologous-u": one.model_copy(update={"metrics": metrics})}))
-        (folders[-1] / "homologous-u").mkdir()
-        lines = "".join(score.model_dump_json() + "\n" for score in found)
-        (folders[-1] / "homologous-u" / "scores.jsonl").write_text(lines)
+        metrics = {"accuracy": (1 + right[0] / 2 + 0.5) / 2, "kind/color": sum(right) / len(right)}
+        folders.append(scored(tmp_path / name, "homologous-u", found, metrics))
     color = compare(folders).differences.set_index("category").loc["kind/color"]
     assert bool(color.paired)
     assert color.difference == pytest.approx(-1 / 3)
+
+
+def test_a_pictures_questions_of_one_kind_are_paired(tmp_path: Path) -> None:
+    """The colors of x fall from 1 to 0.5, those of y stay 0; z has no colors."""
+    folders = []
+    for name, value in (("a", 1.0), ("b", 0.5)):
+        found = [score(item, item, 1.0, "accuracy") for item in "xyz"]
+        for one, color in zip(found, (value, 0.0), strict=False):
+            one.values["kind/color"] = color
+        folders.append(scored(tmp_path / name, "homologous-g", found, {"accuracy": 1.0, "kind/color": value / 2}))
+    color = compare(folders).differences.set_index("category").loc["kind/color"]
+    assert (bool(color.paired), color.difference, color.groups) == (True, -0.25, 2)
+
+
+def test_categories_are_shown_that_differ_by_more_than_their_interval(tmp_path: Path) -> None:
+    """Art rises from 10 to 20 of 20, Physics from 10 to 11."""
+    folders = []
+    for name, art, physics in (("a", 10, 10), ("b", 20, 11)):
+        found = [
+            score(f"{subject}{k}", f"{subject}{k}", float(k < right), subject=subject)
+            for subject, right in (("Art", art), ("Physics", physics))
+            for k in range(20)
+        ]
+        metrics = {"accuracy": 2.5 * (art + physics), "Art": 5.0 * art, "Physics": 5.0 * physics}
+        folders.append(scored(tmp_path / name, "mmmu", found, metrics))
+    found = compare(folders)
+    few, all_of_them = (comparison(found, every=every) for every in (False, True))
+    assert "| MMMU: Art | 50.0 | 100.0 | **+50.0 [" in few
+    assert "MMMU: Physics" not in few
+    assert "1 of 2 categories differ by more than their interval" in few
+    assert "| MMMU: Physics | 50.0 | 55.0 | +5.0 [" in all_of_them
+
+
+def test_fractions_are_shown_in_percent(tmp_path: Path) -> None:
+    folders = [
+        run(tmp_path / name, name, {"homologous-u": result("homologous-u", u)}) for name, u in (("a", 0.6), ("b", 0.7))
+    ]
+    assert "| U, accuracy | 60.0 | 70.0 | **+10.0 [+7.2, +12.8]** |" in comparison(compare(folders))
+
+
+def test_of_what_cannot_be_compared_nothing_is_said_to_have_flipped(stored: list[Path]) -> None:
+    edit(stored[1] / "results.json", results={"mmmu": result("mmmu", 66.7, judge="self").model_dump(mode="json")})
+    found = compare(stored)
+    assert found.flips == ()
+    assert found.differences.why_not.tolist() == ["judge self, not none"]

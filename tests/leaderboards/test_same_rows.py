@@ -9,7 +9,7 @@ from made import result, run
 
 from hermes.evaluators.pope import POPE
 from hermes.harness.data.tables import load_data
-from hermes.leaderboards import leaderboard
+from hermes.leaderboards import compare, leaderboard
 
 NOT_RANKED = "POPE: the rows differ in data"
 
@@ -35,6 +35,14 @@ def test_files_and_a_run_over_the_same_rows_are_ranked(command: Callable[..., An
     text = leaderboard([tmp_path / "runs"])
     assert "| **100.0** |" in text
     assert NOT_RANKED not in text
+
+
+def test_files_and_a_run_over_the_same_rows_are_compared(tmp_path: Path) -> None:
+    folders = [run(tmp_path / "a", "a", on("pictures", 80.0)), run(tmp_path / "b", "b", on("r", 90.0))]
+    (pope,) = compare(folders).moved
+    assert pope.why_not == ""
+    assert pope.difference
+    assert pope.difference.metric.value == 10.0
 
 
 def test_files_over_other_rows_are_not_ranked(tmp_path: Path) -> None:
