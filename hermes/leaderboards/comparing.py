@@ -21,6 +21,7 @@ from hermes.leaderboards.titles import GAPS, place, title
 if TYPE_CHECKING:
     import pandas as pd
 
+LEAN = {"sample_id", "index", "group_id", "values", "tags"}  # One set for all scores: it is larger than a score.
 FLIP = ("run", "task", "sample", "index", "category", "prompt", "target")
 
 
@@ -189,17 +190,29 @@ def _categories(name: str, task: str, base: Run, run: Run) -> Iterator[Moved]:
 
 
 def _parts(path: Path | None, result: Result) -> dict[str, list[Score]]:
-    """The scores of each category, without what is not needed for means."""
+    """The scores of each category, without what is not needed for means; values and tags that are alike are one."""
     found: dict[str, list[Score]] = defaultdict(list)
     if path is None or not path.is_file():
         return found
+    known: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+
+    def lean(score: Score, values: dict[str, float]) -> Score:
+        return Score.model_construct(
+            LEAN,
+            sample_id=score.sample_id,
+            index=score.index,
+            group_id=score.group_id,
+            values=known.setdefault(tuple(values.items()), values),
+            tags=known.setdefault(tuple(score.tags.items()), score.tags),
+        )
+
     for score in scores_of(path):
         if score.status == "error":
             continue
-        lean = score.model_copy(update={"prediction": None, "reason": ""})
+        kept = lean(score, score.values)
         for name in categories(score, result):
-            found[name].append(lean)
+            found[name].append(kept)
         for name in score.values.keys() & result.metrics.keys() - {result.headline}:
             if "/" in name:  # A picture's questions of one kind.
-                found[name].append(lean.model_copy(update={"values": {result.headline: score.values[name]}}))
+                found[name].append(lean(score, {result.headline: score.values[name]}))
     return found

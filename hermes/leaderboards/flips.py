@@ -59,6 +59,8 @@ def flips_of(name: str, task: str, base: Run, run: Run) -> list[Flip]:
         return []
     moved = {key: abs(after[key] - before[key]) for key in before if key in after}
     keys = [key for key in sorted(moved, key=lambda key: -moved[key]) if moved[key] >= FLIPPED]
+    if not keys:
+        return []
     wanted = set(keys)
     asked = [asked_of(one, task, wanted) for one in (base, run)]
     sides = [answers_of(one, task, path, wanted, of) for one, path, of in zip((base, run), files, asked, strict=True)]

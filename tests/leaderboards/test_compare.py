@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,20 @@ def test_categories_are_shown_that_differ_by_more_than_their_interval(tmp_path: 
     assert "MMMU: Physics" not in few
     assert "1 of 2 categories differ by more than their interval" in few
     assert "| MMMU: Physics | 50.0 | 55.0 | +5.0 [" in all_of_them
+
+
+def test_little_is_held_of_each_answer(tmp_path: Path) -> None:
+    folders = []
+    for name in "ab":
+        found = [score(f"q{k}", f"q{k}", float(k % 2), subject=f"s{k % 3}", field=f"f{k % 3}") for k in range(2000)]
+        metrics = {"accuracy": 50.0} | {f"{kind}{k}": 50.0 for kind in "sf" for k in range(3)}
+        folders.append(scored(tmp_path / name, "mmmu", found, metrics))
+    compare(folders)  # Whatever is loaded once.
+    tracemalloc.start()
+    assert len(compare(folders).moved) == 7
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 900 * 4000
 
 
 def test_fractions_are_shown_in_percent(tmp_path: Path) -> None:
