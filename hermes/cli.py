@@ -253,7 +253,7 @@ def leaderboard(
         typer.Option(help="The rows to show: a label, a run id or a pattern (show-o*); may be given several times."),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="The column to sort by, best first.")] = None,
-    precision: Annotated[int | None, typer.Option(min=0, help="Digits after the point, in every column.")] = None,
+    precision: Annotated[int | None, typer.Option(min=0, help="Digits after the point of measured numbers.")] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Add the paired differences to the base row.")] = False,
     base: Annotated[
         str | None, typer.Option(help="The row that differences are taken to; the first without it.")

@@ -13,7 +13,7 @@ from hermes.leaderboards.benchmarks import described, measured
 from hermes.leaderboards.origins import Kind, Measured, Reader, homologous
 from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
-from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
 from hermes.leaderboards.terms import Terms, headline
 from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, counted, digits, guided_title, title
 
@@ -57,30 +57,37 @@ def _joined(gaps: Table, beside: Table) -> Table:
         gaps,
         columns=(*gaps.columns, *beside.columns[LABELS:]),
         rows=tuple((*one, *more[LABELS:]) for one, more in zip(gaps.rows, beside.rows, strict=True)),
-        sources=tuple(dict.fromkeys((*gaps.sources, *beside.sources))),
-    )
+        about=lambda table: _merged(gaps.about(table), beside.about(table)),
+    ).told()
+
+
+def _merged(one: Told, other: Told) -> Told:
+    notes, sources = (tuple(dict.fromkeys((*mine, *more))) for mine, more in zip(one, other, strict=True))
+    return notes, sources
 
 
 def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -> Table:
     guided = list(dict.fromkeys(history.guided for history in histories if any(r.g_guided for r in history.rounds)))
     columns = (*(column for _, column in SIDES), *(Column(guided_title(task), 3, key=task) for task in guided), PAIRS)
     rows = [_row(name, number, found, guided, reader) for name, number, found in _found(arms)]
-    judges = ", ".join(sorted({judge for history in histories for judge in history.judges})) or "none"
-    part = ", ".join(history.align_id for history in histories if history.partial)
-    notes = [APART] if len(arms) > len({history.name for history in histories}) else []
+
+    def about(table: Table) -> Told:
+        left = _left(arms, table)
+        members = [history for some in left.values() for history in some]
+        judges = ", ".join(sorted({judge for history in members for judge in history.judges})) or "none"
+        part = ", ".join(history.align_id for history in members if history.partial)
+        notes = [APART] if len(left) > len({history.name for history in members}) else []
+        notes += [f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []
+        return (*notes, *_behind(arms, table)), (*_sources(left), f"Judge: {judges}.")
+
     return Table(
         title=heading,
         columns=(*_labels(histories), *columns),
         rows=tuple(rows),
         caption=_caption(arms, "Higher is better, for gaps lower."),
-        notes=(
-            *notes,
-            *([f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []),
-            *_behind(arms),
-        ),
-        sources=(*_sources(arms), f"Judge: {judges}."),
         labels=LABELS,
-    )
+        about=about,
+    ).told()
 
 
 def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: Reader) -> Table:
@@ -94,6 +101,12 @@ def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: 
             partial = any(one.partial for _, one in known)
             cells.append(_number([(h, headline(one)) for h, one in known], number, name, reader, partial))
         rows.append((*_label(arm, number, found), *cells))
+
+    def about(table: Table) -> Told:
+        keys = {column.key for column in table.columns}
+        shown = {name: some for name, some in results.items() if name in keys}
+        return tuple(_behind(arms, table)), (*_sources(_left(arms, table)), *([described(shown)] if shown else []))
+
     return Table(
         title=heading,
         columns=(
@@ -102,10 +115,9 @@ def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: 
         ),
         rows=tuple(rows),
         caption=_caption(arms, "Higher is better."),
-        notes=tuple(_behind(arms)),
-        sources=(*_sources(arms), described(results)),
         labels=LABELS,
-    )
+        about=about,
+    ).told()
 
 
 def _caption(arms: Arms, better: str) -> str:
@@ -122,10 +134,17 @@ def _sources(arms: Arms) -> list[str]:
     return [f"Measured: {'; '.join(found)}."]
 
 
-def _behind(arms: Arms) -> Iterator[str]:
-    """Which rounds not all seeds of an arm have played."""
+def _left(arms: Arms, table: Table) -> Arms:
+    """The arms that have rows in the table."""
+    shown = {row[0].text for row in table.rows}
+    return {name: members for name, members in arms.items() if name in shown}
+
+
+def _behind(arms: Arms, table: Table) -> Iterator[str]:
+    """Which of the table's rounds not all seeds of an arm have played."""
+    shown = {(row[0].text, row[1].text) for row in table.rows}
     for name, number, played in _found(arms):
-        if len(played) < len(arms[name]):
+        if len(played) < len(arms[name]) and (name, _called(number)) in shown:
             yield f"{name}, round {number}: of {', '.join(history.align_id for history, _ in played)} alone."
 
 
@@ -165,8 +184,11 @@ def _row(arm: str, number: int, found: Played, guided: Sequence[str], reader: Re
 
 
 def _label(arm: str, number: int, found: Played) -> tuple[Cell, ...]:
-    name = f"{number} (base)" if number == 0 else str(number)
-    return Cell(text=arm, source=", ".join(history.align_id for history, _ in found)), Cell(text=name)
+    return Cell(text=arm, source=", ".join(history.align_id for history, _ in found)), Cell(text=_called(number))
+
+
+def _called(number: int) -> str:
+    return f"{number} (base)" if number == 0 else str(number)
 
 
 def _number(found: Sequence[tuple[History, Metric]], number: int, what: str, reader: Reader, partial: bool) -> Cell:

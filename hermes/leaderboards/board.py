@@ -8,8 +8,8 @@ from hermes.leaderboards.notes import labels, notes_of, sources_of
 from hermes.leaderboards.papers import paper_note
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.same_rows import on_common_data
-from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import GAPS, WORLDS, digits, place, size, title
+from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, WORLDS, digits, place, size, title
 
 PARAMS = text_column("Params", "params")
 
@@ -54,22 +54,30 @@ def _board(lines: list[Line], heading: str, keys: Sequence[Key], params_first: b
         params = Cell(text=size(line.run.model.parameters))
         label = Cell(text=called[id(line)], source=", ".join(line.run_ids))
         rows.append((label, params, *numbers) if params_first else (label, *numbers, params))
-    shown_tasks = {key.task for key in shown}
-    names = [name for name in tasks if name in shown_tasks]
-    papers = dict.fromkeys(
-        note
-        for name in names
-        for line in kept
-        if (result := line.results.get(name)) and (note := paper_note(title(name), result))
-    )
+
+    def about(table: Table) -> Told:
+        labelled, keys = {row[0].text for row in table.rows}, {column.key for column in table.columns}
+        left = [line for line in kept if called[id(line)] in labelled]
+        needed = [key.task for key, column in zip(shown, columns, strict=True) if column.key in keys]
+        needed += HOMOLOGOUS if GAP in needed else ()
+        names = [name for name in tasks if name in needed or BENCHMARK_GAP in needed]
+        papers = dict.fromkeys(
+            note
+            for name in names
+            for line in left
+            if (result := line.results.get(name)) and (note := paper_note(title(name), result))
+        )
+        if not left:
+            return (), ()
+        return tuple(notes_of(left, names)), (_measured(left, names), *sources_of(left, called, names), *papers)
+
     return Table(
         title=heading,
         columns=(text_column("Model"), *((PARAMS, *columns) if params_first else (*columns, PARAMS))),
         rows=tuple(rows),
-        caption="Higher is better" + (", for gaps lower." if any(name in GAPS for name in shown_tasks) else "."),
-        notes=tuple(notes_of(kept, names)),
-        sources=(_measured(kept, names), *sources_of(kept, called, names), *papers),
-    )
+        caption="Higher is better" + (", for gaps lower." if any(key.task in GAPS for key in shown) else "."),
+        about=about,
+    ).told()
 
 
 def _title(heading: str, world: str, split: str) -> str:

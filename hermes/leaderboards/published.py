@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
 
 SOURCE = "HermesFlow, NeurIPS 2025, arXiv:2502.12148"
 Values = tuple[float | None, ...]
@@ -85,15 +85,21 @@ def with_published(table: Table, preset: str) -> Table:
         )
         for row in quoted.rows
     )
+
+    def about(found: Table) -> Told:
+        notes, sources = table.about(found)
+        quoting = (f"{MARK} quoted from {SOURCE}, not measured here, so not ranked.", *quoted.notes)
+        return (*notes, *(quoting if found.rule else ())), sources
+
     width = len(columns)
     below = tuple((*row, *([Cell()] * (width - len(row)))) for row in table.rows)
     return replace(
         table,
         columns=columns,
         rows=(*above, *below),
-        notes=(*table.notes, f"{MARK} quoted from {SOURCE}, not measured here, so not ranked.", *quoted.notes),
         rule=len(above),
-    )
+        about=about,
+    ).told()
 
 
 def _table(preset: str) -> Table:

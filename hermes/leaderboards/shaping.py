@@ -22,9 +22,9 @@ def only_rows(tables: Sequence[Table], patterns: Sequence[str]) -> list[Table]:
     found = []
     for table in tables:
         places = [i for i, row in enumerate(table.rows) if any(_fits(table, row, one) for one in patterns)]
-        above = table.rule and sum(i < table.rule for i in places)
-        found.append(replace(table, rows=tuple(table.rows[i] for i in places), rule=above or None))
-    return [table for table in found if table.rows]
+        if places:
+            found.append(table.keep(places))
+    return found
 
 
 def only_columns(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
@@ -56,8 +56,8 @@ def sorted_rows(tables: Sequence[Table], name: str) -> list[Table]:
 
 
 def with_digits(table: Table, digits: int) -> Table:
-    """All numbers with this many digits after the point."""
-    columns = tuple(column if column.is_text else replace(column, digits=digits) for column in table.columns)
+    """All measured numbers with this many digits after the point; counts and what is quoted stay as they are."""
+    columns = tuple(replace(column, digits=digits) if column.better else column for column in table.columns)
     return replace(table, columns=columns)
 
 

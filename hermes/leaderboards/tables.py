@@ -1,12 +1,13 @@
 """Tables as data: cells that know their number, interval and source. The renderers only spell them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from hermes.harness.records.types import Metric
 
 DASH = "-"
+Told = tuple[tuple[str, ...], tuple[str, ...]]  # The notes and the sources of a table.
 
 
 class Origin(Protocol):
@@ -61,13 +62,18 @@ class Column:
         return self.digits < 0
 
 
+def _as_told(table: "Table") -> Told:
+    return table.notes, table.sources
+
+
 @dataclass(frozen=True)
 class Table:
     """``rows`` hold one cell for each column; the first ``labels`` columns name the row.
 
     ``notes`` are what a reader must know, ``sources`` where the numbers come from and what their author should know;
     both are lines under the table, and in LaTeX the sources are comments. The first ``rule`` rows are quoted; a line
-    stands below them. ``ranked`` says that best numbers are marked.
+    stands below them. ``ranked`` says that best numbers are marked. ``about`` gives the notes and sources of a table of
+    fewer rows or columns.
     """
 
     title: str
@@ -79,6 +85,7 @@ class Table:
     labels: int = 1
     rule: int | None = None
     ranked: bool = False
+    about: "Callable[[Table], Told]" = field(default=_as_told, repr=False, compare=False)
 
     @property
     def measured(self) -> tuple[tuple[Cell, ...], ...]:
@@ -96,7 +103,17 @@ class Table:
             self,
             columns=tuple(self.columns[place] for place in kept),
             rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
-        )
+        ).told()
+
+    def keep(self, places: Sequence[int]) -> "Table":
+        """The table with these rows alone."""
+        quoted = sum(place < (self.rule or 0) for place in places)
+        return replace(self, rows=tuple(self.rows[place] for place in places), rule=quoted or None).told()
+
+    def told(self) -> "Table":
+        """The table with the notes and sources that are about it."""
+        notes, sources = self.about(self)
+        return replace(self, notes=notes, sources=sources)
 
 
 TEXT = -1

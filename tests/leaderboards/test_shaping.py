@@ -1,5 +1,6 @@
 """Which rows and columns are shown, in which order and with how many digits; presets; what is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,14 @@ import pytest
 from golden_runs import write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import result, run
+from made import history, result, run
 from rich.cells import cell_len
 
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.screen import Screen
 from hermes.leaderboards import frame, frames, leaderboard, tables_of
 from hermes.leaderboards.console import document
-from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.tables import Cell, Column, Table, spell, text_column
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,34 @@ def test_rows_fit_labels_and_run_ids(runs: Path) -> None:
     assert all(table.rows for table in tables_of(runs, rows=("tiny β",)))
 
 
+def test_notes_and_sources_are_about_the_rows_and_columns_that_are_shown(runs: Path) -> None:
+    text = leaderboard(runs, rows=("tiny β",))
+    assert "Measured: tiny β (real0, judge oracle 1). " in text
+    assert "partial" not in text
+    assert "n = 10 to 100" not in text
+    assert "POPE: accuracy, % (n = 100)" in leaderboard(runs, rows=("tiny β",), columns=("pope",))
+    assert "MME" not in leaderboard(runs, columns=("pope",))
+    assert "G: accuracy, 0..1 (n = 100)" in leaderboard(runs, columns=("gap",))
+
+
+def test_notes_and_sources_of_self_plays_are_about_the_rows_that_are_shown(tmp_path: Path) -> None:
+    for arm, rounds in (("a", 2), ("b", 1)):
+        for seed in range(2):
+            drawn = [(0.6, 0.4 + number / 10) for number in range(rounds + seed)]
+            history(tmp_path / f"{arm}{seed}", "sum", seed, drawn, arm=arm, align_id=f"{arm}-{seed}")
+    text = leaderboard(tmp_path, rows=("a*",))
+    assert "Measured: a (a-0, a-1; 2 seeds). Judge" in text
+    assert "a, round 2: of a-1 alone." in text
+    assert "b" not in re.findall(r"(\w+), round", text)
+    assert "alone" not in leaderboard(tmp_path, rows=("a, 1",))
+
+
+def test_without_quoted_rows_nothing_is_said_of_them(runs: Path) -> None:
+    for rows, is_quoted in ((("tiny β",), False), (("tiny β", "Show-o †"), True)):
+        text = leaderboard(runs, table="paper-gap", published=True, rows=rows)
+        assert ("quoted from HermesFlow" in text) is is_quoted
+
+
 def test_rows_are_sorted_best_first_and_partial_ones_last(runs: Path) -> None:
     (real,) = tables_of(runs, sort="pope", rows=("tiny β", "Show*", "part", "模*"))[:1]
     assert labels(real) == ["模型 & 100%", "Show-o_π ★", "tiny β", "a part"]
@@ -47,7 +76,12 @@ def test_rows_are_sorted_best_first_and_partial_ones_last(runs: Path) -> None:
     assert labels(real) == sorted(labels(real))
 
 
-def test_a_precision_is_that_of_every_column(runs: Path) -> None:
+def test_a_precision_is_that_of_every_measured_number(runs: Path) -> None:
+    (found,) = (
+        one for one in tables_of(runs, precision=2) if one.title == "Self-play of tiny, shapes world (built in)"
+    )
+    row = found.rows[1]
+    assert [spell(row[place], column) for place, column in enumerate(found.columns)][-2:] == ["0.72", "40"]
     text = leaderboard(runs, precision=2, columns=("gap", "mme"))
     assert "| **0.02** | 1200.00 |" in text
 
