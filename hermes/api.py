@@ -32,6 +32,7 @@ def load_model(
     device_map: str | None = None,
     adapter: str | None = None,
     compile: bool = False,
+    as_released: bool = False,
 ) -> UnifiedModel:
     """The model behind a registered name ("hermes-tiny"), a checkpoint folder or OWNER/NAME[@REVISION] of the hub.
 
@@ -42,7 +43,13 @@ def load_model(
     from hermes.harness.run.loading import load_model as load
     from hermes.harness.system.settings import build
 
-    given = {"dtype": dtype, "device_map": device_map, "adapter": adapter, "compile": compile}
+    given = {
+        "dtype": dtype,
+        "device_map": device_map,
+        "adapter": adapter,
+        "compile": compile,
+        "as_released": as_released,
+    }
     return load(reference, device, build(LoadOptions, overrides=given))
 
 
@@ -55,6 +62,7 @@ def evaluate(
     device_map: str | None = None,
     adapter: str | None = None,
     compile: bool = False,
+    as_released: bool = False,
     tasks: Names = (),
     task_file: Places = (),
     data: str | None = None,
@@ -105,6 +113,7 @@ def align(
     device_map: str | None = None,
     adapter: str | None = None,
     compile: bool = False,
+    as_released: bool = False,
     rounds: int = 3,
     patience: int = 0,
     label: str | None = None,
