@@ -10,14 +10,15 @@ from showo_released import Side, dpo, draw_released, pair_loss_released, write_r
 from showo_sizes import Size, image_flops, moved, pair_flops, pairs, pictures, random_phi, text_flops, texts
 from torch import Tensor
 
-from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
+from hermes.harness.models.maskgit import Drawing
+from hermes.harness.models.masks import masks_of
+from hermes.harness.models.showo.images import draw_image, empty_image
 from hermes.harness.models.showo.likelihood import (
     NOTHING,
     Likelihood,
     Prepared,
     collate_items,
     image_row,
-    masks_of,
 )
 from hermes.harness.models.showo.text import Ask, write
 

@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from hermes.harness.models.magvit.config import MagvitConfig
+from hermes.harness.models.magvit.tokeniser import Magvit
 from hermes.harness.models.showo.config import ShowoConfig
 from hermes.harness.models.showo.load import write_network
-from hermes.harness.models.showo.magvit import Magvit
-from hermes.harness.models.showo.magvit_config import MagvitConfig
 from hermes.harness.models.showo.phi import Phi, Shape
 
 TEXT = ["a red cat sits on two boats", "what is in the image? USER: ASSISTANT:", "is it day or night, really"]

@@ -16,15 +16,15 @@ from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.finite import refuse_not_finite
+from hermes.harness.models.maskgit import Drawing, drawing_of
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
 from hermes.harness.models.showo.clip import ClipVision, projector_state, read_clip, take_projector
 from hermes.harness.models.showo.config import ShowoConfig, read_config
-from hermes.harness.models.showo.images import Drawing, draw_image, empty_image
+from hermes.harness.models.showo.images import draw_image, empty_image
 from hermes.harness.models.showo.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.showo.load import (
     clip_folder,
-    image_folder,
     read_network,
     read_state,
     text_folder,
@@ -42,7 +42,6 @@ from hermes.harness.system.errors import HermesError
 NAME = "showo"
 PUBLISHED = "showlab/show-o-512x512"
 DEFAULTS = GenerationConfig(max_new_tokens=100, guidance_scale=5.0, steps=50)
-IMAGE_TEMPERATURE = 1.0
 CHUNK = 16
 NO_CODES = np.empty(0, np.int64)
 
@@ -105,7 +104,7 @@ class ShowO:
     @classmethod
     def load(cls, reference: str = NAME, device: str = "cpu", options: LoadOptions = PLAIN) -> "ShowO":
         """``showo``, ``showo:FOLDER``, ``showo:OWNER/NAME[@REVISION]`` of the hub, or a folder written by ``save``."""
-        from hermes.harness.models.showo.magvit import load_magvit
+        from hermes.harness.models.magvit.tokeniser import load_magvit, magvit_folder
 
         (source,) = cls.sources(reference)
         folder = folder_of(source)
@@ -130,7 +129,7 @@ class ShowO:
         if projector is not None:
             refuse_not_finite(projector_state(projector), f"{folder}")
             clip = read_clip(clip_folder(folder), projector.to(device, torch_dtype(options.dtype, device)), device)
-        images_at = image_folder(folder)
+        images_at = magvit_folder(folder)
         commit = None if source.local else folder.name
         return cls(source.title, config, text, load_magvit(images_at, device), transformer, images_at, commit, clip)
 
@@ -249,30 +248,23 @@ class ShowO:
 
     def _drawing(self, request: Request) -> Drawing:
         """Steps, guidance and temperature, checked."""
-        config, tokens = request.config, self.config.num_vq_tokens
-        steps = DEFAULTS.steps if config.steps is None else config.steps
-        guidance = DEFAULTS.guidance_scale if config.guidance_scale is None else config.guidance_scale
-        temperature = IMAGE_TEMPERATURE if config.temperature is None else config.temperature
+        config = request.config
         if config.image_size not in (None, self.config.resolution):
             size = self.config.resolution
             raise HermesError(f"image_size: this checkpoint draws {size} x {size} px only; leave image_size out")
-        if steps is None or steps < 1:
-            raise HermesError(f"steps: Show-o draws {tokens} tokens in 1 or more steps, not {steps}")
-        if temperature < 0 or guidance is None or guidance < 0:
-            raise HermesError("temperature and guidance_scale must not be negative")
-        return Drawing(steps, guidance, temperature, config.order or "confidence", config.choice_temperature)
+        return drawing_of(config, DEFAULTS, "Show-o")
 
     @torch.inference_mode()
     def _picture(self, ids: Tensor) -> Image.Image:
         """One image from its token ids (N,); one at a time, so that companions cannot change a pixel."""
-        from hermes.harness.models.showo.image_preprocess import pictures_of
+        from hermes.harness.models.magvit.pictures import pictures_of
 
         return pictures_of(self.images.decode(ids[None] - self.layout.vocabulary.first_code))[0]
 
     @torch.inference_mode()
     def _codes(self, picture: Image.Image) -> Tensor:
         """The token ids (N,) of one picture; one at a time, so that companions cannot change one."""
-        from hermes.harness.models.showo.image_preprocess import pixels_of
+        from hermes.harness.models.magvit.pictures import pixels_of
 
         pixels = pixels_of([picture], self.config.resolution).to(self._device)
         return self.images.encode(pixels)[0] + self.layout.vocabulary.first_code

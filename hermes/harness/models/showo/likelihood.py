@@ -1,6 +1,5 @@
 """Log-probabilities of texts and images, differentiable, as HermesFlow's Pair-DPO sums them (commit d6cf91a)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
@@ -10,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hermes.harness.models.masks import masks_of
 from hermes.harness.models.showo.attention import features_mask, generation_mask, understanding_mask
 from hermes.harness.models.showo.clip import ClipVision
 from hermes.harness.models.showo.phi import Phi
 from hermes.harness.models.showo.prompting import Layout
-from hermes.harness.records.seeds import derive_seed
 
 NOTHING = -100
 JOINED = 4
@@ -70,23 +69,6 @@ class LikelihoodBatch:
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value.to(device) for name, value in values.items() if value is not None})
-
-
-def image_mask(u: float, order: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which of N tokens are hidden, from a uniform number and N of them; the cosine law of training, at least one."""
-    count = max(1, round(len(order) * math.cos(u * math.pi / 2)))
-    return np.argsort(order, kind="stable") < count
-
-
-def masks_of(seed: int, tokens: int, count: int = 1) -> list[NDArray[np.bool_]]:
-    """``count`` masks (tokens,) that depend on the seed alone, in antithetic pairs of hidden shares: u and 1 - u."""
-    rng = np.random.default_rng(derive_seed(seed, "masks"))
-    masks: list[NDArray[np.bool_]] = []
-    u = 0.0
-    for number in range(count):
-        u = 1 - u if number % 2 else rng.random()
-        masks.append(image_mask(u, rng.random(tokens)))
-    return masks
 
 
 def image_row(layout: Layout, prompt: Sequence[int], image: Sequence[int], hidden: NDArray[np.bool_]) -> Row:

@@ -18,14 +18,8 @@ from hermes.harness.system.parsing import json_file
 PREFIX, ANCHOR = "showo.", "model.embed_tokens.weight"
 COMPUTED = "rotary_emb.inv_freq"
 WEIGHTS = "pytorch_model.safetensors"
-IMAGES, TEXT = "showlab/magvitv2", "microsoft/phi-1_5"
+TEXT = "microsoft/phi-1_5"
 CLIP = "openai/clip-vit-large-patch14-336"
-
-
-def image_folder(folder: Path) -> Path:
-    """MAGVITv2: the subfolder or sibling ``magvitv2``, else the published one."""
-    near = [place / "magvitv2" for place in around(folder) if (place / "magvitv2").is_dir()]
-    return near[0] if near else folder_of(Source(IMAGES, None, local=False))
 
 
 def clip_folder(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hermes.harness.models.maskgit import exponential
 from hermes.harness.models.showo.attention import features_mask, understanding_mask
 from hermes.harness.models.showo.phi import Cache, Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
@@ -24,11 +25,6 @@ class Ask:
     max_new_tokens: int = 100
     temperature: float = 0.0
     top_k: int = 0
-
-
-def exponential(generator: torch.Generator, *shape: int) -> Tensor:
-    """Exponential noise; ``argmax(p / noise)`` is a draw from p, the very one that torch.multinomial makes."""
-    return torch.empty(shape).exponential_(1, generator=generator)
 
 
 def choose(logits: Tensor, temperature: float, top_k: int, noise: Tensor | None) -> Tensor:

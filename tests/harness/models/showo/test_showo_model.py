@@ -14,10 +14,12 @@ from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
 from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
+from hermes.harness.models.maskgit import Drawing, left_masked
+from hermes.harness.models.masks import masks_of
 from hermes.harness.models.orders import halton_ranks
 from hermes.harness.models.showo.adapter import ShowO
-from hermes.harness.models.showo.images import Drawing, draw_steps, empty_image, left_masked
-from hermes.harness.models.showo.likelihood import Prepared, masks_of
+from hermes.harness.models.showo.images import draw_steps, empty_image
+from hermes.harness.models.showo.likelihood import Prepared
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
 from hermes.harness.records.images import ImageHandle

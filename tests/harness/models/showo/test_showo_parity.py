@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hermes.harness.models.maskgit import Drawing
+from hermes.harness.models.masks import image_mask
 from hermes.harness.models.showo.attention import generation_mask, understanding_mask
 from hermes.harness.models.showo.config import read_config
-from hermes.harness.models.showo.images import Drawing, draw_steps
+from hermes.harness.models.showo.images import draw_steps
 from hermes.harness.models.showo.likelihood import (
     NOTHING,
     Likelihood,
     LikelihoodBatch,
     collate_rows,
-    image_mask,
     image_row,
     pair_targets,
     text_row,

@@ -1,4 +1,4 @@
-"""Pictures to what Show-o's image tokeniser takes, and its pixels back to pictures."""
+"""Pictures to what the image tokeniser takes, and its pixels back to pictures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""MAGVITv2, the image tokeniser of Show-o: images to a grid of codes and back, with the published weights."""
+"""MAGVITv2, the image tokeniser of Show-o and MMaDA: images to a grid of codes and back, with the published weights."""
 
 import math
 from pathlib import Path
@@ -8,12 +8,16 @@ from torch import Tensor, nn
 
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.full_float32 import full_float32
-from hermes.harness.models.showo.magvit_config import MagvitConfig, infer_config
-from hermes.harness.models.showo.magvit_decoder import Decoder
-from hermes.harness.models.showo.magvit_encoder import Encoder
-from hermes.harness.models.showo.quantiser import Quantiser
+from hermes.harness.models.magvit.config import MagvitConfig, infer_config
+from hermes.harness.models.magvit.decoder import Decoder
+from hermes.harness.models.magvit.encoder import Encoder
+from hermes.harness.models.magvit.quantiser import Quantiser
+from hermes.harness.models.source import Source, folder_of
 from hermes.harness.models.tensors import misfit, read_tensors
+from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
+
+PUBLISHED = "showlab/magvitv2"
 
 
 class Magvit(nn.Module):
@@ -107,3 +111,9 @@ def load_magvit(source: str | Path, device: str = "cpu", config: MagvitConfig | 
     }
     model.load_state_dict(state, assign=True)
     return model.requires_grad_(False).eval()
+
+
+def magvit_folder(folder: Path) -> Path:
+    """Where the image tokeniser of a checkpoint is: the subfolder or sibling ``magvitv2``, else the published one."""
+    near = [place / "magvitv2" for place in around(folder) if (place / "magvitv2").is_dir()]
+    return near[0] if near else folder_of(Source(PUBLISHED, None, local=False))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from hermes.harness.models.showo.magvit_config import GROUPS
+from hermes.harness.models.magvit.config import GROUPS
 
 EPSILON = 1e-6
 

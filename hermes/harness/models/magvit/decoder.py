@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from hermes.harness.models.showo.magvit_config import MagvitConfig
-from hermes.harness.models.showo.magvit_layers import Middle, Upsample, norm, residual_blocks, run
+from hermes.harness.models.magvit.config import MagvitConfig
+from hermes.harness.models.magvit.layers import Middle, Upsample, norm, residual_blocks, run
 
 
 class UpLevel(nn.Module):

@@ -11,13 +11,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hermes.harness.models.showo.image_preprocess import centre_square, pictures_of, pixels_of
-from hermes.harness.models.showo.magvit import Magvit, load_magvit
-from hermes.harness.models.showo.magvit_config import MagvitConfig
-from hermes.harness.models.showo.quantiser import Quantiser
+from hermes.harness.models.magvit.config import MagvitConfig
+from hermes.harness.models.magvit.pictures import centre_square, pictures_of, pixels_of
+from hermes.harness.models.magvit.quantiser import Quantiser
+from hermes.harness.models.magvit.tokeniser import Magvit, load_magvit
 from hermes.harness.system.errors import HermesError
 
-GOLDEN = Path(__file__).parents[5] / "shared/parity/showo"
+GOLDEN = Path(__file__).parents[4] / "shared/parity/showo"
 TINY = MagvitConfig(
     channels=32,
     encoder_widths=(64, 32, 32),

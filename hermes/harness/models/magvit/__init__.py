@@ -1,0 +1,1 @@
+"""MAGVITv2, the image tokeniser that Show-o and MMaDA share: pictures to pixels to codes, and back."""
