@@ -18,8 +18,7 @@ TYPES = {
         "Emu3 in its authors' layout; give the same weights in transformers' layout, BAAI/Emu3-Chat-hf or "
         "BAAI/Emu3-Gen-hf"
     ),
-    "mmada": f"MMaDA, for which there is no adapter; {ANSWERS}",
-    "llada": f"LLaDA or MMaDA, for which there is no adapter; {ANSWERS}",
+    "llada": "LLaDA, which knows no pictures; give MMaDA, which was made of it, as Gen-Verse/MMaDA-8B-MixCoT",
     "bagel": f"BAGEL, for which there is no adapter; {ANSWERS}",
     "vila_u_llama": f"VILA-U, for which there is no adapter; {ANSWERS}",
     "llava_llama": LLAVA,

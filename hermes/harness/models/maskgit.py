@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hermes.harness.models.orders import halton_ranks, preference
+from hermes.harness.models.seeded import Draw
 from hermes.harness.records.types import GenerationConfig, Order
 from hermes.harness.system.errors import HermesError
 
@@ -25,7 +26,8 @@ class Drawing:
     """``guidance`` 0 needs no unconditional rows; ``temperature`` 0 takes the best token, without confidence noise.
 
     ``order`` and ``choice_temperature``, the scale of the order's noise, are the reference's as they stand here: there
-    ``temperature`` is that scale. Every other order is ours.
+    ``temperature`` is that scale. Every other order is ours, and so are ``top_k`` and ``top_p``, of which 0 and 1 keep
+    every token.
     """
 
     steps: int
@@ -33,6 +35,8 @@ class Drawing:
     temperature: float = IMAGE_TEMPERATURE
     order: Order = "confidence"
     choice_temperature: float | None = None
+    top_k: int = 0
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def draw_steps(
     temperature = drawing.temperature if drawing.choice_temperature is None else drawing.choice_temperature
     ranks = halton_ranks(math.isqrt(tokens)).to(image.device)
     for step in range(drawing.steps):
-        probabilities = read(image).softmax(-1)
+        probabilities = _shares(read(image), drawing)
         known = image != mask
         race, uniform = _noise(generators, rows, tokens, probabilities.shape[-1], image.device)
         drawn = (probabilities / race if drawing.temperature > 0 else probabilities).argmax(-1)
@@ -114,6 +118,16 @@ def draw_steps(
         masked = confidence < confidence.sort(1).values.gather(1, left.clamp_max(tokens - 1))
         yield Step(image, chosen, confidence, masked)
         image = chosen.masked_fill(masked, mask)
+
+
+def _shares(logits: Tensor, drawing: Drawing) -> Tensor:
+    """What tokens are drawn from, of the shape of the logits."""
+    if not drawing.top_k and drawing.top_p == 1:
+        return logits.softmax(-1)
+    from hermes.harness.models.seeded_draws import probabilities
+
+    kept = Draw(seed=0, temperature=1.0, top_k=drawing.top_k, top_p=drawing.top_p)
+    return probabilities(logits, kept).to(logits.dtype)
 
 
 def _noise(

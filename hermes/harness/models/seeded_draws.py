@@ -46,18 +46,18 @@ def pick(logits: Tensor, draw: Draw, uniform: float) -> Tensor:
 
 
 def probabilities(logits: Tensor, draw: Draw) -> Tensor:
-    """What a row of (V,) logits is drawn from, float64: temperature, which is not 0, then top-k, then top-p.
+    """What (..., V) logits are drawn from, float64: temperature, which is not 0, then top-k, then top-p.
 
     All that tie with the k-th stay. Of top-p the first always stays, and others while those before them have less.
     """
     scaled = logits.double() / draw.temperature
-    if 0 < draw.top_k < len(scaled):
-        scaled = scaled.masked_fill(scaled < scaled.topk(draw.top_k).values[-1], -torch.inf)
+    if 0 < draw.top_k < scaled.shape[-1]:
+        scaled = scaled.masked_fill(scaled < scaled.topk(draw.top_k).values[..., -1:], -torch.inf)
     kept = torch.softmax(scaled, -1)
     if draw.top_p < 1:
         falling, places = kept.sort(descending=True, stable=True)
-        outside = falling.cumsum(0) - falling >= draw.top_p
-        outside[0] = False
-        kept = kept.scatter(0, places[outside], 0.0)
-        kept = kept / kept.sum()
+        outside = falling.cumsum(-1) - falling >= draw.top_p
+        outside[..., 0] = False
+        kept = kept.scatter(-1, places, falling.masked_fill(outside, 0.0))
+        kept = kept / kept.sum(-1, keepdim=True)
     return kept

@@ -17,7 +17,7 @@ Split = Literal["train", "validation", "test"]
 Ability = Literal["understanding", "generation"]
 Order = Literal["confidence", "random", "halton"]
 SCHEMA_VERSION = 2
-DECODING = ("order", "choice_temperature", "plan", "plan_temperature", "top_p")
+DECODING = ("order", "choice_temperature", "plan", "plan_temperature", "top_p", "text_steps", "block_length")
 
 
 class ByName:
@@ -42,8 +42,9 @@ class GenerationConfig(Record):
     "confidence" (MaskGIT, Chang et al. 2022), "random" ones, or those of a "halton" sequence (Besnier et al. 2025);
     ``choice_temperature`` is the scale of the noise on that order, as MaskGIT's code calls it. ``plan`` "on" lets a
     model write the picture in words before it draws, at ``plan_temperature``. ``top_p`` keeps the likeliest tokens that
-    together have that probability (Holtzman et al. 2020). These, DECODING, are known to some models alone; where none
-    is given they are not written, so settings are identified as before there were any.
+    together have that probability (Holtzman et al. 2020). Models that write a text by unmasking it take ``text_steps``
+    over all of it, block after block of ``block_length`` tokens (LLaDA, Nie et al. 2025). These, DECODING, are known to
+    some models alone; where none is given they are not written, so settings are identified as before there were any.
     """
 
     max_new_tokens: int | None = None
@@ -58,6 +59,8 @@ class GenerationConfig(Record):
     plan: Literal["on", "off"] | None = None
     plan_temperature: float | None = Field(None, ge=0)
     top_p: float | None = Field(None, gt=0, le=1)
+    text_steps: int | None = Field(None, ge=1)
+    block_length: int | None = Field(None, ge=1)
     seed: int = 0
 
     @model_serializer(mode="wrap")

@@ -16,8 +16,17 @@ def pixels_of(images: Sequence[Image.Image], resolution: int) -> Tensor:
     """
     if not images:
         return torch.empty(0, 3, resolution, resolution)
-    squares = np.stack([np.asarray(centre_square(image, resolution)) for image in images])
-    return (torch.from_numpy(squares).permute(0, 3, 1, 2).to(torch.float32) / 255 - 0.5) / 0.5
+    return _scaled([centre_square(image, resolution) for image in images])
+
+
+def squashed_pixels_of(image: Image.Image, resolution: int) -> Tensor:
+    """(1, 3, R, R) float32 in -1..1: the whole picture, both sides made R, whatever its shape."""
+    return _scaled([image.convert("RGB").resize((resolution, resolution), Image.Resampling.BICUBIC)])
+
+
+def _scaled(squares: Sequence[Image.Image]) -> Tensor:
+    stacked = torch.from_numpy(np.stack([np.asarray(square) for square in squares]))
+    return (stacked.permute(0, 3, 1, 2).to(torch.float32) / 255 - 0.5) / 0.5
 
 
 def centre_square(image: Image.Image, resolution: int) -> Image.Image:

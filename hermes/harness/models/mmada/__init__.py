@@ -1,0 +1,1 @@
+"""MMaDA: one Llama without causal mask that writes and draws by unmasking; from its published checkpoints."""

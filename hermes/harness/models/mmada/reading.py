@@ -1,0 +1,44 @@
+"""Rows of token ids through transformers' Llama as MMaDA runs it: every token sees every token of its row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+
+def padded(
+    rows: Sequence[Sequence[int]], starts: Sequence[int], pad: int, left: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, which of them belong to the row, and their places for the rotary embedding, all (B, L).
+
+    ``starts`` (B,): the place of each row's first token. Pads are seen by no token of the row.
+    """
+    length = max(map(len, rows))
+    ids = torch.full((len(rows), length), pad)
+    real, places = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids)
+    for at, (row, start) in enumerate(zip(rows, starts, strict=True)):
+        where = slice(length - len(row), length) if left else slice(0, len(row))
+        ids[at, where] = torch.tensor(row)
+        real[at, where] = True
+        places[at, where] = torch.arange(start, start + len(row))
+    return ids, real, places
+
+
+def hidden_of(network: Any, ids: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+    """Last hidden states (B, L, width). ``mask`` says who sees whom: booleans (B, L) for the keys that all see, or
+    numbers (B, 1, L, L) that are added to the scores.
+
+    Without a mask Llama would be causal.
+    """
+    seen = mask[:, None, None, :] if mask.dtype == torch.bool else mask
+    found = network.model(input_ids=ids, attention_mask=seen, position_ids=places, use_cache=False)
+    hidden: Tensor = found.last_hidden_state
+    return hidden
+
+
+def logits_of(network: Any, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+    """(..., width) to float32 logits of the tokens from ``first`` to before ``last``."""
+    weight = network.get_output_embeddings().weight
+    return linear(hidden.to(weight.device), weight[first:last]).float()
