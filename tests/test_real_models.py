@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import tiny_emu3
 import tiny_janus
+import tiny_mmada
 import tiny_showo
 import torch
 from safetensors.torch import load_file
@@ -15,11 +16,16 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.system.disk import read_json
 
 
-@pytest.fixture(scope="module", params=["janus", "showo", "emu3"])
+@pytest.fixture(scope="module", params=["janus", "showo", "emu3", "mmada"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny checkpoint of each model that can be aligned."""
     home = tmp_path_factory.mktemp("checkpoints") / f"tiny-{request.param}"
-    make = {"janus": tiny_janus.save, "showo": tiny_showo.make_checkpoint, "emu3": tiny_emu3.save}[request.param]
+    make = {
+        "janus": tiny_janus.save,
+        "showo": tiny_showo.make_checkpoint,
+        "emu3": tiny_emu3.save,
+        "mmada": tiny_mmada.save,
+    }[request.param]
     home.mkdir()
     return make(home)
 

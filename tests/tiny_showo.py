@@ -35,14 +35,18 @@ def make_checkpoint(folder: Path) -> Path:
     write_network(network, config.as_json(), folder)
     (folder / "tokenizer").mkdir()
     tokenizer.save(str(folder / "tokenizer" / "tokenizer.json"))
-    sizes = MagvitConfig(32, (32,) * 5, (1,) * 5, (32,) * 5, (1,) * 5, BITS)
-    images = Magvit(sizes)
-    _fill(images, generator, 0.1)
-    (folder / "magvitv2").mkdir()
-    state = {name: tensor.contiguous() for name, tensor in images.state_dict().items()}
-    save_file(state, folder / "magvitv2" / "pytorch_model.safetensors")
-    (folder / "magvitv2" / "config.json").write_text(json.dumps({"_class_name": "MAGVITv2"}))
+    make_magvit(folder / "magvitv2", generator)
     return folder
+
+
+def make_magvit(folder: Path, generator: torch.Generator) -> None:
+    """An image tokeniser of 16 x 16 px a code, in its published layout."""
+    images = Magvit(MagvitConfig(32, (32,) * 5, (1,) * 5, (32,) * 5, (1,) * 5, BITS))
+    _fill(images, generator, 0.1)
+    folder.mkdir()
+    state = {name: tensor.contiguous() for name, tensor in images.state_dict().items()}
+    save_file(state, folder / "pytorch_model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"_class_name": "MAGVITv2"}))
 
 
 def _fill(module: torch.nn.Module, generator: torch.Generator, scale: float) -> None:

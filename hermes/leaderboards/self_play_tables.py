@@ -25,6 +25,7 @@ TRAINING = {
     "winner_gen": Column("Winner gen", 2, None),
     "loser_gen": Column("Loser gen", 2, None),
     "mask_noise": Column("Mask noise", 2, None),
+    "mask_noise_und": Column("Mask noise und", 2, None),
     "replay": Column("Replay loss", 3, None),
     "held": Column("Held", 3, None),
 }
@@ -104,8 +105,8 @@ def _training(history: History) -> Table:
         columns=(text_column("Round"), *(TRAINING[name] for name in shown)),
         rows=rows,
         caption="Means over the last epoch. Agree: the share of pairs whose margin is above 0. Winner and loser: nats "
-        "since the round's start. Mask noise: what the masks alone do to an image pair's difference. Held: how far "
-        "held answers have left the reference. All in nats.",
+        "since the round's start. Mask noise: what the masks alone do to an image pair's difference, und to a text "
+        "pair's. Held: how far held answers have left the reference. All in nats.",
     )
 
 

@@ -311,6 +311,7 @@ def test_the_noise_of_masks_is_that_of_the_reference(tmp_path: Path) -> None:
     batches = PairBatches(FakeModel(), pairs(), SETTINGS.seed)
     table = batches.reference(FakeModel().module, range(19), SETTINGS.epochs, 8, torch.device("cpu"))
     assert report.mask_noise == pytest.approx(float((table[:, 2] - table[:, 3]).std(0).mean()), rel=1e-5)
+    assert report.mask_noise_und is None  # its texts are exact
     once = train(FakeModel(), pairs(), lessons(), SETTINGS.model_copy(update={"epochs": 1}), tmp_path / "b")
     assert once.mask_noise is None
 

@@ -150,7 +150,8 @@ class _Training:
         self.accelerator.wait_for_everyone()
         self._finish(folder)
         self.inner.train(was_training)
-        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), self._mask_noise())
+        noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und") or None}
+        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise)
 
     def _one(self, number: int, total: int, state: Path, log: StepLog, track: Log, progress: Progress) -> None:
         """One step, noted, and the state after it where that is due."""
@@ -323,13 +324,13 @@ class _Training:
                 write_folder(folder / "adapter", self.lora.save)
             self.lora.merge()
 
-    def _mask_noise(self) -> float | None:
-        """How much the masks alone move an image pair's difference: its standard deviation over the epochs' masks
-        under the reference, in nats, mean over pairs. None for one epoch, or without images."""
-        rows = [row for row in range(len(self.batches)) if self.batches.has(row, "gen")]
+    def _mask_noise(self, side: str) -> float | None:
+        """How much the masks alone move a pair's difference on a side: its standard deviation over the epochs' masks
+        under the reference, in nats, mean over pairs; 0 where there are none. None for one epoch, or without pairs."""
+        rows = [row for row in range(len(self.batches)) if self.batches.has(row, side)]
         if self.epochs < 2 or not rows or self.settings.objective == "replay":
             return None
-        winner, loser = SLOTS.index("gen_winner"), SLOTS.index("gen_loser")
+        winner, loser = SLOTS.index(f"{side}_winner"), SLOTS.index(f"{side}_loser")
         difference = self.reference[:, winner, rows] - self.reference[:, loser, rows]
         return float(difference.std(0).mean())
 

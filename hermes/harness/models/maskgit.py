@@ -102,10 +102,11 @@ def draw_steps(
     temperature = drawing.temperature if drawing.choice_temperature is None else drawing.choice_temperature
     ranks = halton_ranks(math.isqrt(tokens)).to(image.device)
     for step in range(drawing.steps):
-        probabilities = _shares(read(image), drawing)
+        logits = read(image)
+        probabilities = logits.softmax(-1)
         known = image != mask
         race, uniform = _noise(generators, rows, tokens, probabilities.shape[-1], image.device)
-        drawn = (probabilities / race if drawing.temperature > 0 else probabilities).argmax(-1)
+        drawn = (_kept(logits, probabilities, drawing) / race if drawing.temperature > 0 else probabilities).argmax(-1)
         chosen = torch.where(known, image, drawn + first_code)
         share = probabilities.gather(-1, drawn[..., None])[..., 0]
         temperature *= 1 - (step + 1) / drawing.steps
@@ -120,10 +121,10 @@ def draw_steps(
         image = chosen.masked_fill(masked, mask)
 
 
-def _shares(logits: Tensor, drawing: Drawing) -> Tensor:
-    """What tokens are drawn from, of the shape of the logits."""
+def _kept(logits: Tensor, shares: Tensor, drawing: Drawing) -> Tensor:
+    """What tokens are drawn from: their shares, or those that top-k and top-p leave. Both are (B, N, codes)."""
     if not drawing.top_k and drawing.top_p == 1:
-        return logits.softmax(-1)
+        return shares
     from hermes.harness.models.seeded_draws import probabilities
 
     kept = Draw(seed=0, temperature=1.0, top_k=drawing.top_k, top_p=drawing.top_p)

@@ -12,7 +12,7 @@ import hermes
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.system.errors import HermesError
 
-KNOWN = ["hermes-tiny", "janus", "null"]
+KNOWN = ["hermes-tiny", "janus", "mmada", "null"]
 
 
 def folder(home: Path, settings: Any, name: str = "config.json") -> str:
@@ -26,6 +26,7 @@ def folder(home: Path, settings: Any, name: str = "config.json") -> str:
         ({"model_type": "janus"}, "janus"),
         ({"_class_name": "Showo", "_diffusers_version": "0.30.1"}, "showo"),
         ({"_class_name": "Showo", "model_type": "showo"}, "showo"),
+        ({"model_type": "mmada", "auto_map": {"AutoModel": "x.Y"}}, "mmada"),
         ({"model_type": "qwen2_vl"}, "hf"),
         ({"model_type": "vilt", "auto_map": {"AutoModel": "x.Y"}}, "hf"),
     ],
@@ -61,7 +62,7 @@ def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
             {"model_type": "Emu3", "auto_map": {"AutoConfig": "x.Y"}},
             "is Emu3 in its authors' layout; .* BAAI/Emu3-Chat",
         ),
-        ({"model_type": "mmada"}, "is MMaDA, for which there is no adapter"),
+        ({"model_type": "llada"}, "is LLaDA, which knows no pictures; give MMaDA"),
         ({"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]}, "is LLaVA in its authors' .* llava-hf/"),
         ({"model_type": "gemma", "vocab_size": 264192}, "is Liquid, for which there is no adapter"),
     ],

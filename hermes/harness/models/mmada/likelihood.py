@@ -123,7 +123,7 @@ def rows_of(layout: Layout, item: Prepared, masks: int, as_released: bool) -> li
         return [make(layout, item.prompt, image, hidden) for hidden in masks_of(item.seed, len(image), masks)]
     before, text = [*layout.seen_image(image), *item.prompt], item.text
     drawn = text_masks(item.seed, len(text), masks)
-    return [text_row(layout, before, text, hidden, len(text) / hidden.sum()) for hidden in drawn]
+    return [text_row(layout, before, text, hidden, len(text) / int(hidden.sum())) for hidden in drawn]
 
 
 def collate_rows(layout: Layout, rows: Sequence[Row], owner: Sequence[int]) -> LikelihoodBatch:
