@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import tiny_janus
+import tiny_mmada
 import tiny_showo
 import torch
 from align_fake import FakeModel, pictures
@@ -59,6 +60,7 @@ CASES = {
     "tiny": Case("hermes-tiny", {"lr": 2e-4}),
     "showo": Case("showo", {"checkpointing": True, "masks": 2}),
     "showo-mixed": Case("showo", {"bf16": True}),
+    "mmada": Case("mmada", {"masks": 2}),
     "janus": Case("janus"),
     "janus-lora": Case("janus", {"lora_rank": 2}),
 }
@@ -214,7 +216,7 @@ def assert_alike(found: Path, expected: Path) -> None:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
-    for name, make in (("janus", tiny_janus.save), ("showo", tiny_showo.make_checkpoint)):
+    for name, make in (("janus", tiny_janus.save), ("showo", tiny_showo.make_checkpoint), ("mmada", tiny_mmada.save)):
         (folder / name).mkdir()
         make(folder / name)
     return folder
@@ -296,12 +298,13 @@ def test_eight_times_one_is_one_times_eight(name: str, home: Path, tmp_path: Pat
 
 def test_blocks_are_the_trained_layers(home: Path) -> None:
     kinds = {}
-    for name in ("hermes-tiny", "showo", "janus", "fake"):
+    for name in ("hermes-tiny", "showo", "janus", "mmada", "fake"):
         model = load(name, home)
         kinds[name] = [type(block).__name__ for block in blocks(model.module)]
     assert kinds["hermes-tiny"] == ["Block"] * 5
     assert kinds["showo"] == ["Layer"] * 2
     assert kinds["janus"] == ["LlamaDecoderLayer"] * 2  # not the frozen encoder's, not the aligner's single layers
+    assert kinds["mmada"] == ["LlamaDecoderLayer"] * 2
     assert kinds["fake"] == []
 
 
