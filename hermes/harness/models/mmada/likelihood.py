@@ -182,14 +182,14 @@ class Likelihood(nn.Module):
         mask = batch.mask if batch.mask.dtype == torch.bool else batch.mask.to(self.network.dtype)
         hidden = hidden_of(self.network, batch.ids, mask, batch.places)
         row, target = asked.nonzero()[:, 0], batch.target[asked]
-        hidden, drawn = hidden[asked.to(hidden.device)], batch.codes[row]
+        hidden, drawn = hidden[asked], batch.codes[row]
         sums = batch.weight.new_zeros(len(batch.ids))
         first, codes = self.layout.vocabulary.first_code, self.layout.vocabulary.codes
         for kind, begin, end in ((True, first, first + codes), (False, 0, None)):
             which = (drawn == kind).nonzero()[:, 0]
             if len(which):
-                told = torch.log_softmax(logits_of(self.network, hidden[which.to(hidden.device)], begin, end), -1)
-                told = told.gather(1, (target[which] - begin).to(told.device)[:, None])[:, 0].to(sums)
+                told = torch.log_softmax(logits_of(self.network, hidden[which], begin, end), -1)
+                told = told.gather(1, (target[which] - begin)[:, None])[:, 0]
                 sums = sums.index_add(0, row[which], told)
         size = int(batch.owner.max()) + 1
         masks = torch.bincount(batch.owner, minlength=size)

@@ -27,18 +27,20 @@ def padded(
 
 
 def hidden_of(network: Any, ids: Tensor, mask: Tensor, places: Tensor) -> Tensor:
-    """Last hidden states (B, L, width). ``mask`` says who sees whom: booleans (B, L) for the keys that all see, or
-    numbers (B, 1, L, L) that are added to the scores.
+    """Last hidden states (B, L, width), on the head's device. ``mask`` says who sees whom: booleans (B, L) for the keys
+    that all see, or numbers (B, 1, L, L) that are added to the scores.
 
     Without a mask Llama would be causal.
     """
+    begin, end = (part.weight.device for part in (network.get_input_embeddings(), network.get_output_embeddings()))
     seen = mask[:, None, None, :] if mask.dtype == torch.bool else mask
-    found = network.model(input_ids=ids, attention_mask=seen, position_ids=places, use_cache=False)
-    hidden: Tensor = found.last_hidden_state
+    given = {"input_ids": ids, "attention_mask": seen, "position_ids": places}
+    found = network.model(**{name: value.to(begin) for name, value in given.items()}, use_cache=False)
+    hidden: Tensor = found.last_hidden_state.to(end)
     return hidden
 
 
 def logits_of(network: Any, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
     """(..., width) to float32 logits of the tokens from ``first`` to before ``last``."""
     weight = network.get_output_embeddings().weight
-    return linear(hidden.to(weight.device), weight[first:last]).float()
+    return linear(hidden, weight[first:last]).float()

@@ -392,7 +392,7 @@ def test_a_whole_run_is_the_same_in_other_batches_and_another_one_as_released(
     def run(batch_size: int, one: MMaDA) -> Any:
         settings = EvalSettings(
             model="mmada",
-            tasks=("homologous-u", "homologous-g@steps=3"),
+            tasks=("homologous-u@text_steps=4,block_length=4", "homologous-g@steps=3"),
             data="shapes",
             judge="oracle",
             limit=1,
