@@ -15,6 +15,7 @@ from torch import Tensor
 from hermes.harness.models.mmada.prompting import Layout
 
 TINY = 1e-20
+UNKNOWN = -1
 
 
 def all_logits(network: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -71,14 +72,14 @@ def draw_released(
     free = torch.tensor([row([]) for _ in texts], device=device)
     seen = torch.cat([ids, free]) != words.pad
     part = slice(-(tokens + 1), -1)
-    codes, temperature = torch.full((len(texts), tokens), words.mask, device=device), 1.0
+    codes, temperature = torch.full((len(texts), tokens), UNKNOWN, device=device), 1.0
     for step in range(steps):
         free = torch.cat([free[:, : layout.max_text + 1], ids[:, layout.max_text + 1 :]], 1)
         given, empty = all_logits(network, torch.cat([ids, free]), seen).chunk(2)
         logits = ((1 + guidance) * given - guidance * empty)[:, part, words.first_code : words.first_code + words.codes]
         shares = logits.softmax(-1)
         drawn = torch.multinomial(shares.reshape(-1, words.codes), 1, generator=generator).view(codes.shape)
-        unknown = codes == words.mask
+        unknown = codes == UNKNOWN
         drawn = torch.where(unknown, drawn, codes)
         ratio = (step + 1) / steps
         left = (tokens * torch.cos(torch.tensor(ratio) * math.pi * 0.5)).floor().to(device)
@@ -90,6 +91,6 @@ def draw_released(
         noise = -(-noise.clamp_min(TINY).log()).clamp_min(TINY).log()
         sure = share.clamp_min(TINY).log() + temperature * noise
         masked = sure < sure.sort(1).values.gather(1, left)
-        codes = torch.where(masked, words.mask, drawn)
+        codes = torch.where(masked, UNKNOWN, drawn)
         ids[:, part] = torch.where(masked, words.mask, drawn + words.first_code)
     return drawn + words.first_code
