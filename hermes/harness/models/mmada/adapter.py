@@ -114,11 +114,11 @@ class MMaDA:
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, which has one image or none."""
         answers: dict[int, Said] = {}
-        groups: dict[Writing, list[int]] = {}
+        groups: dict[tuple[Writing, int], list[int]] = {}  # a row without a picture is a tenth of one with it
         for index, request in enumerate(requests):
-            groups.setdefault(self._writing(request), []).append(index)
+            groups.setdefault((self._writing(request), len(request.images)), []).append(index)
         codes, squashed = Once(self._codes), Once(self._squashed_codes)
-        for writing, members in groups.items():
+        for (writing, _), members in groups.items():
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
                 asked = [requests[index] for index in part]

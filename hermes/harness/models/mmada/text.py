@@ -26,8 +26,8 @@ TOKENS_A_STEP = 2
 class Writing:
     """How answers of ``tokens`` ids are written: in blocks of ``block``, with ``steps`` over all of them.
 
-    steps None: two tokens a step. guidance w > 0: logits are (1 + w) c - w u, where u does not know the prompt.
-    at_random: places are chosen at random, not by confidence (LLaDA's "random" remasking).
+    steps None: two tokens a step. guidance w > 0: logits are (1 + w) c - w u, where u does not know the prompt; the
+    authors' scripts have none. at_random: places are chosen at random, not by confidence (LLaDA's "random" remasking).
     """
 
     tokens: int
