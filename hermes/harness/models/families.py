@@ -27,7 +27,6 @@ TYPES = {
 }
 AUTHORS_LLAVA = ("LlavaLlamaForCausalLM", "LlavaMistralForCausalLM")
 BAGEL_FILES = ("llm_config.json", "vit_config.json")
-LIQUID_VOCABULARY = 264192
 
 
 def other_family(settings: dict[str, Any]) -> str | None:
@@ -41,8 +40,6 @@ def other_family(settings: dict[str, Any]) -> str | None:
             return "Show-o's image tokeniser, not a model; give the folder of a Show-o checkpoint"
     if "vision_gen_dec_config" in settings:
         return f"JanusFlow, for which there is no adapter; {ANSWERS}"
-    if kind == "gemma" and settings.get("vocab_size") == LIQUID_VOCABULARY:
-        return f"Liquid, for which there is no adapter; {ANSWERS}"
     if isinstance(architectures, list) and any(one in AUTHORS_LLAVA for one in architectures):
         return LLAVA
     return TYPES.get(kind) if isinstance(kind, str) else None

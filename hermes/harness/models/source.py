@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,15 +67,18 @@ def parse_source(argument: str | None, who: str, name: str = "hf", settings: str
     return Source(repository, revision or None, local=False)
 
 
-def folder_of(source: Source) -> Path:
-    """The folder itself, or that of a hub repository's commit, downloaded where it is not there yet."""
+def folder_of(source: Source, more: Collection[str] = ()) -> Path:
+    """The folder itself, or that of a hub repository's commit, downloaded where it is not there yet.
+
+    ``more`` are patterns of files that are needed beside JSON, safetensors and ``.bin``.
+    """
     if source.local:
         return Path(source.name)
     from huggingface_hub import snapshot_download
 
     name = source.name
     try:
-        patterns = ["*.json", "*.safetensors", "*.bin"]
+        patterns = ["*.json", "*.safetensors", "*.bin", *more]
         return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         raise HermesError(

@@ -1,38 +1,21 @@
-"""Where Chameleon's VQGAN lies and how it is read: Meta's two files, or a folder in transformers' layout."""
+"""Chameleon's VQGAN read and written: Meta's two files, or a folder in transformers' layout."""
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
 from torch import Tensor
 
 from hermes.harness.models.chameleon_vq.codec import Codec
 from hermes.harness.models.chameleon_vq.config import parse_config
+from hermes.harness.models.chameleon_vq.places import CHECKPOINT, CONFIG, WEIGHTS, YAML
 from hermes.harness.models.tensors import read_tensors
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
-YAML, CHECKPOINT = "vqgan.yaml", "vqgan.ckpt"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-INSIDE = "model.vqmodel."
 ANCHOR = "quantize.embedding.weight"
-
-
-def find_codec(places: Iterable[Path], names: Collection[str]) -> Path | None:
-    """The first folder of a VQGAN that bears one of the names in one of the places."""
-    near = (place / name for place in places for name in names)
-    return next((folder for folder in near if is_codec(folder)), None)
-
-
-def is_codec(folder: Path) -> bool:
-    """Whether a folder is that of a VQGAN, by its settings."""
-    if (folder / YAML).is_file():
-        return True
-    try:
-        settings: Any = json_file(folder / CONFIG)
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and settings.get("model_type") == "chameleon_vqgan"
 
 
 def read_codec(folder: Path) -> Codec:
@@ -58,10 +41,6 @@ def own_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def write_codec(codec: Codec, folder: Path) -> None:
     """config.json and model.safetensors, from which ``read_codec`` makes the same."""
-    import json
-
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(codec.config.as_json(), indent=2) + "\n", encoding="utf-8")
     state = {name: tensor.cpu().contiguous() for name, tensor in codec.state().items()}
