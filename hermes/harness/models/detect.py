@@ -4,6 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from hermes.harness.models import layouts
+from hermes.harness.models.anole.places import NAME as ANOLE
+from hermes.harness.models.anole.places import original_folder
 from hermes.harness.models.families import refuse_other_family, refuse_other_folder
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.models.trained import SETTINGS_FILES, checkpoint_folder, without_settings
@@ -27,21 +30,26 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
     Show-o's config.json names its class, a diffusers pipeline has a model_index.json, and all others a ``model_type``:
-    a registered name or one that transformers knows as image-to-text. Raises HermesError where there is none, which
-    names the family where that is known.
+    a registered name or one that transformers knows as image-to-text; `layouts` knows those that share one. Raises
+    HermesError where there is none, which names the family where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
+        if original_folder(folder):
+            return ANOLE
         folder = checkpoint_folder(folder)
         where, found = str(folder), _of_folder(folder)
+        own = layouts.of_folder(found or {}, folder)
     elif (repository := reference.partition("@")[0]).count("/") == 1 and is_hub_id(repository):
-        where, found = reference, _of_hub(repository, reference.partition("@")[2] or None)
+        revision = reference.partition("@")[2] or None
+        where, found = reference, _of_hub(repository, revision)
+        own = layouts.of_hub(found or {}, repository, revision)
     else:
         raise HermesError(
             f"unknown model {reference!r}: neither a folder, nor OWNER/NAME of the hub, nor one of {', '.join(known)}"
         )
     if found is None:
         raise HermesError(f"{where} {NOTHING}")
-    return _named(found, known, where)
+    return own or _named(found, known, where)
 
 
 def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:

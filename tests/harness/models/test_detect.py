@@ -27,6 +27,7 @@ def folder(home: Path, settings: Any, name: str = "config.json") -> str:
         ({"_class_name": "Showo", "_diffusers_version": "0.30.1"}, "showo"),
         ({"_class_name": "Showo", "model_type": "showo"}, "showo"),
         ({"model_type": "mmada", "auto_map": {"AutoModel": "x.Y"}}, "mmada"),
+        ({"model_type": "gemma", "vocab_size": 264192}, "liquid"),
         ({"model_type": "qwen2_vl"}, "hf"),
         ({"model_type": "vilt", "auto_map": {"AutoModel": "x.Y"}}, "hf"),
     ],
@@ -64,7 +65,6 @@ def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
         ),
         ({"model_type": "llada"}, "is LLaDA, which knows no pictures; give MMaDA"),
         ({"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]}, "is LLaVA in its authors' .* llava-hf/"),
-        ({"model_type": "gemma", "vocab_size": 264192}, "is Liquid, for which there is no adapter"),
     ],
 )
 def test_what_nobody_runs_is_one_line(settings: Any, words: str, tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 from transformers import (
     ChameleonConfig,
     ChameleonForConditionalGeneration,
-    GenerationConfig,
     PreTrainedTokenizerFast,
 )
 
@@ -22,6 +21,7 @@ from hermes.harness.models.anole.places import (
     NAME,
     PARAMS,
     PUBLISHED,
+    WORDS,
     codec_places,
     original_folder,
     words_file,
@@ -35,6 +35,7 @@ from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading, read_config, refuse_unfit
 from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source, folder_of
+from hermes.harness.models.stream.writing import settings_of
 from hermes.harness.models.tensors import read_tensors, without_prefix
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
@@ -66,9 +67,7 @@ def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
         config, tensors, words, codec = (_original if original else _transformers)(folder)
         prompting = AnolePrompting(words, codec.config.codes, where.name, options.as_released)
         network = _network(config, tensors, device, options, where.name)
-    network.generation_config = GenerationConfig(
-        bos_token_id=prompting.bos, eos_token_id=list(prompting.ends), pad_token_id=prompting.pad
-    )
+    network.generation_config = settings_of(prompting)
     if options.adapter:
         network = merge_adapter(network, options.adapter, f"model {NAME}")
     if not options.device_map:
@@ -125,7 +124,7 @@ def _original(folder: Path) -> tuple[Any, dict[str, Tensor], Any, Codec]:
             num_key_value_heads=len(tensors["model.layers.0.self_attn.k_proj.weight"]) // size,
             max_position_embeddings=PLACES,
             rms_norm_eps=float(params.get("norm_eps", 1e-5)),
-            rope_theta=float(params.get("rope_theta", 10000.0)),
+            rope_parameters={"rope_type": "default", "rope_theta": float(params.get("rope_theta", 10000.0))},
             swin_norm=bool(params.get("swin_norm", False)),
             vocabulary_map={**known, IMAGE: known.get(PLACEHOLDER, known.get(IMAGE))},
             vq_config=codec.config.as_json(),
@@ -139,8 +138,9 @@ def _original(folder: Path) -> tuple[Any, dict[str, Tensor], Any, Codec]:
 def _network(config: Any, tensors: Mapping[str, Tensor], device: str, options: LoadOptions, name: str) -> Any:
     """transformers' Chameleon without its VQ encoder: the codec has all of the VQGAN."""
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith(INSIDE)}
+    kind: Any = ChameleonForConditionalGeneration
     with quiet():
-        network, info = ChameleonForConditionalGeneration.from_pretrained(
+        network, info = kind.from_pretrained(
             None,
             config=config,
             state_dict=own,
@@ -159,16 +159,16 @@ def _codec(folder: Path) -> Codec:
     if near := find_codec(codec_places(folder), CODECS):
         return read_codec(near)
     raise HermesError(
-        f"{NAME}: {folder} has no image decoder, as published Chameleon, which understands as chameleon:FOLDER; to draw "
+        f"{NAME}: {folder} has no image decoder, as published Chameleon, which reads as chameleon:FOLDER; to draw, "
         f"give Anole's weights with it, or put its vqgan.yaml and vqgan.ckpt into {folder / CODECS[1]}"
     )
 
 
 def _words(folder: Path) -> Any:
-    path = words_file(folder)
-    if path.name == "tokenizer.json":
-        return PreTrainedTokenizerFast.from_pretrained(path.parent, clean_up_tokenization_spaces=False)
-    return PreTrainedTokenizerFast(tokenizer_file=str(path), clean_up_tokenization_spaces=False)
+    path, kind = words_file(folder), cast(Any, PreTrainedTokenizerFast)
+    if path.name == WORDS[0]:
+        return kind.from_pretrained(path.parent, clean_up_tokenization_spaces=False)
+    return kind(tokenizer_file=str(path), clean_up_tokenization_spaces=False)
 
 
 def _params(path: Path) -> dict[str, Any]:

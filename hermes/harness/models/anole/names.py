@@ -69,4 +69,4 @@ def turned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _halves(rows: Tensor, heads: int) -> Tensor:
     """(heads x d, ...) with each head's even rows before its odd ones."""
-    return rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(rows.shape)
+    return rows.reshape(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)

@@ -31,9 +31,7 @@ class AnolePrompting:
     transformers. Raises HermesError where a token is missing.
     """
 
-    def __init__(
-        self, words: Any, count: int, where: str, as_released: bool = False, penalty: float = PENALTY
-    ) -> None:
+    def __init__(self, words: Any, count: int, where: str, as_released: bool = False, penalty: float = PENALTY) -> None:
         self.words, self.as_released, self.penalty = words, as_released, penalty
         known: Mapping[str, int] = words.get_vocab()
         names = [f"IMGIMG{str(number).translate(LETTERS)}Z" for number in range(count)]
@@ -44,7 +42,7 @@ class AnolePrompting:
             )
         self.codes = torch.tensor([known[name] for name in names])
         self.bos, self.pad, self.begin, self.end, self.turn = (known[name] for name in (BOS, PAD, BEGIN, END, TURN))
-        self.ends = (known[EOS],)
+        self.ends: tuple[int, ...] = (known[EOS],)
         special = {number for name, number in known.items() if name.startswith("<") and name != "<"}
         self._unwritten = sorted({*self.codes.tolist(), *(special if as_released else ())} - {*self.ends})
 

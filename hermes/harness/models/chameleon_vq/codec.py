@@ -26,8 +26,9 @@ class Codec(nn.Module):
         super().__init__()
         self.config = config
         levels = len(config.multipliers)
+        kind: Any = VQModel
         with torch.device("meta"):
-            made: Any = VQModel(
+            made = kind(
                 in_channels=config.seen,
                 out_channels=config.drawn,
                 down_block_types=("DownEncoderBlock2D",) * levels,
@@ -70,7 +71,7 @@ class Codec(nn.Module):
     @torch.inference_mode()
     def pixels(self, codes: Tensor, rows: int, columns: int) -> Tensor:
         """(B, rows x columns) codes to pixels (B, 3, H, W), mostly in [-1, 1]; any shape is drawn."""
-        latents = self._table[codes.to(self._table.device)].transpose(1, 2).unflatten(2, (rows, columns))
+        latents = self._table[codes.to(self._table.device)].transpose(1, 2).reshape(len(codes), -1, rows, columns)
         drawn: Tensor = self.vq.decode(latents, force_not_quantize=True).sample
         return drawn
 

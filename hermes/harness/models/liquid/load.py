@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import GemmaForCausalLM, GenerationConfig, PreTrainedTokenizerFast
+from transformers import GemmaForCausalLM, PreTrainedTokenizerFast
 
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.adapters import merge_adapter
@@ -14,6 +14,7 @@ from hermes.harness.models.liquid.prompting import LiquidPrompting
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source, folder_of
+from hermes.harness.models.stream.writing import settings_of
 from hermes.harness.system.errors import HermesError
 
 
@@ -41,10 +42,7 @@ def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
             )
         prompting = LiquidPrompting(words, codec.config.codes, where.name, options.as_released)
         network = read_network(GemmaForCausalLM, str(folder), device, options, {}, NAME)
-    # Texts are drawn as requests say; what the file says of drawing is for others.
-    network.generation_config = GenerationConfig(
-        bos_token_id=prompting.bos, eos_token_id=list(prompting.ends), pad_token_id=prompting.pad
-    )
+    network.generation_config = settings_of(prompting)
     if options.adapter:
         network = merge_adapter(network, options.adapter, f"model {NAME}")
     if not options.device_map:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.stream.rows import Share
@@ -38,7 +37,8 @@ class LiquidPrompting:
                 f"liquid: the tokenizer of {where} does not know {lost[0] or 'its own bos, eos or pad'}; "
                 "give Liquid's own tokenizer files"
             )
-        self.pad, self.bos, self.ends = known[words.pad_token], known[words.bos_token], (known[words.eos_token],)
+        self.pad, self.bos = known[words.pad_token], known[words.bos_token]
+        self.ends: tuple[int, ...] = (known[words.eos_token],)
 
     def framed(self, picture: Image.Image, side: int) -> Image.Image:
         """Without alpha, in the middle of a square, ``side`` pixels wide."""
@@ -70,7 +70,7 @@ class LiquidPrompting:
         return Share(guidance, told), Share(1 - guidance, (self.bos, *self._ids(NOTHING + BEGIN)))
 
     def unrestricted(self, draw: Draw) -> bool:
-        """In the authors' sampler the restriction to codes is part of the filter, which is off without top-k and top-p."""
+        """The authors' sampler leaves out the restriction to codes with the filters, of which it is part."""
         return self.as_released and draw.top_k == 0 and draw.top_p >= 1
 
     def text(self, ids: Sequence[int]) -> str:

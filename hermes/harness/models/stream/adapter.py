@@ -131,8 +131,7 @@ class StreamModel:
         lengths = [max_new_tokens_of(request, self.defaults) for request in requests]
         seen = self._seen()
         rows = [
-            self.prompting.question(request.prompt, [seen(handle) for handle in request.images])
-            for request in requests
+            self.prompting.question(request.prompt, [seen(handle) for handle in request.images]) for request in requests
         ]
         written = write(self.network, rows, draws, max(lengths), self.prompting)
         return [

@@ -37,6 +37,7 @@ class Likelihood(nn.Module):
     def __init__(self, network: Any, codes: Tensor) -> None:
         super().__init__()
         self.network = network
+        self.codes: Tensor
         self.register_buffer("codes", codes.to(network.device), persistent=False)
         self.eval()
         part: Any

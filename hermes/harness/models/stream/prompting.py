@@ -13,10 +13,12 @@ Codes = Sequence[int]
 
 
 class Prompting(Protocol):
-    """``codes`` (K,) are the ids of the image codes in order, ``pad`` fills rows of a batch, ``ends`` end a text.
-
+    """``words`` is the tokenizer. ``codes`` (K,) are the ids of the image codes in order; ``bos`` begins a row, ``pad``
+    fills rows of a batch, ``ends`` end a text.
     """
 
+    words: Any
+    bos: int
     codes: Tensor
     pad: int
     ends: tuple[int, ...]

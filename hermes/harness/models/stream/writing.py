@@ -1,4 +1,4 @@
-"""Texts behind rows of tokens, through transformers' own generate: ragged rows in one batch, each with its own noise."""
+"""Texts behind rows of tokens, through transformers' own generate: ragged rows, each with its own noise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +27,18 @@ class TextDraws(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)
 
 
+def settings_of(prompting: Prompting, **more: Any) -> Any:
+    """generate's settings: nothing is drawn by itself, and a checkpoint's own ways of drawing do not count."""
+    kind: Any = GenerationConfig
+    return kind(
+        bos_token_id=prompting.bos,
+        eos_token_id=list(prompting.ends),
+        pad_token_id=prompting.pad,
+        do_sample=False,
+        **more,
+    )
+
+
 def write(
     network: Any,
     rows: Sequence[Sequence[int]],
@@ -45,9 +57,7 @@ def write(
         input_ids=ids,
         attention_mask=mask,
         logits_processor=LogitsProcessorList([*prompting.rules(), TextDraws(draws, noise)]),
-        generation_config=GenerationConfig(
-            max_new_tokens=limit, do_sample=False, eos_token_id=list(prompting.ends), pad_token_id=prompting.pad
-        ),
+        generation_config=settings_of(prompting, max_new_tokens=limit),
     )
     written: list[list[int]] = out[:, ids.shape[1] :].tolist()
     return written
