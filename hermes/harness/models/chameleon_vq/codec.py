@@ -15,6 +15,25 @@ from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.system.errors import HermesError
 
 
+def vq_of(config: VQConfig) -> Any:
+    """diffusers' VQModel of these sizes, with random weights."""
+    kind: Any = VQModel
+    levels = len(config.multipliers)
+    return kind(
+        in_channels=config.seen,
+        out_channels=config.drawn,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=tuple(config.base * factor for factor in config.multipliers),
+        layers_per_block=config.blocks,
+        latent_channels=config.latent,
+        num_vq_embeddings=config.codes,
+        norm_num_groups=GROUPS,
+        vq_embed_dim=config.embed,
+        scaling_factor=1.0,
+    )
+
+
 class Codec(nn.Module):
     """Chameleon's VQGAN. A picture is ``config.rows`` lines of as many codes; all else is drawn by ``decode`` alone."""
 
@@ -25,23 +44,9 @@ class Codec(nn.Module):
         """
         super().__init__()
         self.config = config
-        levels = len(config.multipliers)
-        kind: Any = VQModel
         with torch.device("meta"):
-            made = kind(
-                in_channels=config.seen,
-                out_channels=config.drawn,
-                down_block_types=("DownEncoderBlock2D",) * levels,
-                up_block_types=("UpDecoderBlock2D",) * levels,
-                block_out_channels=tuple(config.base * factor for factor in config.multipliers),
-                layers_per_block=config.blocks,
-                latent_channels=config.latent,
-                num_vq_embeddings=config.codes,
-                norm_num_groups=GROUPS,
-                vq_embed_dim=config.embed,
-                scaling_factor=1.0,
-            )
-        self._names = {name: published(name, levels) for name in made.state_dict()}
+            made = vq_of(config)
+        self._names = {name: published(name, len(config.multipliers)) for name in made.state_dict()}
         made.load_state_dict(self._fitting(made.state_dict(), tensors, where), assign=True)
         self.vq = made.eval().requires_grad_(False)
 

@@ -32,7 +32,8 @@ class StreamModel:
     """
 
     abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
-    extra: ClassVar[str | None] = "models"
+    extra: ClassVar[str | None] = "diffusers"
+    packages: ClassVar[tuple[str, ...]] = ("diffusers",)
     alignable: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter", "as_released")
     decoding: ClassVar[tuple[str, ...]] = ("top_p",)
