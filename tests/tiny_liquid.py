@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import tiny_vqgan
+import torch
 import transformers as t
 from tiny_parts import ALPHABET, SIZES, by_byte, randomised
 
@@ -22,7 +23,10 @@ def save(folder: Path, seed: int = 0) -> Path:
         eos_token_id=1,
         pad_token_id=0,
     )
-    randomised(t.GemmaForCausalLM, config, seed).save_pretrained(folder)
+    network = randomised(t.GemmaForCausalLM, config, seed)
+    with torch.no_grad():  # with tied embeddings as large as the rest each token would follow itself
+        network.model.embed_tokens.weight.mul_(0.1)
+    network.save_pretrained(folder)
     written = json.loads((folder / "config.json").read_text())
     published = {"hidden_act": "gelu", "hidden_activation": None, "rope_theta": 10000.0}
     (folder / "config.json").write_text(json.dumps({**written, **published}))

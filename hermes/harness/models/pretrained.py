@@ -72,7 +72,12 @@ def read_config(name: str, who: str, pinned: Mapping[str, Any], model_type: str 
 
 def read_network(kind: Any, name: str, device: str, options: LoadOptions, pinned: Mapping[str, Any], who: str) -> Any:
     """A network of transformers' class ``kind`` with all its weights, which are numbers."""
-    settings = {"dtype": torch_dtype(options.dtype, device), "device_map": options.device_map, **pinned}
+    settings = {
+        "dtype": torch_dtype(options.dtype, device),
+        "device_map": options.device_map,
+        "ignore_mismatched_sizes": True,  # they are refused below, by name
+        **pinned,
+    }
     stored = rewrapped(Path(name), TRANSFORMERS, who)
     with quiet():
         if stored is None:

@@ -145,6 +145,7 @@ def _network(config: Any, tensors: Mapping[str, Tensor], device: str, options: L
             config=config,
             state_dict=own,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             dtype=torch_dtype(options.dtype, device),
             device_map=options.device_map,
         )
