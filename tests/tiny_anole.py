@@ -26,8 +26,8 @@ def save(folder: Path, seed: int = 0) -> Path:
     network = randomised(t.ChameleonForConditionalGeneration, t.ChameleonConfig.from_pretrained(folder), seed)
     state = {name: held for name, held in network.state_dict().items() if ".vqmodel." not in name}
     for name, held in state.items():
-        if "_norm.weight" in name and held.dim() == 2:  # all heads of a published model have one norm
-            held.copy_(torch.rand(held.shape[1]) + 0.5)
+        if "q_norm." in name or "k_norm." in name:  # all heads of a published model have one norm
+            held.copy_(held[:1].clone())
     vqgan = {f"model.vqmodel.{name}": held for name, held in tiny_vqgan.tensors(seed).items()}
     save_file({**state, **vqgan}, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
@@ -58,13 +58,13 @@ def _original(held: dict[str, Tensor]) -> dict[str, Tensor]:
             number, _, inner = name.removeprefix("model.layers.").partition(".")
             part, _, kind = inner.rpartition(".")
             if part.endswith(("q_norm", "k_norm")):
-                tensor = _neighbours(tensor[0], 1)
+                tensor = neighbours(tensor[0], 1)
             elif part.endswith(("q_proj", "k_proj")):
-                tensor = _neighbours(tensor, HEADS)
+                tensor = neighbours(tensor, HEADS)
             named[f"layers.{number}.{inside[part]}.{kind}"] = tensor.clone()
     return named
 
 
-def _neighbours(rows: Tensor, heads: int) -> Tensor:
+def neighbours(rows: Tensor, heads: int) -> Tensor:
     """Each head's halves put one into the other, which is how the authors' rotation takes them."""
     return rows.reshape(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
