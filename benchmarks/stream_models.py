@@ -1,5 +1,6 @@
 """Liquid and Anole of a middle size with random weights, for stream_speed.py."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from hermes.harness.models.chameleon_vq.names import is_convolution, published
 from hermes.harness.models.liquid.adapter import Liquid
 from hermes.harness.models.liquid.prompting import LiquidPrompting
 from hermes.harness.models.stream.adapter import StreamModel
+from hermes.harness.models.stream.loaded import Loaded
 
 CODES = 512
 VQ = VQConfig(
@@ -57,8 +59,8 @@ def built(name: str, words: int, device: str, dtype: torch.dtype) -> StreamModel
     codec = Codec(VQ, held, "random").to(device)
     network = network.to(device, dtype)
     if name == "liquid":
-        return Liquid("liquid", network, codec, LiquidPrompting(tokenizer, CODES, "random"), None)
-    return Anole("anole", network, codec, AnolePrompting(tokenizer, CODES, "random"), None)
+        return Liquid("liquid", Loaded(network, codec, LiquidPrompting(tokenizer, CODES, "random"), Path(), None))
+    return Anole("anole", Loaded(network, codec, AnolePrompting(tokenizer, CODES, "random"), Path(), None))
 
 
 def _tokenizer(special: list[str], words: int) -> Any:

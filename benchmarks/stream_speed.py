@@ -32,16 +32,16 @@ from hermes.harness.models.stream.adapter import StreamModel
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Request
 
-WORDS, BATCH = 8192, 8
+WORDS, COUNT = 8192, {"text": 8, "images": 4}
 QUESTIONS = ("What is in this picture?", "Is there a dog?", "How many red circles are left of the blue square?", "Why?")
-PROMPTS = ("a red cat on a mat", "a photo of a green bench and a purple bowl", "two dogs", "a small house at night")
+PROMPTS = ("a red cat on a mat", "a green bench and a bowl", "two dogs", "a small house at night")
 Work = Callable[[], list[Any]]
 
 
 def requests(task: str, tokens: int) -> list[Request]:
-    """Eight of the task, each with its own picture or prompt."""
+    """Those of the task, each with its own picture or prompt."""
     random, made = np.random.default_rng(0), []
-    for number in range(BATCH):
+    for number in range(COUNT[task]):
         picture = ImageHandle(Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)))
         seen, texts = ((picture,), QUESTIONS) if task == "text" else ((), PROMPTS)
         config = GenerationConfig(max_new_tokens=tokens if task == "text" else None)
@@ -103,14 +103,14 @@ def _drawn(logits: Any, codes: Tensor, draw: Draw, generator: torch.Generator) -
 
 
 def works(model: StreamModel, task: str, tokens: int) -> dict[str, Work]:
-    """What is measured, by name; each does the same eight requests."""
+    """What is measured, by name; each does the same requests."""
     asked = requests(task, tokens)
     ours: Any = model.understand if task == "text" else model.generate
     plain: Any = plain_text if task == "text" else plain_picture
     return {
         "plain": lambda: [plain(model, one) for one in asked],
         "one by one": lambda: [answer for one in asked for answer in ours([one])],
-        f"batch of {BATCH}": lambda: list(ours(asked)),
+        f"batch of {COUNT[task]}": lambda: list(ours(asked)),
     }
 
 
@@ -145,10 +145,8 @@ def main() -> None:
     if (wrong := differs(first)) and chosen.device == "cpu" and chosen.dtype == "float32":
         sys.exit(f"stream_speed: not what the plain way gives: {wrong}")
     rounds = [{name: seconds(run, chosen) for name, run in measured.items()} for _ in range(chosen.rounds)]
-    made = Table(
-        "way", "seconds", "speed", "extra peak MiB",
-        title=f"{chosen.model}, {BATCH} {chosen.task}, {chosen.dtype}, {chosen.device}, {chosen.threads} threads",
-    )  # fmt: skip
+    on = f"{chosen.dtype}, {chosen.device}, {chosen.threads} threads"
+    made = Table("way", "seconds", "speed", "extra peak MiB", title=f"{chosen.model} {chosen.task}, {on}")
     times = {name: statistics.median(one[name] for one in rounds) for name in measured}
     for name, took in times.items():
         command = [sys.executable, __file__, *sys.argv[1:], "--only", name]

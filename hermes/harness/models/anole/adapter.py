@@ -23,7 +23,6 @@ class Anole(StreamModel):
     )
     defaults: ClassVar[GenerationConfig] = GenerationConfig(max_new_tokens=256, guidance_scale=3.0, top_p=0.9)
     image_temperature: ClassVar[float] = 0.7
-    folder: Path
 
     @classmethod
     def sources(cls, reference: str) -> list[Source]:
@@ -36,10 +35,7 @@ class Anole(StreamModel):
         from hermes.harness.models.anole.load import load_checkpoint
 
         source = find(reference)
-        loaded = load_checkpoint(source, device, options)
-        model = cls(source.title, loaded.network, loaded.codec, loaded.prompting, loaded.commit, options)
-        model.folder = loaded.folder
-        return model
+        return cls(source.title, load_checkpoint(source, device, options), options)
 
     def save(self, folder: Path) -> None:
         """Write config, weights with the whole VQGAN, and tokenizer in transformers' layout."""

@@ -1,9 +1,8 @@
 """An Anole checkpoint, in its authors' layout or in transformers': transformer, tokenizer and VQGAN."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from transformers import (
@@ -35,6 +34,8 @@ from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading, read_config, refuse_unfit
 from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source, folder_of
+from hermes.harness.models.stream.files import keep_files
+from hermes.harness.models.stream.loaded import Loaded
 from hermes.harness.models.stream.writing import settings_of
 from hermes.harness.models.tensors import read_tensors, without_prefix
 from hermes.harness.system.errors import HermesError
@@ -45,17 +46,6 @@ IMAGE = "<image>"
 PLACEHOLDER = "<reserved08707>"  # what transformers renames to <image>
 PLACES = 4096
 ANCHORS = ("lm_head.weight", "model.embed_tokens.weight", "model.norm.weight")
-PROCESSOR = ("preprocessor_config.json", "processor_config.json", "chat_template.jinja")
-
-
-class Loaded(NamedTuple):
-    """What a checkpoint holds; ``commit`` is the hub's, None for a folder, and ``folder`` where it was read from."""
-
-    network: Any
-    codec: Codec
-    prompting: AnolePrompting
-    folder: Path
-    commit: str | None
 
 
 def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
@@ -80,10 +70,7 @@ def write_checkpoint(network: Any, codec: Codec, words: Any, source: Path, folde
     """Config, weights with the whole VQGAN, and tokenizer in transformers' layout."""
     vqgan = {INSIDE + name: tensor.contiguous() for name, tensor in codec.state().items()}
     network.save_pretrained(folder, state_dict={**network.state_dict(), **vqgan})
-    words.save_pretrained(folder)
-    for name in PROCESSOR:
-        if (source / name).is_file() and source.resolve() != folder.resolve():
-            shutil.copyfile(source / name, folder / name)
+    keep_files(words, source, folder)
 
 
 def _transformers(folder: Path) -> tuple[Any, dict[str, Tensor], Any, Codec]:
@@ -168,7 +155,8 @@ def _codec(folder: Path) -> Codec:
 def _words(folder: Path) -> Any:
     path, kind = words_file(folder), cast(Any, PreTrainedTokenizerFast)
     if path.name == WORDS[0]:
-        return kind.from_pretrained(path.parent, clean_up_tokenization_spaces=False)
+        with quiet():  # the class that a file names is not needed for what is in it
+            return kind.from_pretrained(path.parent, clean_up_tokenization_spaces=False)
     return kind(tokenizer_file=str(path), clean_up_tokenization_spaces=False)
 
 

@@ -35,13 +35,13 @@ class Liquid(StreamModel):
         from hermes.harness.models.liquid.load import load_checkpoint
 
         source = find(reference)
-        loaded = load_checkpoint(source, device, options)
-        return cls(source.title, loaded.network, loaded.codec, loaded.prompting, loaded.commit, options)
+        return cls(source.title, load_checkpoint(source, device, options), options)
 
     def save(self, folder: Path) -> None:
         """Write config, weights and tokenizer in transformers' layout, and the VQGAN in chameleon/."""
         from hermes.harness.models.chameleon_vq.files import write_codec
+        from hermes.harness.models.stream.files import keep_files
 
         self.network.save_pretrained(folder)
-        self.prompting.words.save_pretrained(folder)
+        keep_files(self.prompting.words, self.folder, folder)
         write_codec(self.codec, folder / CODEC)

@@ -1,30 +1,18 @@
 """A Liquid checkpoint: Gemma, its tokenizer, and Chameleon's VQGAN."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
-
 from transformers import GemmaForCausalLM, PreTrainedTokenizerFast
 
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.adapters import merge_adapter
-from hermes.harness.models.chameleon_vq.codec import Codec
 from hermes.harness.models.chameleon_vq.files import read_codec
 from hermes.harness.models.liquid.places import NAME, codec_folder
 from hermes.harness.models.liquid.prompting import LiquidPrompting
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source, folder_of
+from hermes.harness.models.stream.loaded import Loaded
 from hermes.harness.models.stream.writing import settings_of
 from hermes.harness.system.errors import HermesError
-
-
-class Loaded(NamedTuple):
-    """What a checkpoint holds; ``commit`` is the hub's, None for a folder."""
-
-    network: Any
-    codec: Codec
-    prompting: LiquidPrompting
-    commit: str | None
 
 
 def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
@@ -34,7 +22,7 @@ def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
     with loading(f"{NAME}: {where.name}", "; give a checkpoint in the layout of Junfeng5/Liquid_V1_7B"):
         with quiet():
             config = read_config(str(folder), NAME, {}, "gemma")
-        words = PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
+            words = PreTrainedTokenizerFast.from_pretrained(folder, clean_up_tokenization_spaces=False)
         if len(words) + codec.config.codes != config.vocab_size:
             raise HermesError(
                 f"{NAME}: {where.name} has {config.vocab_size:,} tokens, not {len(words):,} of its tokenizer and "
@@ -47,4 +35,4 @@ def load_checkpoint(where: Source, device: str, options: LoadOptions) -> Loaded:
         network = merge_adapter(network, options.adapter, f"model {NAME}")
     if not options.device_map:
         network = network.to(device)
-    return Loaded(network.eval(), codec.to(network.device), prompting, None if where.local else Path(folder).name)
+    return Loaded(network.eval(), codec.to(network.device), prompting, folder, None if where.local else folder.name)

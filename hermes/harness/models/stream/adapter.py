@@ -1,7 +1,7 @@
 """Models of one stream of tokens as the harness sees them: understand, generate, and log-probabilities for align."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from hermes.harness.models.chameleon_vq.codec import Codec
     from hermes.harness.models.emu3.likelihood import LikelihoodBatch, Prepared
     from hermes.harness.models.pictures import Once
-    from hermes.harness.models.stream.prompting import Prompting
+    from hermes.harness.models.stream.loaded import Loaded
 
 CHUNK = 8
 
@@ -40,22 +39,15 @@ class StreamModel:
     defaults: ClassVar[GenerationConfig]
     image_temperature: ClassVar[float]
 
-    def __init__(
-        self,
-        title: str,
-        network: Any,
-        codec: "Codec",
-        prompting: "Prompting",
-        commit: str | None,
-        options: LoadOptions = PLAIN,
-    ) -> None:
+    def __init__(self, title: str, loaded: "Loaded", options: LoadOptions = PLAIN) -> None:
         from hermes.harness.models.fingerprint import WeightsFingerprint
         from hermes.harness.models.stream.likelihood import Likelihood
 
-        self.name, self.commit, self.version = named(title, options), commit, versioned("1", options)
-        self.network, self.codec, self.prompting = network, codec, prompting
-        self.side = codec.config.side
-        self.module: torch.nn.Module = Likelihood(network, prompting.codes)
+        self.name, self.version = named(title, options), versioned("1", options)
+        self.network, self.codec, self.prompting = loaded.network, loaded.codec, loaded.prompting
+        self.folder, self.commit = loaded.folder, loaded.commit
+        self.side = self.codec.config.side
+        self.module: torch.nn.Module = Likelihood(self.network, self.prompting.codes)
         self._fingerprint = WeightsFingerprint(self._state)
 
     def recompute_activations(self, on: bool) -> None:

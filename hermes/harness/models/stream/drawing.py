@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from hermes.harness.models.seeded import Draw
+from hermes.harness.models.stream.head import head_of
 from hermes.harness.models.stream.rows import Share, guided, padded, positions
 from hermes.harness.models.stream.sampling import Noise, choose, noise_of, probabilities
 
@@ -43,7 +43,7 @@ def draw_steps(
     """
     device = network.device
     columns = columns.to(device)
-    weight = network.get_output_embeddings().weight[columns]
+    head = head_of(network, columns)
     noise = noise or noise_of(draws, len(columns))
     which, shares = (part.to(device) for part in guided(asks))
     ids, mask = (part.to(device) for part in padded([share.ids for ask in asks for share in ask], pad))
@@ -54,7 +54,7 @@ def draw_steps(
             input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=past, use_cache=True
         )
         past = out.past_key_values
-        rows = linear(out.last_hidden_state[:, -1].to(weight), weight).float()
+        rows = head(out.last_hidden_state[:, -1]).to(device)
         told = rows[which[:, 0]] * shares[:, :1]
         for share in range(1, which.shape[1]):
             told = told + rows[which[:, share]] * shares[:, share : share + 1]

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from hermes.harness.models.emu3.likelihood import NOTHING, LikelihoodBatch, Prepared
+from hermes.harness.models.stream.head import head_of
 
 
 def image_item(prompt: Sequence[int], numbers: Sequence[int], codes: Tensor) -> Prepared:
@@ -21,9 +21,7 @@ def token_log_probs(network: Any, hidden: Tensor, target: Tensor, columns: Tenso
 
     With ``columns`` (C,) these ids alone can follow, and targets are their numbers; else any id of the vocabulary.
     """
-    head = network.get_output_embeddings()
-    weight = head.weight if columns is None else head.weight[columns.to(head.weight.device)]
-    scores = linear(hidden.to(weight), weight).float()
+    scores = head_of(network, columns)(hidden)
     return torch.log_softmax(scores, -1).gather(1, target.to(scores.device)[:, None])[:, 0]
 
 

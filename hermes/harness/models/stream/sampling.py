@@ -16,21 +16,19 @@ def probabilities(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     Of a greedy row, which needs none, those of temperature 1.
     """
     count = logits.shape[1]
-    heat = [draw.temperature or 1.0 for draw in draws]
-    scaled = logits.double() / torch.tensor(heat, dtype=torch.float64, device=logits.device)[:, None]
-    if any(0 < draw.top_k < count for draw in draws):
-        tops = torch.tensor([draw.top_k if 0 < draw.top_k < count else count for draw in draws], device=logits.device)
-        least = scaled.sort(descending=True).values.gather(1, tops[:, None] - 1)
-        scaled = scaled.masked_fill(scaled < least, -torch.inf)
-    kept = scaled.softmax(-1)
-    if any(draw.top_p < 1 for draw in draws):
-        mass = torch.tensor([draw.top_p if draw.top_p < 1 else torch.inf for draw in draws], device=logits.device)
-        falling, places = kept.sort(descending=True, stable=True)
-        outside = falling.cumsum(1) - falling >= mass[:, None]
-        outside[:, 0] = False
-        kept = kept.scatter(1, places, falling.masked_fill(outside, 0.0))
-        kept = kept / kept.sum(1, keepdim=True)
-    return kept
+    tops = [draw.top_k if 0 < draw.top_k < count else count for draw in draws]
+    masses = [draw.top_p if draw.top_p < 1 else float("inf") for draw in draws]
+    heat = torch.tensor([draw.temperature or 1.0 for draw in draws], dtype=torch.float64, device=logits.device)
+    scaled = logits.double() / heat[:, None]
+    if min(tops) == count and min(masses) > 1:
+        return scaled.softmax(-1)
+    falling, places = scaled.sort(descending=True, stable=True)
+    least = falling.gather(1, torch.tensor(tops, device=logits.device)[:, None] - 1)
+    kept = falling.masked_fill(falling < least, -torch.inf).softmax(-1)
+    outside = kept.cumsum(1) - kept >= torch.tensor(masses, device=logits.device)[:, None]
+    outside[:, 0] = False
+    kept = kept.masked_fill(outside, 0.0)
+    return torch.zeros_like(kept).scatter(1, places, kept / kept.sum(1, keepdim=True))
 
 
 def choose(logits: Tensor, kept: Tensor, draws: Sequence[Draw], noise: Noise) -> Tensor:

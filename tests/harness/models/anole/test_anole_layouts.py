@@ -75,6 +75,14 @@ def test_both_layouts_are_one_model_and_save_as_transformers_has_it(
     assert settings["vocabulary_map"]["<image>"] == settings["vocabulary_map"]["<reserved08707>"]
 
 
+def test_what_is_saved_is_what_transformers_reads(model: Anole, folder: Path, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    said = [Chameleon.load(f"chameleon:{home}", "cpu").understand(asked()) for home in (folder, tmp_path)]
+    assert said[0] == said[1]
+
+
 def test_early_conversions_are_known_by_their_norms(model: Anole, copied: Path) -> None:
     """They hold q and k in the authors' order under transformers' names."""
     held = load_file(copied / "model.safetensors")

@@ -174,6 +174,8 @@ def test_a_torn_or_foreign_part_is_one_line(copied: Path, how: str) -> None:
 def test_saving_keeps_the_published_names(model: Liquid, folder: Path, tmp_path: Path) -> None:
     model.save(tmp_path)
     assert load_file(tmp_path / "model.safetensors").keys() == load_file(folder / "model.safetensors").keys()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
     vqgan = load_file(tmp_path / "chameleon" / "model.safetensors")
     assert {name: tuple(held.shape) for name, held in vqgan.items()} == {
         name: tuple(held.shape) for name, held in tiny_vqgan.tensors().items()

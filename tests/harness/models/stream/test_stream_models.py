@@ -25,6 +25,7 @@ from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seeded_draws import probabilities as of_one_row
 from hermes.harness.models.stream.adapter import StreamModel
 from hermes.harness.models.stream.drawing import draw, draw_steps
+from hermes.harness.models.stream.head import head_of
 from hermes.harness.models.stream.rows import Share
 from hermes.harness.models.stream.sampling import probabilities
 from hermes.harness.system.errors import HermesError
@@ -200,6 +201,25 @@ def test_it_is_found_by_its_folder(model: StreamModel, family: str, folder: Path
     model.save(tmp_path / "again")  # type: ignore[attr-defined]
     for home in (folder, tmp_path / "again"):
         assert of_folder(json.loads((home / "config.json").read_text()), home) == family
+
+
+def test_an_adapter_around_the_head_is_not_passed_over(model: StreamModel) -> None:
+    class Head(torch.nn.Module):
+        def __init__(self, head: torch.nn.Linear) -> None:
+            super().__init__()
+            self.head, self.weight = head, head.weight
+
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return self.head(hidden) + 1
+
+    hidden, codes = torch.randn(3, model.network.config.hidden_size), model.prompting.codes
+    plain = [head_of(model.network, columns)(hidden) for columns in (codes, None)]
+    head = model.network.get_output_embeddings()
+    model.network.set_output_embeddings(Head(head))
+    around = [head_of(model.network, columns)(hidden) for columns in (codes, None)]
+    model.network.set_output_embeddings(head)
+    for before, after in zip(plain, around, strict=True):
+        torch.testing.assert_close(after, before + 1)
 
 
 def test_an_adapter_is_merged(model: StreamModel, folder: Path, tmp_path: Path) -> None:
