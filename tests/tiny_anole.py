@@ -14,13 +14,15 @@ from torch import Tensor
 
 from hermes.harness.models.anole.names import INSIDE, OUTSIDE
 
-HEADS = SIZES["num_attention_heads"]
+WIDTH = SIZES["hidden_size"] // SIZES["num_attention_heads"]
+"""Of a head."""
 
 
 def save(folder: Path, seed: int = 0) -> Path:
     """transformers' layout with the whole VQGAN in it; 16 x 16 pixels, 16 codes."""
     tiny_chameleon.save(folder)
     settings = json.loads((folder / "config.json").read_text())
+    settings["num_key_value_heads"] = 1
     settings["vq_config"] = {**settings["vq_config"], **tiny_vqgan.CONFIG.as_json()}
     (folder / "config.json").write_text(json.dumps(settings))
     network = randomised(t.ChameleonForConditionalGeneration, t.ChameleonConfig.from_pretrained(folder), seed)
@@ -60,7 +62,7 @@ def _original(held: dict[str, Tensor]) -> dict[str, Tensor]:
             if part.endswith(("q_norm", "k_norm")):
                 tensor = neighbours(tensor[0], 1)
             elif part.endswith(("q_proj", "k_proj")):
-                tensor = neighbours(tensor, HEADS)
+                tensor = neighbours(tensor, len(tensor) // WIDTH)
             named[f"layers.{number}.{inside[part]}.{kind}"] = tensor.clone()
     return named
 
