@@ -110,11 +110,12 @@ def rewrapped(folder: Path, names: Collection[str], who: str) -> dict[str, Tenso
 
 
 def refuse_unfit(network: Any, info: Mapping[str, Any], what: str) -> None:
-    """Raise HermesError, which begins with ``what``, for weights that are missing, which libraries make up, or no
-    numbers.
+    """Raise HermesError, which begins with ``what``, for weights that are missing or of another shape, which libraries
+    make up, or no numbers.
     """
-    absent = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
-    if absent:
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        raise HermesError(f"{what} hold {name} with the shape {tuple(found)}, not {tuple(wanted)}; download it again")
+    if absent := sorted(info["missing_keys"]):
         odd = sorted(info["unexpected_keys"])
         others = f", and hold {len(odd)} that the model does not have, such as {odd[0]}" if odd else ""
         advice = "give weights under the model's own names" if odd else "download it again"

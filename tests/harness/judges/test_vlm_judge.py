@@ -197,7 +197,10 @@ def remove(*names: str) -> Callable[[Path], None]:
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a weight is missing": (partial(change_a_weight, change=None), "the weights of .* lack 1 tensors"),
-    "a weight has another shape": (partial(change_a_weight, change=lambda weight: weight[:-1]), "cannot be loaded"),
+    "a weight has another shape": (
+        partial(change_a_weight, change=lambda weight: weight[:-1]),
+        "the weights of .* hold .* with the shape",
+    ),
     "torn weights": (lambda folder: (folder / "model.safetensors").write_bytes(b"\x10"), "cannot be loaded"),
     "no weights": (remove("model.safetensors"), "cannot be loaded"),
     "no tokenizer": (remove("tokenizer.json", "tokenizer_config.json"), "cannot be loaded .*tokenizer"),

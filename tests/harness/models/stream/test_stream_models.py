@@ -267,7 +267,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a lost tensor": (lambda home: spoil(home, lambda held: held.pop(LAYER)), f"lack 1 tensors, such as {LAYER}"),
     "another shape": (
         lambda home: spoil(home, lambda held: held.update({LAYER: torch.ones(3, 3)})),
-        f"lack 1 tensors, such as {LAYER}",
+        rf"hold {LAYER} with the shape \(3, 3\), not",
     ),
     "NaN": (lambda home: spoil(home, lambda held: held[LAYER].fill_(torch.nan)), "numbers that are not finite"),
     "another family": (of_another_kind, "is a 'llama' model"),
