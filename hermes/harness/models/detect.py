@@ -16,6 +16,9 @@ from hermes.harness.system.parsing import json_file
 
 SHOWO, DIFFUSERS, ANY_VLM = "showo", "diffusers", "hf"
 PIPELINE = "model_index.json"
+OWN_TYPES = {"vila_u_llama": "vilau"}
+"""Adapters whose checkpoints have another ``model_type`` than their name."""
+INNER = "model"
 NOTHING = "holds no config.json with a model_type; give a checkpoint folder"
 
 
@@ -30,8 +33,9 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
     Show-o's config.json names its class, a diffusers pipeline has a model_index.json, and all others a ``model_type``:
-    a registered name or one that transformers knows as image-to-text; `layouts` knows those that share one. Raises
-    HermesError where there is none, which names the family where that is known.
+    a registered name, one of OWN_TYPES, or one that transformers knows as image-to-text; `layouts` knows those that
+    share one. VILA-U may have it in a folder ``model``. Raises HermesError where there is none, which names the family
+    where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
         if original_folder(folder):
@@ -63,6 +67,7 @@ def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:
         raise HermesError(f"{where}: there is no adapter for {name}; of a pipeline give the folder of {PIPELINE}")
     if not isinstance(kind, str):
         raise HermesError(f"{where} {NOTHING}")
+    kind = OWN_TYPES.get(kind, kind)
     if kind in known:
         return kind
     from transformers.models.auto import modeling_auto
@@ -79,6 +84,8 @@ def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:
 
 def _of_folder(folder: Path) -> dict[str, Any] | None:
     found = [name for name in SETTINGS_FILES if (folder / name).is_file()]
+    if not found and (folder / INNER / SETTINGS_FILES[0]).is_file():
+        found, folder = [SETTINGS_FILES[0]], folder / INNER
     if not found:
         refuse_other_folder(folder)
         raise HermesError(f"{folder} {without_settings(folder, SETTINGS_FILES[0])}")

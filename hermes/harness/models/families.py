@@ -20,7 +20,6 @@ TYPES = {
     ),
     "llada": "LLaDA, which knows no pictures; give MMaDA, which was made of it, as Gen-Verse/MMaDA-8B-MixCoT",
     "bagel": f"BAGEL, for which there is no adapter; {ANSWERS}",
-    "vila_u_llama": f"VILA-U, for which there is no adapter; {ANSWERS}",
     "llava_llama": LLAVA,
     "llava_mistral": LLAVA,
     "llava_qwen": f"{LLAVA}; or BLIP3-o, for which there is no adapter",

@@ -78,7 +78,7 @@ def folder_of(source: Source, more: Collection[str] = ()) -> Path:
 
     name = source.name
     try:
-        patterns = ["*.json", "*.safetensors", "*.bin", *more]
+        patterns = ["*.json", "*.safetensors", "*.bin", "*.model", *more]
         return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         raise HermesError(
