@@ -8,6 +8,7 @@ import tiny_emu3
 import tiny_janus
 import tiny_mmada
 import tiny_showo
+import tiny_vilau
 import torch
 from safetensors.torch import load_file
 
@@ -16,7 +17,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.system.disk import read_json
 
 
-@pytest.fixture(scope="module", params=["janus", "showo", "emu3", "mmada"])
+@pytest.fixture(scope="module", params=["janus", "showo", "emu3", "mmada", "vilau"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny checkpoint of each model that can be aligned."""
     home = tmp_path_factory.mktemp("checkpoints") / f"tiny-{request.param}"
@@ -25,6 +26,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "showo": tiny_showo.make_checkpoint,
         "emu3": tiny_emu3.save,
         "mmada": tiny_mmada.save,
+        "vilau": tiny_vilau.save,
     }[request.param]
     home.mkdir()
     return make(home)
@@ -54,7 +56,11 @@ def play(folder: Path, out: Path, **settings: Any) -> dict[str, Any]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: tensor for path in folder.glob("*.safetensors") for name, tensor in load_file(path).items()}
+    """By name, with the folder of the part that they belong to."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {
+        f"{path.parent.relative_to(folder)}/{name}": each for path in files for name, each in load_file(path).items()
+    }
 
 
 def test_a_folder_runs_every_benchmark(folder: Path, tmp_path: Path, command: Any) -> None:

@@ -57,7 +57,8 @@ class VilaU:
 
         self.name, self.version = named(name, options), versioned("1", options)
         self.commit, self.loaded, self.released = commit, loaded, options.as_released
-        self.network, self.words, self.side = loaded.network, loaded.words, loaded.sizes.side
+        self.network, self.words = loaded.network, loaded.words
+        self.side, self.drawn = loaded.sizes.side, loaded.sizes.drawn
         self.module: torch.nn.Module = Likelihood(self.network)
         self._fingerprint = WeightsFingerprint(self.network.state_dict)
 
@@ -99,8 +100,8 @@ class VilaU:
             abilities=self.abilities,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
             dtype=dtype_name(self.network.dtype),
-            resolution=self.side,
-            defaults=TEXTS.model_copy(update={"guidance_scale": IMAGES.guidance_scale, "image_size": self.side}),
+            resolution=self.drawn,
+            defaults=TEXTS.model_copy(update={"guidance_scale": IMAGES.guidance_scale, "image_size": self.drawn}),
         )
 
     def understand(self, requests: Sequence[Request]) -> list[Said]:
@@ -215,7 +216,7 @@ class VilaU:
     def _check_drawing(self, requests: Sequence[Request]) -> None:
         positions = self.network.tower.positions
         for request in requests:
-            if request.config.image_size not in (None, self.side):
-                raise HermesError(f"image_size: {self.name} draws {self.side} x {self.side} px only; leave it out")
+            if request.config.image_size not in (None, self.drawn):
+                raise HermesError(f"image_size: {self.name} draws {self.drawn} x {self.drawn} px only; leave it out")
             if request.config.steps not in (None, positions):
                 raise HermesError(f"steps: {self.name} draws its {positions} positions one by one; leave steps out")

@@ -1,11 +1,10 @@
 """Prompts to texts through transformers' own generate: ragged rows of one batch, each with its own draws."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList
+from transformers import LogitsProcessorList
 
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seeded_draws import SeededDraws
@@ -31,19 +30,12 @@ def write(
     ids = torch.tensor([[words.pad] * (length - len(row)) + list(row) for row in prompts], device=model.device)
     real = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in prompts], device=model.device)
     shown = torch.cat(list(pictures)) if pictures else torch.empty(0, model.tower.codebooks.shape[-1])
-    kind: Any = GenerationConfig
-    settings = kind(
-        max_new_tokens=max(lengths),
-        do_sample=False,
-        bos_token_id=words.bos,
-        eos_token_id=words.eos,
-        pad_token_id=words.pad,
-    )
     written = model.llm.generate(
         inputs_embeds=model.embedded(ids, shown.to(model.device)),
         attention_mask=real,
         logits_processor=LogitsProcessorList([SeededDraws(draws)]),
-        generation_config=settings,
+        max_new_tokens=max(lengths),
+        do_sample=False,
     )
     rows: list[list[int]] = written.tolist()
     return rows

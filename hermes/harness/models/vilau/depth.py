@@ -74,7 +74,7 @@ class Block(nn.Module):
         rows, length, width = states.shape
         seen = self.ln1(states)
         query, key, value = (
-            self.attn[name](seen).view(rows, length, self.heads, -1).transpose(1, 2)
+            self.attn[name](seen).view(rows, length, self.heads, width // self.heads).transpose(1, 2)
             for name in ("query", "key", "value")
         )
         if cache is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hermes.harness.models.families import refuse_other_family
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
@@ -32,12 +33,13 @@ SIGLIP: dict[str, dict[str, int]] = {
         "patch_size": 14,
     },
 }
-PROJECTOR_KIND = "mlp2x_gelu"
+TYPE, PROJECTOR_KIND = "vila_u_llama", "mlp2x_gelu"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """``side`` of a picture in pixels, ``grid`` (rows, columns) of its positions and ``depth`` codes at each.
+    """``side`` of a picture that is read and ``drawn`` of one that is drawn, in pixels; ``grid`` (rows, columns) of its
+    positions, and ``depth`` codes at each.
 
     ``siglip``: settings of transformers' SiglipVisionConfig. ``decoder``: taming-transformers' ddconfig, and ``latent``
     the (rows, columns) that features are resized to before it, None where they stay. ``heads`` of the depth
@@ -45,6 +47,7 @@ class Sizes:
     """
 
     side: int
+    drawn: int
     grid: tuple[int, int]
     depth: int
     shared: bool
@@ -57,6 +60,11 @@ class Sizes:
 
 def read_sizes(folder: Path) -> Sizes:
     """The settings of a checkpoint's folder. Raises HermesError for what is missing, torn or does not fit together."""
+    if (folder / "config.json").is_file():
+        root = settings_of(folder / "config.json")
+        refuse_other_family(root, f"{WHO}: {folder}")
+        if (kind := root.get("model_type")) != TYPE:
+            raise HermesError(f"{WHO}: {folder} is a {kind!r} model; give a checkpoint of VILA-U")
     for part in PARTS:
         if not (folder / part / "config.json").is_file():
             raise HermesError(f"{WHO}: {folder} lacks {part}/config.json; download the checkpoint completely")
@@ -76,6 +84,7 @@ def read_sizes(folder: Path) -> Sizes:
         siglip, beside = _siglip(folder, str(images.get("pretrained_model") or LARGE))
         side, patch = int(siglip["image_size"]), int(siglip["patch_size"])
         shape = None if latent is None else (int(latent[0]), int(latent[1]))
+        made = (shape or (rows, columns))[0] * 2 ** (len(decoder["ch_mult"]) - 1)
     except (KeyError, TypeError, ValueError) as error:
         raise HermesError(f"{WHO}: {path} is not whole ({error!r}); download the checkpoint again") from None
     if (side // patch) ** 2 != rows * columns:
@@ -84,7 +93,7 @@ def read_sizes(folder: Path) -> Sizes:
             "download the checkpoint again"
         )
     shared = bool(images.get("shared_codebook", True))
-    return Sizes(side, (rows, columns), depth, shared, heads, siglip, decoder, shape, beside)
+    return Sizes(side, made, (rows, columns), depth, shared, heads, siglip, decoder, shape, beside)
 
 
 def settings_of(path: Path) -> dict[str, Any]:

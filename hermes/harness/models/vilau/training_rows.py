@@ -6,7 +6,7 @@ Source: mit-han-lab/vila-u, commit 096623c. Unlike at inference, <im_start> and 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hermes.harness.models.vilau.prompting import BEGIN, END, IMAGE, SYSTEM, Words, drawing
+from hermes.harness.models.vilau.prompting import BEGIN, END, SYSTEM, Words, drawing
 
 IGNORED = -100
 

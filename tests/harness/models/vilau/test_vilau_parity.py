@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL
 import pytest
 import torch
@@ -125,10 +126,10 @@ def test_training_rows_and_labels(model: VilaU, told: dict[str, Any]) -> None:
 def test_pixels(meta: dict[str, Any], model: VilaU) -> None:
     expected = golden("preprocess")
     same = PIL.__version__ == meta["pillow_version"]
-    for path in sorted((GOLDEN / "images").iterdir()):
-        with Image.open(path) as picture:
+    for name in sorted({key.partition(".")[0] for key in expected}):
+        with Image.open(GOLDEN / "images" / f"{name}.png") as picture:
             for kind, prepare in (("resize", seen), ("generation", learnt)):
-                found, wanted = prepare(picture, model.side), expected[f"{path.stem}.{kind}"]
+                found, wanted = prepare(picture, model.side), expected[f"{name}.{kind}"]
                 assert found.shape == wanted.shape
                 off = (found - wanted).abs()
                 # Pillow 13 resizes pictures whose sides scale in opposite directions by up to two levels otherwise.
@@ -143,7 +144,7 @@ def test_codes_and_pictures(model: VilaU) -> None:
     codes, features = tower.quantise(states)
     assert torch.equal(codes, expected["codes"])
     within(features, expected["z_q"], 1e-5)
-    within(tower.sums(codes).transpose(1, 2).flatten(2, 3), expected["partial_sums"].flatten(2, 4).flatten(2), 1e-5)
+    within(tower.sums(codes), expected["partial_sums"].flatten(1, 2), 1e-5)
     rows = torch.stack([tower.rows(codes[..., depth], depth) for depth in range(tower.depth)], -2)
     within(rows, expected["code_embeds"], 1e-6)
     within(model.network.project(features), expected["projected"])
@@ -157,7 +158,10 @@ def test_another_latent_shape(model: VilaU, meta: dict[str, Any], monkeypatch: p
     monkeypatch.setattr(tower, "latent", tuple(meta["alt_decoder_latent_shape"]))
     for codes in (expected["codes"], expected["random_codes"]):
         found = tower.decode(tower.sums(codes)[:, :, -1])[: len(expected["alt_decoded"])] * 127.5
-        if found.shape == expected["alt_decoded"].shape and (found - expected["alt_decoded"] * 127.5).abs().max() < 0.02:
+        if (
+            found.shape == expected["alt_decoded"].shape
+            and (found - expected["alt_decoded"] * 127.5).abs().max() < 0.02
+        ):
             return
     pytest.fail("neither the first codes nor the random ones give the picture")
 
@@ -252,7 +256,11 @@ def test_drawing_step_by_step(tag: str, model: VilaU, meta: dict[str, Any]) -> N
     tower = model.network.tower
     levels = (tower.decode(tower.sums(expected["codes"])[:, :, -1]) + 1) * 127.5
     within(levels.clamp(0, 255), expected["image"].clamp(0, 255), 0.02)
-    assert picture_of(levels[0] / 127.5 - 1).size == (model.side, model.side)
+    for number, picture in enumerate(levels / 127.5 - 1):
+        if (path := GOLDEN / "images" / f"{tag}_{number}.png").is_file():
+            with Image.open(path) as wanted:
+                off = np.asarray(picture_of(picture), int) - np.asarray(wanted.convert("RGB"), int)
+            assert np.abs(off).max() <= 1
 
 
 def test_ragged_drawings_are_those_of_each_alone(model: VilaU, meta: dict[str, Any]) -> None:
@@ -303,7 +311,9 @@ def test_likelihoods(model: VilaU, told: dict[str, Any], meta: dict[str, Any]) -
     sums_of = network.tower.sums(batch.codes)
     hidden = network.read(network.embedded(batch.ids, sums_of[:, :-1, -1].flatten(0, 1)), batch.attention)
     within(model.module.of_codes(batch, hidden, sums_of), expected["image.code_logprob"])
-    states = torch.stack([row[begin : begin + batch.codes.shape[1]] for row, begin in zip(hidden, batch.begin, strict=True)])
+    states = torch.stack(
+        [row[begin : begin + batch.codes.shape[1]] for row, begin in zip(hidden, batch.begin, strict=True)]
+    )
     within(states, expected["image.body_hidden"])
     first = expected["image.logits_first_row_first_positions"]
     within(network.rqtransformer(states[0, : len(first)], sums_of[0, : len(first), :-1]), first)
@@ -326,7 +336,7 @@ def test_the_logits_of_a_conversation(model: VilaU, told: dict[str, Any]) -> Non
 
 
 def test_loss_and_gradients(model: VilaU, told: dict[str, Any], meta: dict[str, Any]) -> None:
-    """The reference's loss, the mean over all text labels plus that over all codes, and the gradient of every weight."""
+    """The reference's loss, the mean over all text labels plus that over all codes; the gradient of every weight."""
     texts, images, _ = likelihood_items(model, told)
     expected = meta["likelihood"]
     loss = torch.zeros(())
