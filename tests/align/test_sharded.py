@@ -18,6 +18,7 @@ import pytest
 import tiny_janus
 import tiny_mmada
 import tiny_showo
+import tiny_vilau
 import torch
 from align_fake import FakeModel, pictures
 from safetensors.torch import load_file
@@ -63,11 +64,12 @@ CASES = {
     "mmada": Case("mmada", {"masks": 2}),
     "janus": Case("janus"),
     "janus-lora": Case("janus", {"lora_rank": 2}),
+    "vilau": Case("vilau", {"checkpointing": True}),
 }
 WAYS = {"together": tuple(CASES), "sharded": tuple(CASES), "gathered": ("showo", "janus-lora")}
 """All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2)."""
 AGAIN = ("fake-averages", "janus-lora")
-NOISE = ("k_layernorm.bias", "look_out.mix.0.bias", "look_out.mix.2.bias")
+NOISE = ("k_layernorm.bias", "attn.key.bias", "look_out.mix.0.bias", "look_out.mix.2.bias")
 """Weights whose gradients are rounding, which AdamW scales up: those that add a constant to all that a softmax takes,
 and those of hermes-tiny's units that hardly ever fire."""
 
@@ -181,8 +183,10 @@ def tells(model: Any) -> float:
 
 
 def saved(folder: Path) -> dict[str, Tensor]:
-    files = (folder / "saved").glob("*.safetensors")
-    return {f"{path.name}/{name}": value for path in files for name, value in load_file(path).items()}
+    files = (folder / "saved").rglob("*.safetensors")
+    return {
+        f"{path.parent.name}/{path.name}/{name}": value for path in files for name, value in load_file(path).items()
+    }
 
 
 def state(folder: Path) -> dict[str, Tensor]:
@@ -216,7 +220,13 @@ def assert_alike(found: Path, expected: Path) -> None:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
-    for name, make in (("janus", tiny_janus.save), ("showo", tiny_showo.make_checkpoint), ("mmada", tiny_mmada.save)):
+    made = {
+        "janus": tiny_janus.save,
+        "showo": tiny_showo.make_checkpoint,
+        "mmada": tiny_mmada.save,
+        "vilau": tiny_vilau.save,
+    }
+    for name, make in made.items():
         (folder / name).mkdir()
         make(folder / name)
     return folder
@@ -298,13 +308,14 @@ def test_eight_times_one_is_one_times_eight(name: str, home: Path, tmp_path: Pat
 
 def test_blocks_are_the_trained_layers(home: Path) -> None:
     kinds = {}
-    for name in ("hermes-tiny", "showo", "janus", "mmada", "fake"):
+    for name in ("hermes-tiny", "showo", "janus", "mmada", "vilau", "fake"):
         model = load(name, home)
         kinds[name] = [type(block).__name__ for block in blocks(model.module)]
     assert kinds["hermes-tiny"] == ["Block"] * 5
     assert kinds["showo"] == ["Layer"] * 2
     assert kinds["janus"] == ["LlamaDecoderLayer"] * 2  # not the frozen encoder's, not the aligner's single layers
     assert kinds["mmada"] == ["LlamaDecoderLayer"] * 2
+    assert kinds["vilau"] == ["LlamaDecoderLayer"] * 2 + ["Block"] * 2  # not the frozen tower's
     assert kinds["fake"] == []
 
 

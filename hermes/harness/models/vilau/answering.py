@@ -29,7 +29,7 @@ def write(
     length = max(map(len, prompts))
     ids = torch.tensor([[words.pad] * (length - len(row)) + list(row) for row in prompts], device=model.device)
     real = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in prompts], device=model.device)
-    shown = torch.cat(list(pictures)) if pictures else torch.empty(0, model.tower.codebooks.shape[-1])
+    shown = torch.cat(list(pictures)) if pictures else torch.empty(0, model.tower.width)
     written = model.llm.generate(
         inputs_embeds=model.embedded(ids, shown.to(model.device)),
         attention_mask=real,

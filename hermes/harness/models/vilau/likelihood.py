@@ -76,7 +76,8 @@ def collate_items(items: Sequence[Prepared], pad: int, model: VilaU) -> Likeliho
     codes = [item.codes for item in items if item.codes is not None]
     seen = [item.features for item in items if item.features is not None]
     drawn = [row for row, item in enumerate(items) if item.codes is not None]
-    positions, depth, width = model.tower.positions, model.tower.depth, model.tower.codebooks.shape[-1]
+    # The sizes do not come from weights, which are elsewhere while a training has them in shards.
+    positions, depth, width = model.tower.positions, model.tower.depth, model.tower.width
     asked = [0 if item.codes is None else item.codes.numel() for item in items]
     return LikelihoodBatch(
         ids=ids,

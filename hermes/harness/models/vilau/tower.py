@@ -39,7 +39,7 @@ class Tower(nn.Module):
         self.encoder = encoder
         # With a shared codebook a checkpoint holds one table as often as there are depths.
         self.codebooks = nn.Parameter(torch.zeros(1 if sizes.shared else sizes.depth, codes, width))
-        self.depth = sizes.depth
+        self.depth, self.width = sizes.depth, width
         self.decoder, channels = _decoder(sizes.decoder)
         self.post_quant_conv = nn.Conv2d(width, channels, 1)
         self.requires_grad_(False)
