@@ -152,7 +152,7 @@ class VilaU:
         features = Once(lambda picture: self._quantised(seen(picture, self.side))[1])
         prompts = [self._ids(question(request.prompt, len(request.images))) for request in requests]
         pictures = [features(handle) for request in requests for handle in request.images]
-        written = write(self.network, self.words, prompts, pictures, draws, lengths)
+        written = write(self.network, self.words.pad, prompts, pictures, draws, lengths)
         ends = {self.words.eos, self.words.pad}
         return [
             said(self.words.decode(row[:count]).strip(), row, count, ends)
