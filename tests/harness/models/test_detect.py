@@ -12,7 +12,7 @@ import hermes
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.system.errors import HermesError
 
-KNOWN = ["hermes-tiny", "janus", "mmada", "null"]
+KNOWN = ["hermes-tiny", "janus", "mmada", "null", "vilau"]
 
 
 def folder(home: Path, settings: Any, name: str = "config.json") -> str:
@@ -28,12 +28,19 @@ def folder(home: Path, settings: Any, name: str = "config.json") -> str:
         ({"_class_name": "Showo", "model_type": "showo"}, "showo"),
         ({"model_type": "mmada", "auto_map": {"AutoModel": "x.Y"}}, "mmada"),
         ({"model_type": "gemma", "vocab_size": 264192}, "liquid"),
+        ({"model_type": "vila_u_llama"}, "vilau"),
         ({"model_type": "qwen2_vl"}, "hf"),
         ({"model_type": "vilt", "auto_map": {"AutoModel": "x.Y"}}, "hf"),
     ],
 )
 def test_settings_name_the_adapter(settings: dict[str, Any], expected: str, tmp_path: Path) -> None:
     assert adapter_of(folder(tmp_path, settings), KNOWN) == expected
+
+
+def test_parts_may_lie_in_a_folder_model(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    folder(tmp_path / "model", {"model_type": "vila_u_llama"})
+    assert adapter_of(str(tmp_path), KNOWN) == "vilau"
 
 
 def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
@@ -73,7 +80,7 @@ def test_what_nobody_runs_is_one_line(settings: Any, words: str, tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["showo", "diffusers", "janus", "hf", "emu3", "chameleon"])
+@pytest.mark.parametrize("name", ["showo", "diffusers", "janus", "hf", "emu3", "chameleon", "vilau"])
 def test_a_family_is_named_whatever_adapter_was_asked_for(name: str, tmp_path: Path) -> None:
     where = folder(tmp_path, {"_class_name": "Showo2Qwen2_5", "_diffusers_version": "0.31.0"})
     with pytest.raises(HermesError, match="is Show-o2; there is no adapter for Showo2Qwen2_5") as caught:

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from hermes.harness.models.seeded import Draw
+from hermes.harness.models.vilau.cache import give_room
 from hermes.harness.models.vilau.depth import Cache
 from hermes.harness.models.vilau.network import VilaU
 from hermes.harness.models.vilau.sampling import Choose, Cuts
@@ -99,5 +100,5 @@ def _prefill(model: VilaU, rows: Sequence[tuple[int, ...]]) -> tuple[Tensor, Ten
     cache = DynamicCache(config=model.llm.config)
     embedded = model.llm.get_input_embeddings()(ids)
     hidden = model.read(embedded, real, cache)[:, -1]
-    cache.batch_select_indices(which)
+    give_room(cache, which, model.tower.positions - 1)
     return hidden[which], real[which], cache

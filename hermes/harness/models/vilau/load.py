@@ -56,9 +56,8 @@ def load_checkpoint(folder: Path, device: str, options: LoadOptions) -> Loaded:
         read_config(str(folder / LLM), WHO, PINNED, "llama")
         llm = read_network(transformers.LlamaForCausalLM, str(folder / LLM), device, options, PINNED, WHO)
         # Texts are drawn as requests say; the published settings stay in their file.
-        llm.generation_config = transformers.GenerationConfig(
-            bos_token_id=words.bos, eos_token_id=words.eos, pad_token_id=words.pad
-        )
+        kind: Any = transformers.GenerationConfig
+        llm.generation_config = kind(bos_token_id=words.bos, eos_token_id=words.eos, pad_token_id=words.pad)
     if len(words) > llm.config.vocab_size:
         raise HermesError(
             f"{WHO}: the tokenizer in {folder / LLM} has {len(words)} tokens, the weights {llm.config.vocab_size}; "
