@@ -97,8 +97,8 @@ def _hub_bytes(source: Source, width: int) -> int:
     sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
     safe = {name: size for name, size in sizes.items() if name.endswith(".safetensors") and ".fp16." not in name}
     wanted = safe or {name: size for name, size in sizes.items() if name.endswith(WEIGHTS)}
-    if shards := {name: size for name, size in wanted.items() if "-of-" in name}:
-        wanted = shards
+    sharded = {name.rpartition("/")[0] for name in wanted if "-of-" in name}
+    wanted = {n: size for n, size in wanted.items() if "-of-" in n or n.rpartition("/")[0] not in sharded}
     missing = sum(
         size
         for name, size in wanted.items()

@@ -100,6 +100,19 @@ def test_a_download_needs_disk(hub: None, monkeypatch: pytest.MonkeyPatch) -> No
     assert check_room(source, "cpu", PLAIN, "m")
 
 
+def test_the_parts_of_a_download_count_each(hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards go before a whole file beside them, and not before that of another folder."""
+    sizes = {
+        "llm/model-00001-of-00002.safetensors": 3,
+        "llm/model-00002-of-00002.safetensors": 2,
+        "llm/a.safetensors": 9,
+    }
+    files = [SimpleNamespace(rfilename=n, size=size) for n, size in {**sizes, "tower/model.safetensors": 4}.items()]
+    told = SimpleNamespace(sha="0" * 40, siblings=files, safetensors=None)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: told)
+    assert room.weight_bytes([Source("org/model", None, local=False)], "cpu", PLAIN) == 3 + 2 + 4
+
+
 def test_a_hub_that_does_not_answer_is_left_to_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     class Api:
         def model_info(self, *_: Any, **__: Any) -> Any:

@@ -198,7 +198,9 @@ def test_greedy_answers_alone_and_in_ragged_batches(model: VilaU, meta: dict[str
     wanted = [rows[tag][2]["greedy"].tolist() for tag in ASKED]
     for tags in ([tag] for tag in ASKED):
         ids, features, _ = rows[tags[0]]
-        assert write(model.network, model.words.pad, [ids], features, [Draw(0)], [count]) == [wanted[ASKED.index(tags[0])]]
+        assert write(model.network, model.words.pad, [ids], features, [Draw(0)], [count]) == [
+            wanted[ASKED.index(tags[0])]
+        ]
     prompts, pictures = [rows[tag][0] for tag in ASKED], [one for tag in ASKED for one in rows[tag][1]]
     assert write(model.network, model.words.pad, prompts, pictures, [Draw(0)] * 3, [count] * 3) == wanted
     for tag, written in zip(ASKED, wanted, strict=True):
