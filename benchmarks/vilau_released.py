@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from hermes.harness.models.vilau.network import VilaU
+from hermes.harness.models.vilau.network import Network
 
 TOP_K, TOP_P = 900, 0.96
 TEXT_TOP_K, TEXT_TOP_P, TEXT_TEMPERATURE = 50, 0.9, 0.6
@@ -21,7 +21,7 @@ TEXT_TOP_K, TEXT_TOP_P, TEXT_TEMPERATURE = 50, 0.9, 0.6
 class Reader:
     """The language model behind what it has read so far, (R, L, H) embeddings of R rows without padding."""
 
-    def __init__(self, model: VilaU, cached: bool) -> None:
+    def __init__(self, model: Network, cached: bool) -> None:
         self.model, self.seen = model, None
         self.cache = DynamicCache(config=model.llm.config) if cached else None
 
@@ -34,7 +34,7 @@ class Reader:
 
 
 @torch.no_grad()
-def write_released(model: VilaU, prompt: Sequence[int], features: Tensor, count: int, cached: bool) -> list[int]:
+def write_released(model: Network, prompt: Sequence[int], features: Tensor, count: int, cached: bool) -> list[int]:
     """``count`` greedy tokens behind one prompt and the features (N, C) of its picture."""
     read = Reader(model, cached)
     embedded = model.embedded(torch.tensor([list(prompt)], device=model.device), features)
@@ -51,7 +51,7 @@ def write_released(model: VilaU, prompt: Sequence[int], features: Tensor, count:
 
 @torch.no_grad()
 def draw_released(
-    model: VilaU, prompts: Sequence[Sequence[int]], empty: Sequence[int], guidance: float, seed: int,
+    model: Network, prompts: Sequence[Sequence[int]], empty: Sequence[int], guidance: float, seed: int,
     cached: bool = True, greedy: bool = False,
 ) -> Tensor:  # fmt: skip
     """The codes (B, N, D) of a picture for each prompt; all draws come from one generator."""
@@ -80,7 +80,7 @@ def draw_released(
     return torch.stack(positions, 1)
 
 
-def _last(model: VilaU, hidden: Tensor, codes: Tensor) -> Tensor:
+def _last(model: Network, hidden: Tensor, codes: Tensor) -> Tensor:
     """Logits (R, K) of the next code, from the state (R, H) and all codes (R, d) so far, read again from the first."""
     depth, drawn = model.rqtransformer, codes.shape[1]
     inputs = depth.in_mlp_2(hidden)[:, None]

@@ -30,7 +30,7 @@ from hermes.harness.models.seeded import Draw
 from hermes.harness.models.vilau.answering import write
 from hermes.harness.models.vilau.depth import DepthTransformer
 from hermes.harness.models.vilau.drawing import draw_codes
-from hermes.harness.models.vilau.network import Projector, VilaU
+from hermes.harness.models.vilau.network import Network, Projector
 from hermes.harness.models.vilau.prompting import IMAGE
 from hermes.harness.models.vilau.sampling import Uniforms
 from hermes.harness.models.vilau.sizes import Sizes
@@ -73,7 +73,7 @@ class Variant(NamedTuple):
     run: Callable[[], Any]
 
 
-def random_model(size: Size, device: str, dtype: torch.dtype) -> VilaU:
+def random_model(size: Size, device: str, dtype: torch.dtype) -> Network:
     """Random weights, always the same, wide enough that what is written depends on what is asked."""
     siglip = {"hidden_size": size.features, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     decoder = {"ch": 32, "ch_mult": [1], "num_res_blocks": 1, "attn_resolutions": [], "resolution": 8, "z_channels": 8}
@@ -93,7 +93,7 @@ def random_model(size: Size, device: str, dtype: torch.dtype) -> VilaU:
     with torch.device(device), torch.random.fork_rng():
         torch.manual_seed(0)
         torch.set_default_dtype(dtype)
-        model = VilaU(
+        model = Network(
             LlamaForCausalLM(config),
             Projector(size.features, size.width),
             DepthTransformer(

@@ -8,12 +8,12 @@ from transformers import LogitsProcessorList
 
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seeded_draws import SeededDraws
-from hermes.harness.models.vilau.network import VilaU
+from hermes.harness.models.vilau.network import Network
 
 
 @torch.inference_mode()
 def write(
-    model: VilaU,
+    model: Network,
     pad: int,
     prompts: Sequence[Sequence[int]],
     pictures: Sequence[Tensor],

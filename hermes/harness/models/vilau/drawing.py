@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.vilau.cache import give_room
 from hermes.harness.models.vilau.depth import Cache
-from hermes.harness.models.vilau.network import VilaU
+from hermes.harness.models.vilau.network import Network
 from hermes.harness.models.vilau.sampling import Choose, Cuts
 
 
@@ -40,7 +40,7 @@ class Interrupt(Protocol):
 
 
 def draw_codes(
-    model: VilaU,
+    model: Network,
     prompts: Sequence[Sequence[int]],
     empty: Sequence[int],
     draws: Sequence[Draw],
@@ -53,7 +53,7 @@ def draw_codes(
 
 @torch.inference_mode()
 def draw_steps(
-    model: VilaU,
+    model: Network,
     prompts: Sequence[Sequence[int]],
     empty: Sequence[int],
     draws: Sequence[Draw],
@@ -90,7 +90,7 @@ def draw_steps(
             hidden = model.read(embedded[:, None], attention, cache)[:, -1]
 
 
-def _prefill(model: VilaU, rows: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor, DynamicCache]:
+def _prefill(model: Network, rows: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor, DynamicCache]:
     """The state (R, H) behind each row's last token, the mask (R, L) of rows padded on the left, and their cache."""
     distinct = list(dict.fromkeys(rows))
     which = torch.tensor([distinct.index(row) for row in rows], device=model.device)

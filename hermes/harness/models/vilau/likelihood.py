@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hermes.harness.models.vilau.network import VilaU
+from hermes.harness.models.vilau.network import Network
 from hermes.harness.models.vilau.prompting import IMAGE
 
 NOTHING = -1
@@ -64,7 +64,7 @@ def image_item(prompt: Sequence[int], codes: Tensor) -> Prepared:
     return Prepared(tuple(ids), (NOTHING,) * len(ids), codes=codes)
 
 
-def collate_items(items: Sequence[Prepared], pad: int, model: VilaU) -> LikelihoodBatch:
+def collate_items(items: Sequence[Prepared], pad: int, model: Network) -> LikelihoodBatch:
     """Texts and pictures in one batch; ``pad`` is the padding token."""
     length = max(len(item.ids) for item in items)
     ids = torch.full((len(items), length), pad)
@@ -99,7 +99,7 @@ class Likelihood(nn.Module):
     in every batch, if with no row, so that processes which train together never wait for a gradient.
     """
 
-    def __init__(self, network: VilaU) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         self.eval()

@@ -20,7 +20,7 @@ from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
 from hermes.harness.models.vilau.depth import DepthTransformer
-from hermes.harness.models.vilau.network import Projector, VilaU
+from hermes.harness.models.vilau.network import Network, Projector
 from hermes.harness.models.vilau.prompting import Words
 from hermes.harness.models.vilau.sizes import LLM, PROJECTOR, TOWER, WHO, Sizes, read_sizes, settings_of
 from hermes.harness.models.vilau.tower import CODEBOOK, Tower, published_names
@@ -39,7 +39,7 @@ class Loaded:
     with.
     """
 
-    network: VilaU
+    network: Network
     words: Words
     sizes: Sizes
     folder: Path
@@ -69,7 +69,7 @@ def load_checkpoint(folder: Path, device: str, options: LoadOptions) -> Loaded:
     parts = projector.to(dtype), depth.to(dtype), tower.to(torch.bfloat16 if released else torch.float32)
     for part in parts:
         refuse_not_finite(part.state_dict(), f"{WHO}: {folder}")
-    network = VilaU(llm, *parts)
+    network = Network(llm, *parts)
     if options.adapter:
         network = merge_adapter(network, options.adapter, WHO)
     if options.device_map:

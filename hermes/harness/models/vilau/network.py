@@ -22,7 +22,7 @@ class Projector(nn.Module):
         return out
 
 
-class VilaU(nn.Module):
+class Network(nn.Module):
     """``llm`` is transformers' LlamaForCausalLM, of width H."""
 
     def __init__(self, llm: Any, mm_projector: Projector, rqtransformer: DepthTransformer, tower: Tower) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hermes.harness.models.seeded import Draw
-from hermes.harness.models.vilau.network import VilaU
+from hermes.harness.models.vilau.network import Network
 from hermes.harness.models.vilau.prompting import Words
 from hermes.harness.models.vilau.sampling import Cuts, inverted
 from hermes.harness.records.seeds import derive_seed
@@ -23,7 +23,7 @@ from hermes.harness.system.errors import ImageError
 class TextTokens:
     """The `Interrupt` of a call of ``draw_steps``; ``text`` is how the checkpoint's generation settings draw."""
 
-    def __init__(self, model: VilaU, words: Words, draws: Sequence[Draw], text: Draw) -> None:
+    def __init__(self, model: Network, words: Words, draws: Sequence[Draw], text: Draw) -> None:
         self.model, self.words = model, words
         self.cuts = Cuts([text] * len(draws), model.device)
         self.guided = Cuts(draws, model.device).guided

@@ -33,8 +33,12 @@ class Tower(nn.Module):
         super().__init__()
         self.grid, self.latent, self.released = sizes.grid, sizes.latent, released
         settings = {**sizes.siglip, "num_hidden_layers": int(sizes.siglip["num_hidden_layers"]) - 1}
+        config: Any = SiglipVisionConfig(**settings, vision_use_head=False)
+        if released:
+            # Which attention it is shows in bfloat16 codes; that of transformers 4.36 was the plain one.
+            config._attn_implementation = "eager"
         # The features are what goes into SigLIP's last layer; that layer and what follows it are never computed.
-        encoder: Any = SiglipVisionModel(SiglipVisionConfig(**settings, vision_use_head=False))
+        encoder: Any = SiglipVisionModel(config)
         encoder.post_layernorm = nn.Identity()
         self.encoder = encoder
         # With a shared codebook a checkpoint holds one table as often as there are depths.
