@@ -33,9 +33,9 @@ class TextTokens:
     def __call__(self, embedded: Tensor, position: int) -> Tensor:
         """Raises ImageError where a picture ends before its last position."""
         rows, words = len(self.generators), self.words
-        likely = self.cuts.probabilities(self.model.llm.lm_head(embedded[:rows]).float())
+        likely = self.cuts.probabilities(self.model.llm.lm_head(embedded[:rows]).float().to(embedded.device))
         uniform = torch.stack([torch.rand(2, generator=each, dtype=torch.float64) for each in self.generators])
-        drawn = [inverted(likely, column.to(likely.device)) for column in uniform.T]
+        drawn = [inverted(likely, column.to(embedded.device)) for column in uniform.T]
         tokens = torch.stack(drawn, 1).masked_fill(self.ended, words.pad)
         self.ended = self.ended | (tokens == words.eos)
         if bool(self.ended.all(1).any()):

@@ -54,6 +54,32 @@ def released(folder: Path) -> VilaU:
     return VilaU.load(str(folder), "cpu", LoadOptions(as_released=True))
 
 
+def test_every_part_of_a_prompt_begins_with_a_space_but_a_special_token(model: VilaU) -> None:
+    """The ids that the slow Llama tokenizer gives, at the places where faster ones differ."""
+    words = model.words
+    space, line = words.words.piece_to_id("▁"), words.words.piece_to_id("<0x0A>")
+    assert words.part("\n") == [space, line]
+    assert words.part("<im_end></s>") == [words.end, words.eos]
+    assert words.part("<im_end>\n") == [words.end, line]
+    assert words.part("cat <im_start>") == [*words.part("cat"), space, words.begin]
+    assert words.part(" ")[-1] == space
+    assert words.part("") == []
+    assert words.part("a red cat") == words.words.encode("a red cat")
+    assert words.part(" a red cat")[-3:] == words.words.encode("a red cat")[-3:]
+    assert words.prompt(["a", "\n", "b"], 2) == [
+        1,
+        *words.part("a"),
+        -200,
+        -200,
+        space,
+        line,
+        -200,
+        -200,
+        *words.part("b"),
+    ]
+    assert words.decode([words.bos, *words.part("a red café"), words.begin, words.eos]) == "a red café"
+
+
 @pytest.mark.parametrize("settings", [{"temperature": 0.7, "top_k": 9, "top_p": 0.8}, {}])
 def test_companions_change_nothing(model: VilaU, settings: dict[str, Any]) -> None:
     questions = [*asked(max_new_tokens=5, **settings), request("No picture?", 7, max_new_tokens=4)]
