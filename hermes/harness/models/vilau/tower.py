@@ -140,9 +140,9 @@ def _decoder(settings: dict[str, Any]) -> tuple[Any, int]:
     attention: Any = JanusVQVAEAttnBlock
     decoder = decoder_class(config)
     # transformers' has attention at the lowest level alone; taming-transformers' at those whose side is named.
-    for number, level in enumerate(reversed(range(len(levels)))):
-        side = int(settings["resolution"]) // 2**level
-        width = config.base_channels * levels[level]
+    lowest = int(settings["resolution"]) // 2 ** (len(levels) - 1)
+    for number, times in enumerate(reversed(levels)):
+        side, width = lowest * 2**number, config.base_channels * times
         count = config.num_res_blocks + 1 if side in settings["attn_resolutions"] else 0
         decoder.up[number].attn = nn.ModuleList(attention(width) for _ in range(count))
     return decoder, channels
