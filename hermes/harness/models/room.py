@@ -3,6 +3,7 @@
 import shutil
 import struct
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from hermes.harness.contracts.options import LoadOptions
@@ -94,7 +95,11 @@ def _hub_bytes(source: Source, width: int) -> int:
         told = huggingface_hub.HfApi().model_info(source.name, revision=source.revision, files_metadata=True)
     except Exception:
         return 0  # Loading says what is wrong.
-    sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+    sizes = {
+        file.rfilename: file.size or 0
+        for file in told.siblings or ()
+        if not source.only or any(fnmatch(file.rfilename, pattern) for pattern in source.only)
+    }
     safe = {name: size for name, size in sizes.items() if name.endswith(".safetensors") and ".fp16." not in name}
     wanted = safe or {name: size for name, size in sizes.items() if name.endswith(WEIGHTS)}
     sharded = {name.rpartition("/")[0] for name in wanted if "-of-" in name}
@@ -111,7 +116,7 @@ def _hub_bytes(source: Source, width: int) -> int:
             f"{source.name} would download {sized(missing)}, {cache} has {sized(free)} free; "
             "make room or set HF_HOME to a larger disk"
         )
-    numbers = told.safetensors.total if told.safetensors else None
+    numbers = told.safetensors.total if told.safetensors and not source.only else None
     return int(numbers * width) if numbers else sum(wanted.values())
 
 

@@ -18,13 +18,15 @@ READ = (".safetensors", ".bin", ".json", ".jinja", ".txt", ".model")
 class Source(NamedTuple):
     """Where a model is: ``name`` is a folder's path or a hub id, with the ``revision`` wanted of the latter.
 
-    ``given``: the folder that was named, in which the training left the one of ``name``; "" for a hub id.
+    ``given``: the folder that was named, in which the training left the one of ``name``; "" for a hub id. ``only``: the
+    files that are meant of a hub repository, as patterns, where it holds more than one model.
     """
 
     name: str
     revision: str | None
     local: bool
     given: str = ""
+    only: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -78,7 +80,7 @@ def folder_of(source: Source, more: Collection[str] = ()) -> Path:
 
     name = source.name
     try:
-        patterns = ["*.json", "*.safetensors", "*.bin", "*.model", *more]
+        patterns = list(source.only) or ["*.json", "*.safetensors", "*.bin", "*.model", *more]
         return Path(snapshot_download(name, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises many kinds
         raise HermesError(

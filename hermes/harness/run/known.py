@@ -80,4 +80,4 @@ def _info(start: dict[str, Any], folder: Path) -> ModelInfo | None:
 def _changed(sources: list[Source], since: float) -> bool:
     """Whether a folder of weights is newer than that."""
     folders = [Path(source.name) for source in sources if source.local]
-    return any(path.stat().st_mtime > since for folder in folders for path in folder.iterdir() if is_weights(path))
+    return any(path.stat().st_mtime > since for folder in folders for path in folder.rglob("*") if is_weights(path))
