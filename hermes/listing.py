@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
@@ -60,6 +61,7 @@ def _model(cls: Any) -> Facts:
         "understands": "understanding" in cls.abilities,
         "generates": "generation" in cls.abilities,
         "align": bool(cls.alignable),
+        "likelihoods": list(likelihoods_of(cls)) if cls.alignable else [],
         "takes": [name.replace("_", "-") for name in getattr(cls, "options", ())],
         "settings": list(getattr(cls, "decoding", ())),
         "description": cls.description,

@@ -11,7 +11,7 @@ from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
-from hermes.harness.contracts.model import Alignable
+from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.judges.similarity import similarity
 from hermes.harness.records.keys import digest, judgement_key
 from hermes.harness.records.seeds import derive_seed
@@ -56,7 +56,8 @@ def draw_candidates(
     """Captions and images of every item from the model, scored; ``number`` is the round.
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
-    each candidate once. All processes draw, judge and rate; each returns all that was found.
+    each candidate once. All processes draw, judge and rate; each returns all that was found. A model that gives
+    pictures no likelihood draws none.
     """
     defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
     critic = load_judges([settings.critic], model, settings.device)[settings.critic]
@@ -64,7 +65,8 @@ def draw_candidates(
     asked = candidates.caption_requests(
         items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
     )
-    wanted = candidates.image_requests(items, settings.n_images or settings.n, defaults, settings.guidance, seed)
+    drawn = items if "image" in likelihoods_of(model) else ()
+    wanted = candidates.image_requests(drawn, settings.n_images or settings.n, defaults, settings.guidance, seed)
     with ExitStack() as stack:
         captions, images = (
             stack.enter_context(

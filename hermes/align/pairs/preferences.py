@@ -193,12 +193,22 @@ def without_ties(
     return kept, dict(sorted(counts.items()))
 
 
+def without_images(
+    preferences: Iterable[Preference], drops: Mapping[str, int]
+) -> tuple[list[Preference], dict[str, int]]:
+    """The preferences on captions alone, for a model that gives pictures no likelihood, and what is dropped by then."""
+    given = list(preferences)
+    counts = Counter(drops) + Counter({"gen: no likelihood": sum(one.gen is not None for one in given)})
+    return [one.model_copy(update={"gen": None}) for one in given if one.und], dict(sorted(counts.items()))
+
+
 WORDS = {
     "tie": "ties",
     "inverted": "inverted",
     "threshold": "not above the threshold",
     "no candidates": "without candidates",
     "other item": "of another item",
+    "no likelihood": "without a likelihood",
     "unpaired": "left without the other side",
 }
 

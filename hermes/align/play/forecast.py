@@ -15,6 +15,7 @@ from hermes.align.play.measuring import evaluated_tasks
 from hermes.align.play.planning import Planned, plan_play
 from hermes.align.play.stages import OUTPUTS, missing, rounds, training_steps
 from hermes.align.settings import AlignSettings
+from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.options import options_of
 from hermes.harness.models.room import free_memory
 from hermes.harness.records.types import ModelInfo, Record
@@ -79,7 +80,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         rounds=told,
         items=settings.items,
         captions=settings.items * settings.n,
-        images=settings.items * (settings.n_images or settings.n),
+        images=settings.items * (settings.n_images or settings.n) if "image" in likelihoods_of(planned.cls) else 0,
         steps=training_steps(settings),
         evaluated=evaluated_tasks(settings),
         weights=weights,

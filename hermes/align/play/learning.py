@@ -8,7 +8,7 @@ from hermes.align.play.preferring import DROPS, PREFERENCES
 from hermes.align.settings import TrainSettings
 from hermes.align.training.schedule import plan
 from hermes.align.training.trainer import train
-from hermes.harness.contracts.model import LikelihoodItem
+from hermes.harness.contracts.model import LikelihoodItem, likelihoods_of
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.disk import read_json, write_folder, write_json
 from hermes.harness.system.errors import HermesError
@@ -43,6 +43,8 @@ def _replay(game: Game, number: int, pairs: int) -> list[LikelihoodItem]:
             return shapes_lessons(count, seed)
         return homologous(source.of_round(number), settings.caption_prompt, count, seed)
 
-    if settings.replay:
+    kinds = likelihoods_of(game.kind)
+    if settings.replay and len(kinds) > 1:
         return drawn(count)
-    return [item for item in drawn(2 * count) if item.kind == "text"]  # Images, every other item, are not held.
+    kept = kinds if settings.replay else ("text",)  # Images, every other item, are not held.
+    return [item for item in drawn(2 * count) if item.kind in kept]

@@ -9,6 +9,7 @@ from hermes.align.pairs.apart import division, evaluated, refuse_shared
 from hermes.align.pairs.items import ItemSource
 from hermes.align.settings import AlignSettings
 from hermes.align.training.trainer import native_bf16
+from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.options import options_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.pins import Pins
@@ -26,6 +27,9 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import file_error
 from hermes.harness.system.progress import Progress
 from hermes.shapes.lessons import VERSION as LESSONS
+
+ALONE = {"text": "und", "image": "gen"}
+"""The objective that looks at one kind of items alone."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
         raise HermesError(
             f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
         )
+    refuse_unlikely(cls, settings)
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
     for task in settings.eval_tasks:
         registry.load_class("evaluators", parse_task(task).reference)
@@ -88,6 +93,18 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
     return Planned(settings, source, pins, cls, critic)
 
 
+def refuse_unlikely(cls: Any, settings: AlignSettings) -> None:
+    """Raise HermesError for an objective that needs a likelihood which the model does not have."""
+    kinds = likelihoods_of(cls)
+    fitting = [name for kind, name in ALONE.items() if kind in kinds]
+    if len(kinds) == 1 and settings.objective not in (*fitting, "replay"):
+        other = "pictures" if kinds == ("text",) else "texts"
+        raise HermesError(
+            f"model {settings.model!r} has no likelihood of {other}, which --objective {settings.objective} needs; "
+            f"give --objective {fitting[0]}"
+        )
+
+
 def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
     """The settings with what "auto" and None mean here, so that the align id holds it."""
     bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
@@ -97,6 +114,7 @@ def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
             "similarity": resolve(settings.similarity, world),
             "bf16": bf16,
             "fresh_items": settings.changes_items,
+            "pairing": settings.pairing if len(likelihoods_of(cls)) > 1 else "either",
             "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
         }
     )

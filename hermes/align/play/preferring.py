@@ -8,6 +8,7 @@ from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
+from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.records.store import Store, fetch
 from hermes.harness.system.disk import read_json, write_json, write_jsonl
 from hermes.harness.system.processes import current
@@ -54,6 +55,8 @@ def _read(game: Game, home: Path, pairs: Path) -> None:
         pairing=settings.pairing,
         objective=settings.objective,
     )
+    if "image" not in likelihoods_of(game.kind):
+        kept, drops = preferences.without_images(kept, drops)
     kept, drops = _differing(game, 1, kept, drops)
     write_jsonl(home / CANDIDATES, pair_candidates(kept))
     write_json(home / DROPS, drops)

@@ -19,7 +19,7 @@ from hermes.align.play.stages import coming
 from hermes.align.play.tracked import track_rounds
 from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
-from hermes.harness.contracts.model import Alignable
+from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.contracts.options import options_of
 from hermes.harness.run.loading import load_model
 from hermes.harness.run.plan import run_id
@@ -65,7 +65,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
         facts = facts_of(spec, source.world, guided_task(game), given)
         if source.world == "real":
             facts["data"] = division(source)
-        progress.plan(coming(settings, folder))
+        progress.plan(coming(settings, folder, "image" in likelihoods_of(planned.cls)))
         for number in range(settings.rounds + 1):
             played = _play(game, number)
             if current().main:

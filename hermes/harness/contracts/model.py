@@ -127,6 +127,11 @@ class LikelihoodItem:
     plan: str | None = None
 
 
+def likelihoods_of(model: Any) -> tuple[str, ...]:
+    """The kinds of `LikelihoodItem` that an alignable model, or its class, gives a likelihood."""
+    return tuple(getattr(model, "likelihoods", ("text", "image")))
+
+
 class Alignable(UnifiedModel, Protocol):
     """A model that can be trained by preferences.
 
@@ -134,7 +139,8 @@ class Alignable(UnifiedModel, Protocol):
     shape (B,): the summed log-probability of each item's tokens in nats, and how many tokens were summed.
 
     Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
-    many masks an image's likelihood is averaged over; ``recompute_activations(on)``, gradient checkpointing.
+    many masks an image's likelihood is averaged over; ``recompute_activations(on)``, gradient checkpointing;
+    ``likelihoods`` of the class, the kinds of items that have one, where not both do.
     """
 
     module: "torch.nn.Module"

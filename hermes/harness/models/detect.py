@@ -8,6 +8,8 @@ from hermes.harness.models import layouts
 from hermes.harness.models.anole.places import NAME as ANOLE
 from hermes.harness.models.anole.places import original_folder
 from hermes.harness.models.families import refuse_other_family, refuse_other_folder
+from hermes.harness.models.seedx.places import LLM, VARIANTS, home_of
+from hermes.harness.models.seedx.places import NAME as SEEDX
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.models.trained import SETTINGS_FILES, checkpoint_folder, without_settings
 from hermes.harness.system import hub, registry
@@ -19,6 +21,7 @@ PIPELINE = "model_index.json"
 OWN_TYPES = {"vila_u_llama": "vilau"}
 """Adapters whose checkpoints have another ``model_type`` than their name."""
 INNER = "model"
+LLM_SETTINGS = (f"{LLM}/config.json", f"{VARIANTS[0]}/{LLM}/config.json")
 NOTHING = "holds no config.json with a model_type; give a checkpoint folder"
 
 
@@ -32,10 +35,10 @@ def model_class(reference: str) -> Any:
 def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
-    Show-o's config.json names its class, a diffusers pipeline has a model_index.json, and all others a ``model_type``:
-    a registered name, one of OWN_TYPES, or one that transformers knows as image-to-text; `layouts` knows those that
-    share one. VILA-U may have it in a folder ``model``. Raises HermesError where there is none, which names the family
-    where that is known.
+    Show-o's config.json names its class, a diffusers pipeline has a model_index.json, SEED-X its LLM in a folder of its
+    own, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one that transformers knows as
+    image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder ``model``. Raises HermesError
+    where there is none, which names the family where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
         if original_folder(folder):
@@ -86,10 +89,13 @@ def _of_folder(folder: Path) -> dict[str, Any] | None:
     found = [name for name in SETTINGS_FILES if (folder / name).is_file()]
     if not found and (folder / INNER / SETTINGS_FILES[0]).is_file():
         found, folder = [SETTINGS_FILES[0]], folder / INNER
+    settings = _read(folder / found[0]) if found else None
+    if not {"model_type", "_class_name", PIPELINE} & set(settings or ()) and home_of(folder):
+        return {"model_type": SEEDX}
     if not found:
         refuse_other_folder(folder)
         raise HermesError(f"{folder} {without_settings(folder, SETTINGS_FILES[0])}")
-    return _read(folder / found[0])
+    return settings
 
 
 def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
@@ -98,9 +104,10 @@ def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
 
     hub.unreachable()
     lacking: Exception | None = None
-    for name in SETTINGS_FILES:
+    for name in (*SETTINGS_FILES, *LLM_SETTINGS):
         try:
-            return _read(Path(hf_hub_download(repository, name, revision=revision)))
+            path = Path(hf_hub_download(repository, name, revision=revision))
+            return {"model_type": SEEDX} if name in LLM_SETTINGS else _read(path)
         except LocalEntryNotFoundError as error:  # no network; the other file may still be in the cache
             lacking = error
         except EntryNotFoundError:

@@ -45,7 +45,7 @@ def view(picture: Image.Image, side: int, grids: Sequence[Size]) -> View:
 
 
 def best_grid(size: Size, side: int, grids: Sequence[Size]) -> Size:
-    """The grid (columns, rows) for a picture of this size: the best by shape where it is smaller than the one by area."""
+    """The grid (columns, rows) for a picture of this size: by area, or by shape where that grid is smaller."""
     area, shape = by_area(size, side, grids), by_shape(size, side, grids)
     return shape if shape[0] * shape[1] < area[0] * area[1] else area
 
@@ -86,4 +86,4 @@ def _ratio(one: float, other: float) -> float:
 
 def _resized(picture: Image.Image, size: Size) -> NDArray[Any]:
     """(3, H, W); the picture's shape is not kept."""
-    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return np.array(picture.resize(size, Image.Resampling.BICUBIC)).transpose(2, 0, 1)

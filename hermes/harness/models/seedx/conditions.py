@@ -5,6 +5,7 @@ Source: AILab-CVC/SEED-X commit 420d347, src/models/detokenizer/resampler.py (Re
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class PerceiverAttention(nn.Module):
     def forward(self, features: Tensor, latents: Tensor) -> Tensor:
         features, latents = self.norm1(features), self.norm2(latents)
         parts = self.to_q(latents), *self.to_kv(torch.cat([features, latents], 1)).chunk(2, -1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        q, k, v = (part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
         out: Tensor = self.to_out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 
@@ -51,7 +52,7 @@ class AttentionPool(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         rows = torch.cat([rows.mean(1, keepdim=True), rows], 1) + self.positional_embedding
         parts = self.q_proj(rows[:, :1]), self.k_proj(rows), self.v_proj(rows)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        q, k, v = (part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in parts)
         out: Tensor = self.c_proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(1))
         return out
 
@@ -89,10 +90,10 @@ class ConditionResampler(nn.Module):
     def forward(self, features: Tensor) -> Conditions:
         rows = self.proj_in(features.to(self.latents.dtype))
         latents = self.latents.expand(len(rows), -1, -1)
+        layer: Any
         for layer in self.layers:
-            attend, feed = layer  # type: ignore[misc]
-            latents = latents + attend(rows, latents)
-            latents = latents + feed(latents)
+            latents = latents + layer[0](rows, latents)
+            latents = latents + layer[1](latents)
         latents = self.norm_out(latents)
         words = torch.cat([self.unet_proj_1(latents), self.unet_proj_2(latents)], -1)
         return Conditions(words, self.unet_attnpool(latents))

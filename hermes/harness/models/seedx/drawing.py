@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hermes.harness.models.seedx.conditions import Conditions, ConditionResampler
+from hermes.harness.models.seedx.conditions import ConditionResampler, Conditions
 
 IMAGE_GUIDANCE = 1.5
 
@@ -108,7 +108,8 @@ class Artist:
     def pixels(self, latents: Tensor) -> Tensor:
         """(1, 3, H, W) in 0..1, from the decoder in float32."""
         found = self.vae.decode(latents.to(self.vae.device, self.vae.dtype) / self.vae.config.scaling_factor).sample
-        return (found / 2 + 0.5).clamp(0, 1)
+        scaled: Tensor = (found / 2 + 0.5).clamp(0, 1)
+        return scaled
 
     @torch.inference_mode()
     def encode(self, picture: Image.Image, drawing: Drawing) -> Tensor:
@@ -121,27 +122,23 @@ class Artist:
 
     def _beside(self, noise: Tensor, source: Tensor | None, guided: bool) -> tuple[Tensor | None, tuple[bool, ...]]:
         """What each row sees beside its latents (R, C, h, w), and whether it is a wanted one."""
+        order: tuple[bool, ...] = (True,)
         if not self.stage.sourced:
-            return None, (False, True) if guided else (True,)
+            return None, (False, *order) if guided else order
         zeros = torch.zeros_like(noise)
-        if source is None:
-            seen, order = [zeros, zeros] if guided else [zeros], (True, False) if guided else (True,)
-        else:
-            seen, order = [source, source, zeros] if guided else [source], (True, False, False) if guided else (True,)
-        return torch.cat([one.to(self.stage.unet.device, self.stage.unet.dtype) for one in seen]), order
+        seen = [zeros if source is None else source]
+        if guided:
+            seen, order = [*seen * 2, *([] if source is None else [zeros])], (True, False, False)
+        return torch.cat([one.to(self.stage.unet.device, self.stage.unet.dtype) for one in seen]), order[: len(seen)]
 
     def _mixed(self, noises: Tensor, drawing: Drawing) -> Tensor:
         """One prediction (1, C, h, w) of those of the rows."""
         if len(noises) == 1:
             return noises
-        if not self.stage.sourced:
-            unwanted, wanted = noises.split(1)
-            return unwanted + drawing.guidance * (wanted - unwanted)
-        wanted, unwanted, *bare = noises.split(1)
-        mixed = unwanted + drawing.guidance * (wanted - unwanted)
-        if bare:
-            mixed = mixed + (drawing.image_guidance - 1) * (unwanted - bare[0])
-        return mixed
+        rows = noises.chunk(len(noises))
+        wanted, unwanted = rows[:2] if self.stage.sourced else rows[::-1]
+        mixed = unwanted + (wanted - unwanted) * drawing.guidance
+        return mixed if len(rows) == 2 else mixed + (unwanted - rows[2]) * (drawing.image_guidance - 1)
 
 
 def to_picture(pixels: Tensor) -> Image.Image:

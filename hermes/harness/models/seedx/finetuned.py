@@ -1,7 +1,7 @@
-"""LLM weights that a fine-tuning with the authors' scripts leaves beside the resamplers: whole ones, or LoRA's factors.
+"""The LLM's weights that a fine-tuning by the authors' scripts leaves beside the resamplers: whole, or LoRA's factors.
 
-Source: AILab-CVC/SEED-X commit 420d347, src/models/mllm/peft_models.py and configs/clm_models/*lora*.yaml (r 32, alpha 32,
-norms, embeddings and head trained whole).
+Source: AILab-CVC/SEED-X commit 420d347, src/models/mllm/peft_models.py and configs/clm_models/*lora*.yaml (r 32,
+alpha 32; norms, embeddings and head are trained whole).
 """
 
 from typing import Any
@@ -37,8 +37,10 @@ def overlay(llm: Any, stored: dict[str, Tensor], what: str) -> None:
     odd = [name for name, tensor in whole.items() if name not in own or own[name].shape != tensor.shape]
     odd += [name for name in ups if downs[name] not in held or _layer(name) not in own]
     if odd:
-        raise HermesError(f"{what} holds {len(odd)} tensors that the LLM has no place for, such as {min(odd)}; give one "
-                          "that was trained on this model")
+        raise HermesError(
+            f"{what} holds {len(odd)} tensors that the LLM has no place for, such as {min(odd)}; give one "
+            "that was trained on this model"
+        )
     for name, tensor in whole.items():
         own[name].copy_(tensor)
     for name, other in downs.items():

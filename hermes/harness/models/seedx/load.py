@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from hermes.harness.models.seedx.conditions import ConditionResampler
 from hermes.harness.models.seedx.config import Settings, read_settings
 from hermes.harness.models.seedx.drawing import Artist, Stage
 from hermes.harness.models.seedx.network import Agent
-from hermes.harness.models.seedx.places import AGENT, LLM, NAME, STAGES, Places, places_of, style_of
+from hermes.harness.models.seedx.places import AGENT, LLM, NAME, STAGES, VISION, Places, places_of, style_of
 from hermes.harness.models.seedx.tokenizer import Tokenizer, read_tokenizer
 from hermes.harness.models.seedx.vit import VisionEncoder
 from hermes.harness.models.source import Source
@@ -99,7 +99,7 @@ def write_checkpoint(loaded: Loaded, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(loaded.settings.as_json(), indent=2) + "\n", encoding="utf-8")
     (folder / "tokenizer").mkdir(exist_ok=True)
     loaded.words.pieces.save(folder / "tokenizer")
-    if places.vision.name == "Qwen-VL-Chat" or not any(places.vision.name.startswith(n) for n in ("qwen_vit", "QwenViT")):
+    if not places.vision.name.startswith(VISION[:2]):
         state = {name: tensor.cpu().contiguous() for name, tensor in loaded.vision.state_dict().items()}
         save_file(state, folder / "qwen_vit_G.safetensors", metadata={"format": "pt"})
     else:
@@ -148,8 +148,8 @@ def _built(make: Callable[[], Part], state: Mapping[str, Tensor], path: Path) ->
     return module
 
 
-def _ready(module: Part, device: str, dtype: torch.dtype, path: Path) -> Part:
-    module = module.to(device, dtype).eval()
+def _ready(module: Part, device: str, dtype: torch.dtype | None, path: Path) -> Part:
+    module = (module.to(device) if dtype is None else module.to(device, dtype)).eval()
     refuse_not_finite(module.state_dict(), f"{WHO}: {path}")
     return module
 
@@ -171,8 +171,7 @@ def _refuse_strangers(
         f"{places.vision} gives {seen} features, which {len(reads.query)} queries do not divide": seen
         % len(reads.query)
         == 0,
-        f"the tiles of {settings.side} px are not cut into whole patches": settings.side
-        % vision.conv1.kernel_size[0]
+        f"the tiles of {settings.side} px are not cut into whole patches": settings.side % vision.conv1.kernel_size[0]
         == 0,
     }
     for module, heads in (
@@ -189,8 +188,7 @@ def _artist(
     places: Places, path: Path, settings: Settings, device: str, dtype: torch.dtype, beside: Artist | None = None
 ) -> Artist:
     """A stage of the detokeniser; decoder and noise schedule are those of the one ``beside`` it, if there is one."""
-    import diffusers
-
+    library = _diffusers()
     state = _tensors(path)
     parts = {
         start: {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
@@ -199,30 +197,28 @@ def _artist(
     own = parts[RESAMPLER]
     resampler = _built(lambda: ConditionResampler(own, settings.condition_heads), own, path)
     with loading(f"{WHO}: {places.sdxl}"):
-        unet = _unet(places.sdxl / "unet", parts[UNET], path)
+        unet = _unet(places.sdxl / "unet", parts[UNET], path, dtype)
         vae, scheduler = (beside.vae, beside.scheduler) if beside else (None, None)
         if vae is None:
             home = places.sdxl / "vae"
-            vae, told = diffusers.AutoencoderKL.from_pretrained(
+            vae, told = library.AutoencoderKL.from_pretrained(
                 home, dtype=torch.float32, use_safetensors=any(home.glob("*.safetensors")), output_loading_info=True
             )
             refuse_unfit(vae, told, f"{WHO}: {home}")
             vae = vae.to(device).eval().requires_grad_(False)
-            scheduler = diffusers.EulerDiscreteScheduler.from_pretrained(places.sdxl / "scheduler")
+            scheduler = library.EulerDiscreteScheduler.from_pretrained(places.sdxl / "scheduler")
     takes = unet.config.cross_attention_dim
     if len(resampler.unet_proj_1.bias) + len(resampler.unet_proj_2.bias) != takes:
         raise HermesError(f"{WHO}: {path} conditions another denoiser than {places.sdxl} is; give SDXL's base")
-    stage = Stage(_ready(resampler, device, dtype, path), _ready(unet, device, dtype, path))
+    stage = Stage(_ready(resampler, device, dtype, path), _ready(unet, device, None, path))
     for one in (stage.resampler, stage.unet):
         one.requires_grad_(False)
     return Artist(stage, vae, scheduler)
 
 
-def _unet(home: Path, own: dict[str, Tensor], path: Path) -> Any:
+def _unet(home: Path, own: dict[str, Tensor], path: Path, dtype: torch.dtype) -> Any:
     """SDXL's denoiser with the detokeniser's tensors, over those of the base where they are not all."""
-    import diffusers
-
-    kind = diffusers.UNet2DConditionModel
+    kind = _diffusers().UNet2DConditionModel
     settings = dict(kind.load_config(home))
     if "conv_in.weight" in own:
         settings["in_channels"] = own["conv_in.weight"].shape[1]
@@ -232,8 +228,14 @@ def _unet(home: Path, own: dict[str, Tensor], path: Path) -> Any:
         own = read_tensors(home).tensors | own
     if odd := misfit(unet.state_dict(), own):
         raise HermesError(f"{WHO}: the denoiser in {path} {odd}; download it completely")
-    unet.load_state_dict(own, assign=True)
+    unet.load_state_dict({name: tensor.to(dtype) for name, tensor in own.items()}, assign=True)
     return unet
+
+
+def _diffusers() -> Any:
+    import diffusers
+
+    return diffusers
 
 
 def _copy(place: Path, target: Path) -> None:

@@ -31,12 +31,14 @@ class Agent(nn.Module):
 
     def embed(self, features: Tensor, places: Tensor) -> Tensor:
         """Features (N, T, width) of entries and their places (N, 2) to embeddings (N, queries, LLM's width)."""
-        return self.input_resampler(features) + self.marks(places)[:, None]
+        inner: Tensor = self.input_resampler(features)
+        return inner + self.marks(places)[:, None]
 
     def marks(self, places: Tensor) -> Tensor:
         """The mark (N, width) of each place (x, y) in 0..1; all tokens of an entry bear the same."""
         around = torch.cat([places, 1 - places], -1) / 2
-        return around.to(self.patch_pos_embed) @ self.patch_pos_embed
+        marks: Tensor = around.to(self.patch_pos_embed) @ self.patch_pos_embed
+        return marks
 
     def regress(self, hidden: Tensor) -> Tensor:
         """The LLM's last states (N, queries, width) at a picture's query tokens to its features (N, queries, out)."""

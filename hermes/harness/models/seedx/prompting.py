@@ -20,6 +20,10 @@ class Row:
     ids: tuple[int, ...]
     seen: tuple[bool, ...]
 
+    def and_then(self, ids: Sequence[int]) -> "Row":
+        """The row with further ids, none of which stands for a picture."""
+        return Row((*self.ids, *ids), (*self.seen, *(False for _ in ids)))
+
 
 def question(style: Style, text: str, pictures: Sequence[int]) -> list[str | int]:
     """A question behind pictures of so many entries each, as the model of this style is asked."""

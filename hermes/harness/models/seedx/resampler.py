@@ -50,7 +50,7 @@ class Resampler(nn.Module):
         return out
 
     def _split(self, rows: Tensor) -> Tensor:
-        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return rows.reshape(*rows.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def square_table(table: Tensor, count: int) -> Tensor:
@@ -58,7 +58,6 @@ def square_table(table: Tensor, count: int) -> Tensor:
     if len(table) == count:
         return table
     old, new = math.isqrt(len(table)), math.isqrt(count)
-    grid = table.float().unflatten(0, (old, old)).permute(2, 0, 1)[None]
+    grid = table.float().T.reshape(1, -1, old, old)
     wide = interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
     return wide[0].flatten(1).T.to(table.dtype)
-

@@ -4,6 +4,7 @@ Source: AILab-CVC/SEED-X commit 420d347, src/models/mllm/generation.py (AutoImag
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class PictureTokens(LogitsProcessor):
 
     def __init__(self, words: Tokenizer, last: Sequence[int], as_released: bool) -> None:
         chain = [words.image, *words.queries, words.image_end]
-        self.follows = dict(zip(chain, chain[1:], strict=False))
+        self.follows = dict(pairwise(chain))
         self.closed = torch.tensor(chain[1:])
         self.last, self.score = tuple(last), 0.0 if as_released else -torch.inf
 

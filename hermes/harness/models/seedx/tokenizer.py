@@ -66,7 +66,8 @@ class Tokenizer:
         """The text, with all tokens written out: stretches of ordinary tokens and added ones, one space between."""
         stretches = []
         for added, run in groupby(ids, key=lambda one: one in self._names):
-            stretches += [self._names[one] for one in run] if added else [self._stretch(run)]
+            part = list(run)
+            stretches += [self._names[one] for one in part] if added else [self._stretch(part)]
         return " ".join(stretches)
 
     def spoken(self, ids: Iterable[int]) -> str:

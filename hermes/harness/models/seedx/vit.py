@@ -26,7 +26,7 @@ class BlockAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, rows: Tensor) -> Tensor:
-        q, k, v = self.in_proj(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2).chunk(3, -1)
+        q, k, v = self.in_proj(rows).reshape(*rows.shape[:2], self.heads, -1).transpose(1, 2).chunk(3, -1)
         out: Tensor = self.out_proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return out
 
@@ -101,4 +101,4 @@ class VisionEncoder(nn.Module):
 
 def pooled(features: Tensor, count: int) -> Tensor:
     """Features (B, T, width) to (B, count, width): the means of neighbours, as the drawn features are trained."""
-    return features.unflatten(1, (count, -1)).mean(2)
+    return features.reshape(len(features), count, -1, features.shape[-1]).mean(2)
