@@ -208,6 +208,43 @@ def test_a_model_that_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: 
         play(tmp_path / "run")
 
 
+def test_a_model_without_a_likelihood_of_pictures_trains_on_captions_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeModel, "likelihoods", ("text",), raising=False)
+    kinds, prepare = set(), FakeModel.prepare
+
+    def noted(model: FakeModel, items: Any) -> Any:
+        kinds.update(item.kind for item in items)
+        return prepare(model, items)
+
+    monkeypatch.setattr(FakeModel, "prepare", noted)
+    with pytest.raises(HermesError, match="no likelihood of pictures, which --objective sum needs; give .* und$"):
+        play(tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    history = play(tmp_path / "run", objective="und", rounds=1)
+    assert history["rounds"][1]["pairs"] > 0
+    assert kinds == {"text"}
+    home = tmp_path / "run" / "round-1"
+    assert {one.side for one in read_records(home / "candidates.jsonl", Candidate)} == {"und"}
+    assert not list((tmp_path / "run" / "answers").glob("*/candidate-images-*/media/*"))
+
+
+def test_pictures_of_given_pairs_are_left_out_where_they_have_no_likelihood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(tmp_path / "both", rounds=1)
+    kept = read_records(tmp_path / "both" / "round-1" / "preferences.jsonl", Preference)
+    write_pairs(kept, tmp_path / "both" / "media", tmp_path / "pairs.json")
+    monkeypatch.setattr(FakeModel, "likelihoods", ("text",), raising=False)
+    play(tmp_path / "run", rounds=1, objective="und", pairs=tmp_path / "pairs.json")
+    home = tmp_path / "run" / "round-1"
+    found = read_records(home / "preferences.jsonl", Preference)
+    assert [one.item_id for one in found] == [one.item_id for one in kept]
+    assert all(one.und and one.gen is None for one in found)
+    assert json.loads((home / "drops.json").read_text())["gen: no likelihood"] == len(kept)
+
+
 def test_rules_need_no_store_of_an_earlier_round(tmp_path: Path) -> None:
     """All that later rounds may compare with lies in the self-play's own folder, even what gave no pair so far."""
     changes: dict[str, Any] = {"rule": "paper", "threshold": 0.34, "pairing": "either", "items": 16, "n": 2}

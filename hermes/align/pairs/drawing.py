@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hermes.align.pairs import candidates
 from hermes.align.pairs.confidence import rate_images
@@ -11,6 +12,7 @@ from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.judges.similarity import similarity
 from hermes.harness.records.keys import digest, judgement_key
@@ -60,13 +62,11 @@ def draw_candidates(
     pictures no likelihood draws none.
     """
     defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
-    critic = load_judges([settings.critic], model, settings.device)[settings.critic]
-    samples = {item.id: (item.generation, _whole(item)) for item in items}
+    drawn = "image" in likelihoods_of(model)
+    critic = load_judges([settings.critic], model, settings.device)[settings.critic] if drawn else None
     asked = candidates.caption_requests(
         items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
     )
-    drawn = items if "image" in likelihoods_of(model) else ()
-    wanted = candidates.image_requests(drawn, settings.n_images or settings.n, defaults, settings.guidance, seed)
     with ExitStack() as stack:
         captions, images = (
             stack.enter_context(
@@ -78,37 +78,66 @@ def draw_candidates(
         batch, most = settings.batch_draw, settings.max_failures
         texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}", most)
         _refuse_nothing(texts, f"captions, round {number}")
-        for _ in range(ATTEMPTS):
-            pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}", most)
-            _refuse_nothing(pictures, f"images, round {number}")
-            distinct = candidates.distinct_images(pictures)
-            judged = [(*samples[one.sample_id], one) for one in distinct]
-            label = f"critic, round {number}"
-            if _whole_pictures(distinct, images) and not judge_responses(
-                drawer, judged, len(judged), images, critic, progress, label, max_failures=most
-            ):
-                break
-        else:
-            raise HermesError(f"{images.media}: pictures are damaged as soon as they are stored; check the disk")
-        keys = {one.key: judgement_key(one.key, one.image, samples[one.sample_id][1]) for one in distinct}
-        said = images.judgements(critic.identity).index().get(list(keys.values()))
-        judgements = {one.key: judgement for one, judgement in zip(distinct, said, strict=True) if judgement}
-        _refuse_nothing(list(judgements.values()), label)
-        sure: dict[str, float] = {}
-        if settings.confidence:
-            good = [one for one in distinct if one.key in judgements and judgements[one.key].error is None]
-            sure = rate_images(model, items, good, keys, images, batch, progress)
+        seen = _Seen([], {}, {})
+        if critic:
+            seen = _see(model, items, settings, images, drawer, critic, number, progress)
         current().wait()
     progress.start(f"similarity ({settings.similarity})", len(texts))
     found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
     progress.advance(len(texts))
-    found += candidates.image_candidates(items, pictures, judgements, drawer, number, sure)
+    found += candidates.image_candidates(items, seen.pictures, seen.judgements, drawer, number, seen.sure)
     reasons = Reasons()
-    errors = [one.error for one in (*texts, *pictures) if one.error is not None]
-    errors += [one.error for one in judgements.values() if one.error is not None]
+    errors = [one.error for one in (*texts, *seen.pictures) if one.error is not None]
+    errors += [one.error for one in seen.judgements.values() if one.error is not None]
     for error in errors:
         reasons.add(error)
     return Drawn(found, images, len(errors), reasons.commonest())
+
+
+class _Seen(NamedTuple):
+    """The pictures of a round, what the critic says of them and how sure the model is, by the responses' keys."""
+
+    pictures: list[Response]
+    judgements: dict[str, Judgement]
+    sure: dict[str, float]
+
+
+def _see(
+    model: Alignable,
+    items: Sequence[Item],
+    settings: AlignSettings,
+    images: Store,
+    drawer: Evaluator,
+    critic: Judge,
+    number: int,
+    progress: Progress,
+) -> _Seen:
+    """Images of every item's caption, drawn, judged and rated."""
+    seed, batch, most = derive_seed(settings.seed, number, "round"), settings.batch_draw, settings.max_failures
+    count, defaults = settings.n_images or settings.n, model.info.defaults
+    wanted = candidates.image_requests(items, count, defaults, settings.guidance, seed)
+    samples = {item.id: (item.generation, _whole(item)) for item in items}
+    for _ in range(ATTEMPTS):
+        pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}", most)
+        _refuse_nothing(pictures, f"images, round {number}")
+        distinct = candidates.distinct_images(pictures)
+        judged = [(*samples[one.sample_id], one) for one in distinct]
+        label = f"critic, round {number}"
+        if _whole_pictures(distinct, images) and not judge_responses(
+            drawer, judged, len(judged), images, critic, progress, label, max_failures=most
+        ):
+            break
+    else:
+        raise HermesError(f"{images.media}: pictures are damaged as soon as they are stored; check the disk")
+    keys = {one.key: judgement_key(one.key, one.image, samples[one.sample_id][1]) for one in distinct}
+    said = images.judgements(critic.identity).index().get(list(keys.values()))
+    judgements = {one.key: judgement for one, judgement in zip(distinct, said, strict=True) if judgement}
+    _refuse_nothing(list(judgements.values()), label)
+    sure: dict[str, float] = {}
+    if settings.confidence:
+        good = [one for one in distinct if one.key in judgements and judgements[one.key].error is None]
+        sure = rate_images(model, items, good, keys, images, batch, progress)
+    return _Seen(pictures, judgements, sure)
 
 
 def _answers(
