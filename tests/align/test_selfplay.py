@@ -219,7 +219,7 @@ def test_a_model_without_a_likelihood_of_pictures_trains_on_captions_alone(
         return prepare(model, items)
 
     monkeypatch.setattr(FakeModel, "prepare", noted)
-    with pytest.raises(HermesError, match="no likelihood of pictures, which --objective sum needs; give .* und$"):
+    with pytest.raises(HermesError, match=r"no likelihood of pictures, which --objective sum needs; give .* und$"):
         play(tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
     history = play(tmp_path / "run", objective="und", rounds=1)

@@ -200,7 +200,7 @@ class SeedX:
                 return rows
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
         ends = [words.end] if self.as_released else [words.end, words.image]
-        length = BEFORE_A_PICTURE if self.as_released else BEFORE_A_PICTURE - len(words.queries) - 1
+        length = BEFORE_A_PICTURE if self.as_released else max(BEFORE_A_PICTURE - len(words.queries) - 1, 1)
         pictures = self._embeddings([view for request in requests for view in self._views(request)])
         written = write(self.llm, words, rows, pictures, draws, length, ends, self.as_released)
         ready = begun_as_released if self.as_released else begun

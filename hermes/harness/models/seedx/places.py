@@ -79,7 +79,10 @@ def style_of(source: Source) -> Style:
 
 
 def title_of(source: Source) -> str:
-    """What the model is called."""
+    """What the model is called: a variant after what it is a variant of."""
+    home = Path(source.name)
+    if source.local and home.name in VARIANTS:
+        return f"{home.resolve().parent.name}/{home.name}"
     return f"{source.title}/{source.only[0].partition('/')[0]}" if source.only else source.title
 
 
