@@ -110,7 +110,12 @@ def test_the_parts_of_a_download_count_each(hub: None, monkeypatch: pytest.Monke
     files = [SimpleNamespace(rfilename=n, size=size) for n, size in {**sizes, "tower/model.safetensors": 4}.items()]
     told = SimpleNamespace(sha="0" * 40, siblings=files, safetensors=None)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: told)
-    assert room.weight_bytes([Source("org/model", None, local=False)], "cpu", PLAIN) == 3 + 2 + 4
+    assert check_room([Source("org/model", None, local=False)], "cpu", PLAIN, "m") == 3 + 2 + 4
+
+
+def test_of_a_repository_with_several_models_only_the_one_counts(hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=6e9))
+    assert check_room([Source("org/model", None, local=False, only=("*.bin",))], "cpu", PLAIN, "m") == 5e9
 
 
 def test_a_hub_that_does_not_answer_is_left_to_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import tiny_seedx
 import torch
@@ -15,12 +16,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import hermes
+from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.settings import TrainSettings
+from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.models.room import folder_bytes
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seedx import adapter as seedx
+from hermes.harness.models.seedx import places
 from hermes.harness.models.seedx.adapter import SeedX
 from hermes.harness.models.seedx.prompting import request as wish
 from hermes.harness.models.seedx.prompting import row
@@ -30,6 +35,7 @@ from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 
 RELEASED = LoadOptions(as_released=True)
+LAYER = "model.layers.1.mlp.down_proj.weight"
 
 
 @pytest.fixture(scope="module")
@@ -256,10 +262,6 @@ def test_saved_and_loaded_it_is_the_same_model(model: SeedX, saved: Path, known:
 
 
 def test_a_step_of_training_raises_the_winner_and_is_saved(folder: Path, tmp_path: Path) -> None:
-    from hermes.align.losses.likelihoods import TrainPair
-    from hermes.align.settings import TrainSettings
-    from hermes.align.training.trainer import train
-
     trained, before = SeedX.load(str(folder)), SeedX.load(str(folder))
     both = items()[:2]
     settings = TrainSettings(lr=1e-3, epochs=2, replay=0.0, batch_size=1, bf16=False, objective="und")
@@ -303,6 +305,64 @@ def test_whole_files_and_safetensors_are_read_as_well(folder: Path, model: SeedX
     (tmp_path / "again").mkdir()
     found.save(tmp_path / "again")
     assert SeedX.load(str(tmp_path / "again")).info.fingerprint == model.info.fingerprint
+
+
+def test_the_parts_of_the_hub_come_from_their_places(
+    folder: Path, model: SeedX, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, asked_for = {}, []
+    for repository, parts in {
+        places.PUBLISHED: ("seed_x_i", "seed_detokenizer", tiny_seedx.WORDS),
+        places.EYE: ("QwenViT/qwen_vit_G.pt",),
+        places.PAINTER: tuple(f"stable-diffusion-xl-base-1.0/{name}" for name in ("unet", "vae", "scheduler")),
+    }.items():
+        here[repository] = tmp_path / repository / "snapshots" / "0123456789abcdef"
+        here[repository].mkdir(parents=True)
+        for part in parts:
+            (here[repository] / Path(part).name).symlink_to(folder / part)
+
+    def snapshot_download(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked_for.append((name, revision, allow_patterns[0]))
+        return str(here[name])
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    for reference, revision in (("seedx", None), ("AILab-CVC/SEED-X-17B@main", "main")):
+        asked_for.clear()
+        found = SeedX.load(reference)
+        assert found.info.fingerprint == model.info.fingerprint
+        assert (found.name, found.info.revision) == ("AILab-CVC/SEED-X-17B/seed_x_i", "0123456789abcdef")
+        assert asked_for == [
+            (places.PUBLISHED, revision, "seed_x_i/*"),
+            (places.EYE, None, "*.json"),
+            (places.PAINTER, None, "*/config.json"),
+        ]
+    other = places.find("seedx:AILab-CVC/SEED-X-17B/seed_x_edit@abc")
+    assert (other.name, other.revision, places.style_of(other)) == ("AILab-CVC/SEED-X-17B", "abc", "edit")
+    assert "seed_detokenizer/second_stage/*" in other.only
+    assert places.style_of(places.find("seedx:AILab-CVC/seed-x-17b-pretrain")) == "base"
+    with pytest.raises(HermesError, match="neither a folder"):
+        places.find("seedx:no such folder")
+
+
+def test_an_adapter_lies_on_the_llm(folder: Path, tmp_path: Path) -> None:
+    trained = SeedX.load(str(folder))
+    both = items()[:2]
+    settings = TrainSettings(
+        lr=1e-3, steps=1, replay=0.0, batch_size=1, bf16=False, objective="und", lora_rank=2, checkpointing=True
+    )
+    train(trained, [TrainPair("p", (both[0], both[1]), None)], [], settings, tmp_path)
+    found = SeedX.load(str(folder), options=LoadOptions(adapter=str(tmp_path / "adapter")))
+    for name, value in found._state().items():
+        torch.testing.assert_close(value, trained._state()[name], atol=1e-6, rtol=1e-5)
+    assert not torch.equal(found.llm.state_dict()[LAYER], SeedX.load(str(folder)).llm.state_dict()[LAYER])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(folder: Path, dtype: Any) -> None:
+    half = SeedX.load(str(folder), options=LoadOptions(dtype=dtype))
+    assert half.info.dtype == dtype
+    assert len(half.understand(asked())) == len(half.generate(drawn(steps=1)))
+    assert bool(half.module(half.collate(half.prepare(items())))[0].isfinite().all())
 
 
 def test_a_fine_tuning_lies_over_the_llm(folder: Path, model: SeedX, tmp_path: Path) -> None:
