@@ -213,7 +213,7 @@ class SeedX:
         from hermes.harness.models.seedx.writing import query_states
 
         artist, source = self.loaded.artist, None
-        if self.style == "edit" and request.images and self.loaded.editor:
+        if request.images and self.loaded.editor:
             artist = self.loaded.editor
             source = artist.encode(request.images[0].open(), drawing)
         with torch.inference_mode():

@@ -20,7 +20,17 @@ from hermes.harness.models.seedx.conditions import ConditionResampler
 from hermes.harness.models.seedx.config import Settings, read_settings
 from hermes.harness.models.seedx.drawing import Artist, Stage
 from hermes.harness.models.seedx.network import Agent
-from hermes.harness.models.seedx.places import AGENT, LLM, NAME, STAGES, VISION, Places, places_of, style_of
+from hermes.harness.models.seedx.places import (
+    AGENT,
+    LLM,
+    NAME,
+    STAGES,
+    VISION,
+    Places,
+    fetched_home,
+    places_of,
+    style_of,
+)
 from hermes.harness.models.seedx.tokenizer import Tokenizer, read_tokenizer
 from hermes.harness.models.seedx.vit import VisionEncoder
 from hermes.harness.models.source import Source
@@ -37,7 +47,7 @@ Part = TypeVar("Part", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Loaded:
-    """All parts. ``artist`` draws; ``editor`` changes a picture, None where stage 2 of the detokeniser is not there."""
+    """All parts. ``artist`` draws; ``editor`` changes a picture, None but for the variant that was trained to."""
 
     settings: Settings
     words: Tokenizer
@@ -52,8 +62,9 @@ class Loaded:
 
 def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded:
     """The checkpoint of a folder or hub id. Raises HermesError for what is missing, torn or of another kind."""
-    places = places_of(source)
-    settings = read_settings(places.home, style_of(source))
+    home = fetched_home(source)
+    settings = read_settings(home, style_of(source))
+    places = places_of(home, settings.style)
     dtype = torch_dtype(options.dtype, device)
     state = _tensors(places.agent)
     trained = finetuned.take(state)
@@ -72,7 +83,9 @@ def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded
         llm = llm.to(device)
     drawn = torch.float16 if options.dtype == "auto" and device.startswith("cuda") else dtype
     first = _artist(places, places.first, settings, device, drawn)
-    second = _artist(places, places.second, settings, device, drawn, first) if places.second else None
+    second = None
+    if places.second and settings.style == "edit":
+        second = _artist(places, places.second, settings, device, drawn, first)
     commit = None if source.local else (places.home.parent if source.only else places.home).name
     return Loaded(
         settings=settings,

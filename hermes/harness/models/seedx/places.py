@@ -89,29 +89,35 @@ def title_of(source: Source) -> str:
 def beside(source: Source) -> list[Source]:
     """The folders of weights that lie outside of a local checkpoint's own."""
     home = Path(source.name)
-    names = (*VISION, *STAGES[1], *STAGES[2], *SDXL) if source.local else ()
+    stages = (*STAGES[1], *STAGES[2]) if style_of(source) == "edit" else STAGES[1]
+    names = (*VISION, *stages, *SDXL) if source.local else ()
     found = [place / name for name in names for place in _around(home)[1:] if (place / name).is_dir()]
     return [Source(str(path), None, local=True) for path in found]
 
 
-def places_of(source: Source) -> Places:
-    """All parts, downloaded where they are the hub's. Raises HermesError for one that is nowhere."""
+def fetched_home(source: Source) -> Path:
+    """The folder of the LLM, downloaded where it is the hub's. Raises HermesError where it lacks one of its parts."""
     folder = folder_of(source)
     home = folder / source.only[0].partition("/")[0] if source.only else folder
-    edits = style_of(source) == "edit"
-    agent = part(home, AGENT)
-    if agent is None or not (home / LLM / "config.json").is_file():
-        lost = f"{LLM}/config.json" if agent else f"{AGENT}/, the resamplers' weights"
-        raise HermesError(f"model {NAME}: {home} lacks {lost}; download the checkpoint completely")
+    lost = [
+        name for name, there in ((AGENT, part(home, AGENT)), (LLM, (home / LLM / "config.json").is_file())) if not there
+    ]
+    if lost:
+        raise HermesError(f"model {NAME}: {home} lacks its {lost[0]}; download the checkpoint completely")
+    return home
+
+
+def places_of(home: Path, style: Style) -> Places:
+    """All parts, downloaded where they are the hub's. Raises HermesError for one that is nowhere."""
     words = _near(home, WORDS, holding="tokenizer.model")
     vision, sdxl = _near(home, VISION), _near(home, SDXL)
     first, second = (_near(home, STAGES[number]) for number in STAGES)
-    if edits and second is None:
+    if second is None and style == "edit":
         second = _fetched(PUBLISHED, (f"{STAGES[2][1]}/*",), home / STAGES[2][0]) / STAGES[2][1]
     return Places(
         home=home,
         llm=home / LLM,
-        agent=agent,
+        agent=part(home, AGENT) or home / AGENT,
         vision=vision or _fetched(EYE, (), home / VISION[1]),
         words=words or _fetched(PUBLISHED, (f"{WORDS[1]}/*",), home / WORDS[0]) / WORDS[1],
         first=first or _fetched(PUBLISHED, (f"{STAGES[1][1]}/*",), home / STAGES[1][0]) / STAGES[1][1],

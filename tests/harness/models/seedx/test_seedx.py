@@ -425,7 +425,7 @@ def _torn(folder: Path, fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("no resamplers", r"lacks agent/, the resamplers' weights; download the checkpoint completely"),
+        ("no resamplers", r"lacks its agent; download the checkpoint completely"),
         ("half a file", r"model\.safetensors cannot be loaded .* download the file again"),
         ("a tensor less", r"agent lacks (1 of the .*|patch_pos_embed)"),
         ("another shape", r"agent holds output_resampler.ln_q.bias with the shape \(3,\)"),

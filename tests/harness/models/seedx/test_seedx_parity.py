@@ -327,10 +327,22 @@ def test_losses_and_gradients_of_training() -> None:
 SOURCES = {"mllm": "base0", "edit_rect": "base0", "mllm_rect": "base1", "edit_noimage": "base1", "edit": "edit"}
 
 
+@pytest.fixture(scope="module")
+def editing(tmp_path_factory: pytest.TempPathFactory) -> SeedX:
+    """The golden checkpoint as one that edits."""
+    home = tmp_path_factory.mktemp("golden") / "edit"
+    home.mkdir()
+    for part in GOLDEN.iterdir():
+        (home / part.name).symlink_to(part)
+    (home / "config.json").unlink()
+    (home / "config.json").write_text(json.dumps({**told("config"), "style": "edit"}))
+    return SeedX.load(f"seedx:{home}", "cpu", LoadOptions(as_released=True))
+
+
 @torch.inference_mode()
-def test_pictures_of_the_detokeniser_step_by_step(model: SeedX) -> None:
+def test_pictures_of_the_detokeniser_step_by_step(model: SeedX, editing: SeedX) -> None:
     expected, side = golden("detokenizer"), model.loaded.settings.side
-    editor, count = model.loaded.editor, len(model.words.queries)
+    editor, count = editing.loaded.editor, len(model.words.queries)
     assert editor is not None
     nothing = model.loaded.vision(torch.zeros(1, 3, side, side))
     for case in told("detokenizer"):
