@@ -189,7 +189,7 @@ def answer_released(one: SeedX, asked: Request) -> str:
     prompt = row(one.words, question("instruct", asked.prompt, [len(view.entries) for view in views]))
     pictures = torch.empty(0)
     for view in views:
-        features = one.loaded.vision(normalised(view.images[list(view.entries)]))
+        features = one.loaded.vision(normalised(torch.from_numpy(view.images[list(view.entries)])))
         pictures = one.agent.embed(features, torch.tensor(view.places))
     written = decoded(one, prompt, pictures, asked.config.max_new_tokens or 1)
     return without_tags(one.words.decode(written))

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from hermes.harness.models.seedx.load import Loaded
     from hermes.harness.models.seedx.prompting import Row
 
-# What the authors' scripts set: 512 new tokens in src/inference/eval_img2text_*.py, 120 before a picture is drawn in
-# eval_text2img_*.py; guidance and steps in all of them.
+# What the authors' scripts set: 512 new tokens in src/inference/eval_img2text_*.py and for editing, 120 with those of a
+# picture in eval_text2img_*.py; guidance and steps in all of them.
 DEFAULTS = GenerationConfig(max_new_tokens=512, guidance_scale=7.5, steps=50)
-BEFORE_A_PICTURE = 120
+WITH_A_PICTURE, WITH_AN_EDIT = 120, 512
 CHUNK = 8
 
 
@@ -189,10 +189,10 @@ class SeedX:
         from hermes.harness.models.seedx.prompting import row
         from hermes.harness.models.seedx.writing import begun, begun_as_released, write
 
-        words = self.words
+        words, views = self.words, [self._views(request) for request in requests]
         rows = [
-            row(words, asked(self.style, request.prompt, [len(view.entries) for view in self._views(request)]))
-            for request in requests
+            row(words, asked(self.style, request.prompt, [len(view.entries) for view in seen]))
+            for request, seen in zip(requests, views, strict=True)
         ]
         if self.style == "base":
             rows = [one.and_then([words.image]) for one in rows]
@@ -200,11 +200,12 @@ class SeedX:
                 return rows
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
         ends = [words.end] if self.as_released else [words.end, words.image]
-        length = BEFORE_A_PICTURE if self.as_released else max(BEFORE_A_PICTURE - len(words.queries) - 1, 1)
-        pictures = self._embeddings([view for request in requests for view in self._views(request)])
-        written = write(self.llm, words, rows, pictures, draws, length, ends, self.as_released)
+        given = 0 if self.as_released else len(words.queries) + 1
+        rooms = [max((WITH_AN_EDIT if one.images else WITH_A_PICTURE) - given, 1) for one in requests]
+        pictures = self._embeddings([view for seen in views for view in seen])
+        written = write(self.llm, words, rows, pictures, draws, max(rooms), ends, self.as_released)
         ready = begun_as_released if self.as_released else begun
-        return [ready(one, ids, words) for one, ids in zip(rows, written, strict=True)]
+        return [ready(one, ids[:room], words) for one, ids, room in zip(rows, written, rooms, strict=True)]
 
     def _picture(self, request: Request, drawing: "Drawing", row: "Row") -> "Image.Image":
         """The picture behind a row that ends with ``<img>``."""

@@ -74,10 +74,10 @@ def by_shape(size: Size, side: int, grids: Sequence[Size]) -> Size:
     return min(grids, key=rank)
 
 
-def normalised(images: NDArray[np.uint8]) -> Tensor:
-    """Pixels (M, 3, S, S) as the vision encoder takes them, float32."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return (torch.from_numpy(images).float() / 255 - mean) / std
+def normalised(images: Tensor) -> Tensor:
+    """Pixels (M, 3, S, S), uint8, as the vision encoder takes them, float32."""
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
+    return (images.float() / 255 - mean) / std
 
 
 def _ratio(one: float, other: float) -> float:

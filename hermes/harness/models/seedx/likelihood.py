@@ -113,7 +113,7 @@ class Eyes(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """(M, T, width) of images (M, 3, S, S), uint8; some at a time, for their activations are large."""
         weight = self.vision.proj
-        pixels = normalised(images.cpu().numpy()).to(weight.device)
+        pixels = normalised(images.to(weight.device))
         if not len(pixels):
             return weight.new_empty(0, len(self.vision.attn_pool.query), len(weight))
         return torch.cat([self.vision(pixels[at : at + TOGETHER]) for at in range(0, len(pixels), TOGETHER)])

@@ -16,27 +16,30 @@ FORCED = 10.0
 
 
 class PictureTokens(LogitsProcessor):
-    """Behind ``<img>`` the next query token is set, behind the last of them ``</img>``; elsewhere none may stand.
+    """Behind ``<img>`` the next query token must stand, behind the last of them ``</img>``; elsewhere none may.
 
     ``<img>`` itself is free: the model decides to draw. ``last``: the ids that the prompts end with, for transformers'
-    generate shows new tokens alone. ``as_released``: where they may not stand the tokens have the score 0, as in the
-    authors' code, so that one of them is taken where all others are below.
+    generate shows new tokens alone. ``as_released``: one that must stand is 10 above the best of all, and those that
+    may not have the score 0, as in the authors' code, so that one of them is taken where all others are below.
     """
 
     def __init__(self, words: Tokenizer, last: Sequence[int], as_released: bool) -> None:
         chain = [words.image, *words.queries, words.image_end]
         self.follows = dict(pairwise(chain))
         self.closed = torch.tensor(chain[1:])
-        self.last, self.score = tuple(last), 0.0 if as_released else -torch.inf
+        self.last, self.as_released = tuple(last), as_released
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B, V) scores to (B, V)."""
         last = input_ids[:, -1].tolist() if input_ids.shape[1] else self.last
-        scores = scores.clone()
+        scores, closed = scores.clone(), self.closed.to(scores.device)
         for row, one in zip(scores, last, strict=True):
             following = self.follows.get(one)
             if following is None:
-                row[self.closed.to(row.device)] = self.score
-            else:
+                row[closed] = 0.0 if self.as_released else -torch.inf
+            elif self.as_released:
                 row[following] = row.max() + FORCED
+            else:
+                row[:] = -torch.inf
+                row[following] = 0.0
         return scores

@@ -69,7 +69,8 @@ def saved(model: SeedX, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short() -> Iterator[None]:
     """Few words before a picture, which take most of the time of a small model."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seedx, "BEFORE_A_PICTURE", 16)
+        patch.setattr(seedx, "WITH_A_PICTURE", 16)
+        patch.setattr(seedx, "WITH_AN_EDIT", 20)
         yield
 
 
@@ -143,8 +144,9 @@ def test_guidance_of_at_most_one_is_none(model: SeedX) -> None:
     assert free != strong
 
 
-def test_an_edit_begins_with_the_picture_that_it_changes(editing: SeedX) -> None:
+def test_an_edit_begins_with_the_picture_that_it_changes(editing: SeedX, model: SeedX) -> None:
     assert editing.style == "edit"
+    assert model.loaded.editor is None
     assert editing._view(noise(1, (70, 30)).open()).entries == (0, 0)
     one, other = noise(1), noise(2)
     found = [editing.generate([request("make it red", 1, images, steps=2)])[0] for images in ((one,), (other,), ())]

@@ -65,6 +65,10 @@ def seen(model: SeedX, number: int, whole: bool = False) -> View:
     return view(picture(number), settings.side, WHOLE if whole else settings.grids)
 
 
+def pixels(one: View) -> Tensor:
+    return torch.from_numpy(one.images)
+
+
 def test_token_ids_and_texts(model: SeedX) -> None:
     words, expected = model.words, told("tokenize")
     for case in expected["cases"]:
@@ -94,7 +98,7 @@ def test_entries_and_their_places(model: SeedX) -> None:
         entries = one.images[list(one.entries)]
         assert np.array_equal(entries if len(entries) == len(wanted) else entries[[0, -1]], wanted)
         assert_close(torch.tensor(one.places), expected[f"patch_pos.{number}"])
-    rows = normalised(seen(model, 0).images[-1:])[0, :, :8]
+    rows = normalised(pixels(seen(model, 0))[-1:])[0, :, :8]
     assert_close(rows, expected["normalized.0.last_first8rows"])
     whole = seen(model, 1, whole=True)
     assert np.array_equal(whole.images, expected["edit_patches_u8.1.first"].numpy())
@@ -109,8 +113,8 @@ def test_features_of_the_vision_encoder(model: SeedX) -> None:
     for name in ("ln_pre", "transformer.resblocks.0", "transformer", "attn_pool", "ln_post"):
         part = encoder.get_submodule(name)
         part.register_forward_hook(lambda _, __, out, name=name: kept.update({name: out}))
-    pixels = normalised(seen(model, 0).images)
-    assert_close(encoder(pixels).expand(2, -1, -1), expected["features.0"], **EXACT)
+    given = normalised(pixels(seen(model, 0)))
+    assert_close(encoder(given).expand(2, -1, -1), expected["features.0"], **EXACT)
     for name, stored in {"ln_pre": "ln_pre", "attn_pool": "attn_pool", "ln_post": "ln_post"}.items():
         inner = expected[f"inter.{stored}"]
         assert_close(kept[name][:1, : inner.shape[1]], inner, **EXACT)
@@ -118,9 +122,9 @@ def test_features_of_the_vision_encoder(model: SeedX) -> None:
         inner = expected[f"inter.{stored}"].transpose(0, 1)
         assert_close(kept[name][:1, : inner.shape[1]], inner, **EXACT)
     for number in (1, 2):
-        found = encoder(normalised(seen(model, number).images[-1:]))
+        found = encoder(normalised(pixels(seen(model, number))[-1:]))
         assert_close(found, expected[f"features.{number}.last"], **EXACT)
-    assert_close(encoder(torch.zeros_like(pixels)), expected["features.zero_image"], **EXACT)
+    assert_close(encoder(torch.zeros_like(given)), expected["features.zero_image"], **EXACT)
 
 
 def parts_of(case: dict[str, Any], model: SeedX) -> tuple[list[str | int], list[View]]:
@@ -288,7 +292,7 @@ def losses(model: SeedX, tag: str) -> tuple[Tensor, Tensor, Tensor | None, Tenso
             one = seen(model, entry["image"], entry["grids"] == "1x1")
             images.append(one.images[one.entries[entry["entry"]]])
         with torch.no_grad():
-            features = model.loaded.vision(normalised(np.stack(images)))
+            features = model.loaded.vision(normalised(torch.from_numpy(np.stack(images))))
         given = batch["embeds_cmp_mask"]
         pictures = agent.embed(features[given], batch["patch_position"][given])
     rows = embedded(model.llm, batch["input_ids"], batch["ids_cmp_mask"], pictures)
@@ -350,7 +354,10 @@ def test_pictures_of_the_detokeniser_step_by_step(model: SeedX, editing: SeedX) 
         artist = model.loaded.artist if case["stage"] == 1 else editor
         if case["image"]:
             small = np.array(Image.open(GOLDEN / case["image"]).resize((side, side), Image.Resampling.BILINEAR))
-            features, against = model.loaded.vision(normalised(small.transpose(2, 0, 1)[None])), nothing
+            features, against = (
+                model.loaded.vision(normalised(torch.from_numpy(small.transpose(2, 0, 1)[None]))),
+                nothing,
+            )
         else:
             features = golden("generation")[f"{SOURCES.get(tag, 'base_empty')}.img_gen_feat"]
             against = pooled(nothing, count)
