@@ -41,10 +41,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """One set of published weights: ``resampler`` and ``unet``; stage 2's takes a source picture's latents, too."""
+    """One set of published weights: ``resampler`` and ``unet``; stage 2's takes a source picture's latents, too.
+
+    ``based``: some of the denoiser's weights are those of SDXL's base.
+    """
 
     resampler: ConditionResampler
     unet: Any
+    based: bool = False
 
     @property
     def sourced(self) -> bool:

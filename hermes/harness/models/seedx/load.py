@@ -35,6 +35,7 @@ from hermes.harness.models.seedx.tokenizer import Tokenizer, read_tokenizer
 from hermes.harness.models.seedx.vit import VisionEncoder
 from hermes.harness.models.source import Source
 from hermes.harness.models.tensors import misfit, read_tensors
+from hermes.harness.models.trained import is_weights
 from hermes.harness.system.errors import HermesError
 
 WHO = f"model {NAME}"
@@ -77,15 +78,16 @@ def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded
         finetuned.overlay(llm, trained, f"{WHO}: {places.agent}")
         refuse_not_finite(llm.state_dict(), f"{WHO}: {places.agent}")
     _refuse_strangers(settings, words, llm, agent, vision, places)
+    wide = len(agent.output_resampler.query[0])
     if options.adapter:
         llm = merge_adapter(llm, options.adapter, WHO)
     if not options.device_map:
         llm = llm.to(device)
     drawn = torch.float16 if options.dtype == "auto" and device.startswith("cuda") else dtype
-    first = _artist(places, places.first, settings, device, drawn)
+    first = _artist(places, places.first, settings, wide, device, drawn)
     second = None
     if places.second and settings.style == "edit":
-        second = _artist(places, places.second, settings, device, drawn, first)
+        second = _artist(places, places.second, settings, wide, device, drawn, first)
     commit = None if source.local else (places.home.parent if source.only else places.home).name
     return Loaded(
         settings=settings,
@@ -117,11 +119,17 @@ def write_checkpoint(loaded: Loaded, folder: Path) -> None:
         save_file(state, folder / "qwen_vit_G.safetensors", metadata={"format": "pt"})
     else:
         _copy(places.vision, folder / places.vision.name)
-    for number, place in ((1, places.first), (2, places.second)):
-        if place is not None:
-            _copy(place, folder / (STAGES[number][0] if place.is_dir() else place.name))
-    for name in ("vae", "scheduler", "unet"):
-        _copy(places.sdxl / name, folder / "sdxl" / name)
+    stages = [(STAGES[1], places.first, loaded.artist)]
+    stages += [(STAGES[2], places.second, loaded.editor)] if places.second and loaded.editor else []
+    for names, place, _ in stages:
+        _copy(place, folder / (names[0] if place.is_dir() else place.name))
+    inner = folder / "sdxl"
+    loaded.artist.vae.save_pretrained(inner / "vae")
+    loaded.artist.scheduler.save_pretrained(inner / "scheduler")
+    if any(artist.stage.based for *_, artist in stages):
+        _copy(places.sdxl / "unet", inner / "unet")
+    else:
+        _copy(places.sdxl / "unet" / "config.json", inner / "unet" / "config.json")
 
 
 def _llm(folder: Path, device: str, options: LoadOptions) -> Any:
@@ -198,9 +206,18 @@ def _refuse_strangers(
 
 
 def _artist(
-    places: Places, path: Path, settings: Settings, device: str, dtype: torch.dtype, beside: Artist | None = None
+    places: Places,
+    path: Path,
+    settings: Settings,
+    wide: int,
+    device: str,
+    dtype: torch.dtype,
+    beside: Artist | None = None,
 ) -> Artist:
-    """A stage of the detokeniser; decoder and noise schedule are those of the one ``beside`` it, if there is one."""
+    """A stage of the detokeniser, which takes features ``wide`` numbers wide.
+
+    Decoder and noise schedule are those of the one ``beside`` it, if there is one.
+    """
     library = _diffusers()
     state = _tensors(path)
     parts = {
@@ -210,7 +227,7 @@ def _artist(
     own = parts[RESAMPLER]
     resampler = _built(lambda: ConditionResampler(own, settings.condition_heads), own, path)
     with loading(f"{WHO}: {places.sdxl}"):
-        unet = _unet(places.sdxl / "unet", parts[UNET], path, dtype)
+        unet, based = _unet(places.sdxl / "unet", parts[UNET], path, dtype)
         vae, scheduler = (beside.vae, beside.scheduler) if beside else (None, None)
         if vae is None:
             home = places.sdxl / "vae"
@@ -220,29 +237,35 @@ def _artist(
             refuse_unfit(vae, told, f"{WHO}: {home}")
             vae = vae.to(device).eval().requires_grad_(False)
             scheduler = library.EulerDiscreteScheduler.from_pretrained(places.sdxl / "scheduler")
-    takes = unet.config.cross_attention_dim
-    if len(resampler.unet_proj_1.bias) + len(resampler.unet_proj_2.bias) != takes:
+    words = len(resampler.unet_proj_1.bias) + len(resampler.unet_proj_2.bias)
+    whole = len(resampler.unet_attnpool.c_proj.bias) + 6 * unet.config.addition_time_embed_dim
+    takes = unet.config.cross_attention_dim, unet.config.projection_class_embeddings_input_dim
+    if (words, whole) != takes:
         raise HermesError(f"{WHO}: {path} conditions another denoiser than {places.sdxl} is; give SDXL's base")
-    stage = Stage(_ready(resampler, device, dtype, path), _ready(unet, device, None, path))
+    if resampler.proj_in.in_features != wide:
+        raise HermesError(f"{WHO}: {path} takes other features than the LLM's are; give the parts of one checkpoint")
+    stage = Stage(_ready(resampler, device, dtype, path), _ready(unet, device, None, path), based)
     for one in (stage.resampler, stage.unet):
         one.requires_grad_(False)
     return Artist(stage, vae, scheduler)
 
 
-def _unet(home: Path, own: dict[str, Tensor], path: Path, dtype: torch.dtype) -> Any:
-    """SDXL's denoiser with the detokeniser's tensors, over those of the base where they are not all."""
+def _unet(home: Path, own: dict[str, Tensor], path: Path, dtype: torch.dtype) -> tuple[Any, bool]:
+    """SDXL's denoiser with the detokeniser's tensors, and whether some are those of the base, over which they lie."""
     kind = _diffusers().UNet2DConditionModel
     settings = dict(kind.load_config(home))
     if "conv_in.weight" in own:
         settings["in_channels"] = own["conv_in.weight"].shape[1]
     with torch.device("meta"):
         unet = kind.from_config(settings)
-    if set(unet.state_dict()) - set(own) and any(one.suffix in (".safetensors", ".bin") for one in home.iterdir()):
+    lacking = set(unet.state_dict()) - set(own)
+    based = bool(lacking) and any(map(is_weights, home.iterdir()))
+    if based:
         own = read_tensors(home).tensors | own
     if odd := misfit(unet.state_dict(), own):
         raise HermesError(f"{WHO}: the denoiser in {path} {odd}; download it completely")
     unet.load_state_dict({name: tensor.to(dtype) for name, tensor in own.items()}, assign=True)
-    return unet
+    return unet, based
 
 
 def _diffusers() -> Any:

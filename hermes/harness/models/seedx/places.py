@@ -87,10 +87,10 @@ def title_of(source: Source) -> str:
 
 
 def beside(source: Source) -> list[Source]:
-    """The folders of weights that lie outside of a local checkpoint's own."""
+    """The folders of weights that lie outside of a local checkpoint's own, without those that are read in part."""
     home = Path(source.name)
     stages = (*STAGES[1], *STAGES[2]) if style_of(source) == "edit" else STAGES[1]
-    names = (*VISION, *stages, *SDXL) if source.local else ()
+    names = (*VISION[:2], *stages) if source.local else ()
     found = [place / name for name in names for place in _around(home)[1:] if (place / name).is_dir()]
     return [Source(str(path), None, local=True) for path in found]
 

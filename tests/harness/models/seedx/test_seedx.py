@@ -359,6 +359,23 @@ def test_an_adapter_lies_on_the_llm(folder: Path, tmp_path: Path) -> None:
     assert not torch.equal(found.llm.state_dict()[LAYER], SeedX.load(str(folder)).llm.state_dict()[LAYER])
 
 
+def test_a_denoiser_lies_over_that_of_the_base(folder: Path, model: SeedX, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    stage = copy / "seed_detokenizer" / "first_stage" / "pytorch_model.bin"
+    state = torch.load(stage)
+    moved = [name for name in state if name.startswith("unet.") and "mid_block" in name]
+    base = {name.removeprefix("unet."): tensor for name, tensor in state.items() if name.startswith("unet.")}
+    save_file(
+        {name: tensor.contiguous() for name, tensor in base.items()},
+        copy / "stable-diffusion-xl-base-1.0" / "unet" / "diffusion_pytorch_model.safetensors",
+    )
+    torch.save({name: tensor for name, tensor in state.items() if name not in moved}, stage)
+    found = SeedX.load(str(copy))
+    assert found.info.fingerprint == model.info.fingerprint
+    found.save(tmp_path / "again")
+    assert SeedX.load(str(tmp_path / "again")).info.fingerprint == model.info.fingerprint
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision(folder: Path, dtype: Any) -> None:
     half = SeedX.load(str(folder), options=LoadOptions(dtype=dtype))
@@ -420,6 +437,9 @@ def _torn(folder: Path, fault: str) -> None:
         case "no denoiser":
             stage = folder / "detokenizer_first_stage" / "pytorch_model.bin"
             torch.save({name: one for name, one in torch.load(stage).items() if "unet.conv_in" not in name}, stage)
+        case "other features":
+            stage = folder / "detokenizer_first_stage" / "pytorch_model.bin"
+            torch.save({**torch.load(stage), "resampler.proj_in.weight": torch.zeros(16, 7)}, stage)
         case "no decoder":
             (folder / "sdxl" / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"x" * 99)
 
@@ -439,6 +459,7 @@ def _torn(folder: Path, fault: str) -> None:
         ("no sense", r"style 'loud' is none of instruct, base, edit.*fix the file"),
         ("no vision", r"Qwen/Qwen-VL-Chat: not available from the hub .* the name .*QwenViT"),
         ("no denoiser", r"the denoiser in .* lacks 2 of the .* tensors, such as conv_in"),
+        ("other features", r"takes other features than the LLM's are; give the parts of one checkpoint"),
         ("no decoder", r"sdxl cannot be loaded"),
     ],
 )
