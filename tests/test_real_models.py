@@ -71,7 +71,7 @@ def test_a_folder_runs_every_benchmark(folder: Path, tmp_path: Path, command: An
     assert code == 0
     kind = model_class(str(folder)).__name__
     assert f"model: {kind} (understanding, generation) from {folder}, " in err
-    assert "MB of weights, cpu" in err
+    assert "B of weights, cpu" in err
     results = read_json(tmp_path / "run" / "results.json")["results"]
     assert set(results) >= {"pope", "mme", "vqav2", "gqa", "mmmu", "flickr30k", "geneval", "dpg_bench"}
     assert {name: result["counts"].get("error", 0) for name, result in results.items()} == dict.fromkeys(results, 0)

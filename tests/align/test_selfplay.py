@@ -126,7 +126,7 @@ def test_a_kill_at_any_write_changes_nothing(name: str, tmp_path: Path, monkeypa
     stop_at = 0
     play(tmp_path / "whole")
     expected, total = lasting(tmp_path / "whole"), writes
-    for number, stop in enumerate(range(1, total, max(1, total // 8))):
+    for number, stop in enumerate(range(1, total, max(1, total // 5))):
         folder = tmp_path / f"killed-{number}"
         writes, stop_at = 0, stop
         with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_anole
 import tiny_janus
+import tiny_liquid
 import tiny_mmada
 import tiny_showo
 import tiny_vilau
@@ -65,8 +67,16 @@ CASES = {
     "janus": Case("janus"),
     "janus-lora": Case("janus", {"lora_rank": 2}),
     "vilau": Case("vilau", {"checkpointing": True}),
+    "liquid": Case("liquid"),
+    "anole": Case("anole"),
 }
-WAYS = {"together": tuple(CASES), "sharded": tuple(CASES), "gathered": ("showo", "janus-lora")}
+LIKE_JANUS = ("liquid", "anole")
+"""What is sharded in them is transformers' layers, as in Janus."""
+WAYS = {
+    "together": tuple(CASES),
+    "sharded": tuple(name for name in CASES if name not in LIKE_JANUS),
+    "gathered": ("showo", "janus-lora"),
+}
 """All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2)."""
 AGAIN = ("fake-averages", "janus-lora")
 NOISE = ("k_layernorm.bias", "attn.key.bias", "look_out.mix.0.bias", "look_out.mix.2.bias")
@@ -225,6 +235,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "showo": tiny_showo.make_checkpoint,
         "mmada": tiny_mmada.save,
         "vilau": tiny_vilau.save,
+        "liquid": tiny_liquid.save,
+        "anole": tiny_anole.save,
     }
     for name, make in made.items():
         (folder / name).mkdir()

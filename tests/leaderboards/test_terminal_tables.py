@@ -66,7 +66,14 @@ def align_summary(home: Path) -> tuple[Any, ...]:
 def lists(home: Path) -> tuple[Any, ...]:
     models = [
         {
-            **{"name": "hermes-tiny", "parameters": "2.5 M", "understands": True, "generates": True, "align": True},
+            **{
+                "name": "hermes-tiny",
+                "parameters": "2.5 M",
+                "understands": True,
+                "generates": True,
+                "align": True,
+                "likelihoods": ["text"],
+            },
             **{"takes": ["dtype", "device-map"], "settings": [], "needs": None, "class": "a.b:C"},
             "description": "a small unified model that is described in more words than one line of a terminal holds",
         },

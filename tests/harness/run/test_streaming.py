@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,20 @@ def test_pictures_and_judgements(peak: Peak, tmp_path: Path) -> None:
     assert found["n"] == 2 * many
 
 
+@pytest.fixture
+def only_what_comes() -> Iterator[None]:
+    """The garbage collector tells what comes from now on, and not all that the suite has loaded."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def alive(kinds: tuple[type, ...]) -> int:
     return sum(isinstance(thing, kinds) for thing in gc.get_objects())
 
 
+@pytest.mark.usefixtures("only_what_comes")
 @pytest.mark.parametrize("task", ["theirs", "theirs-drawing"])
 def test_no_more_records_are_held_than_a_few_chunks(
     plugins: None, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
