@@ -15,23 +15,21 @@ within their first block: the released way writes all blocks whatever stands in 
 import argparse
 import random
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
+from measured import checked_medians, extra_peak, extra_peak_apart
 from mmada_released import draw_released, write_released
 from rich.console import Console
 from rich.table import Table
-from showo_speed import extra_peak, seconds
 from torch import Tensor
 
-from hermes.harness.models.maskgit import Drawing
+from hermes.harness.models.maskgit import Drawing, empty_image
 from hermes.harness.models.mmada.config import MmadaConfig, Vocabulary
-from hermes.harness.models.mmada.images import draw_steps, empty_image
+from hermes.harness.models.mmada.images import draw_steps
 from hermes.harness.models.mmada.load import llama_config
 from hermes.harness.models.mmada.prompting import Layout
 from hermes.harness.models.mmada.text import Writing, write
@@ -164,7 +162,7 @@ def image_case(size: Size, chosen: argparse.Namespace) -> Case:
 
     def ours(rows: int) -> Tensor:
         generators = [torch.Generator().manual_seed(row) for row in range(rows)]
-        blank = empty_image(layout, rows, size.image, torch.device(chosen.device))
+        blank = empty_image(rows, size.image, layout.vocabulary.mask, torch.device(chosen.device))
         *_, last = draw_steps(network, layout, prompts[:rows], blank, generators, drawing)
         return last.chosen
 
@@ -186,26 +184,6 @@ def image_case(size: Size, chosen: argparse.Namespace) -> Case:
 
 
 CASES = {"text": text_case, "images": image_case}
-
-
-def extra_peak_apart(name: str) -> float:
-    """MiB of the variant in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, *sys.argv[1:], "--only", name], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return float(done.stdout.split()[-1])
-
-
-def median_times(case: Case, chosen: argparse.Namespace) -> dict[str, float]:
-    """Seconds of each variant, after the check or, where there is none, a round that is not counted."""
-    if chosen.dtype == "float32" and chosen.device == "cpu":
-        if found := case.difference():
-            sys.exit(f"mmada_speed: the released way and ours are not the same: {found}")
-    else:
-        for variant in case.variants:
-            variant.run()
-    rounds = [{one.name: seconds(one.run, chosen) for one in case.variants} for _ in range(chosen.rounds)]
-    return {one.name: statistics.median(taken[one.name] for taken in rounds) for one in case.variants}
 
 
 def main() -> None:
@@ -233,7 +211,7 @@ def main() -> None:
         return
     peaks = {variant.name: extra_peak_apart(variant.name) for variant in tiny.variants}
     case = build(size, chosen)
-    times = median_times(case, chosen)
+    times = checked_medians(case, chosen)
     made = Table(
         *("variant", "seconds", "speed", "extra peak MiB", "memory"),
         title=f"MMaDA {chosen.task}, {chosen.size}, {chosen.dtype}, {chosen.device}, {chosen.threads} threads",

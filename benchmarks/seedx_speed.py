@@ -11,8 +11,6 @@ was held before it.
 """
 
 import argparse
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,10 +23,10 @@ import numpy as np
 import sentencepiece
 import torch
 import transformers
+from measured import extra_peak, extra_peak_apart, medians
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from showo_speed import extra_peak, seconds
 from torch import Tensor, nn
 
 from hermes.harness.contracts.options import LoadOptions
@@ -249,11 +247,6 @@ def difference(task: str, released: list[Any], ours: list[Any]) -> str:
     return "" if max(int(np.abs(a - b).max()) for a, b in pairs) <= 1 else "the pictures differ"
 
 
-def extra_peak_apart(name: str) -> float:
-    command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("task", choices=("text", "images"))
@@ -275,8 +268,7 @@ def main() -> None:
     released, *ours = (run() for run in runs.values())
     if wrong := [found for one in ours if (found := difference(chosen.task, released, one))]:
         sys.exit(f"seedx_speed: {wrong[0]}")
-    rounds = [{name: seconds(run, chosen) for name, run in runs.items()} for _ in range(chosen.rounds)]
-    times = {name: statistics.median(one[name] for one in rounds) for name in runs}
+    times = medians(runs, chosen)
     table = Table(
         "variant", "seconds", "speed", "extra peak MiB", title=f"SEED-X {chosen.task}, {chosen.threads} threads"
     )

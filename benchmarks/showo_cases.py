@@ -10,9 +10,9 @@ from showo_released import Side, dpo, draw_released, pair_loss_released, write_r
 from showo_sizes import Size, image_flops, moved, pair_flops, pairs, pictures, random_phi, text_flops, texts
 from torch import Tensor
 
-from hermes.harness.models.maskgit import Drawing
+from hermes.harness.models.maskgit import Drawing, empty_image
 from hermes.harness.models.masks import masks_of
-from hermes.harness.models.showo.images import draw_image, empty_image
+from hermes.harness.models.showo.images import draw_image
 from hermes.harness.models.showo.likelihood import (
     NOTHING,
     Likelihood,
@@ -91,7 +91,7 @@ def image_case(size: Size, chosen: argparse.Namespace) -> Case:
 
     def ours(rows: int) -> Tensor:
         generators = [torch.Generator().manual_seed(row) for row in range(rows)]
-        blank = empty_image(size.layout, rows, size.image, torch.device(chosen.device))
+        blank = empty_image(rows, size.image, size.layout.vocabulary.mask, torch.device(chosen.device))
         return draw_image(model, size.layout, prompts[:rows], blank, generators, drawing)
 
     def difference() -> str:

@@ -15,72 +15,16 @@ text and once for each image and mask, has a line of its own.
 """
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import torch
+from measured import checked_medians, extra_peak, extra_peak_apart
 from rich.console import Console
 from rich.table import Table
 from showo_cases import CASES, Case
 from showo_sizes import SIZES
 
 UNIT = {"text": "tokens/s", "images": "images/s", "train": "pairs/s"}
-
-
-def seconds(run: Callable[[], Any], chosen: argparse.Namespace) -> float:
-    """Of one run: CPU time where it has one thread, so that other work on the machine counts little."""
-    if chosen.device != "cpu":
-        torch.cuda.synchronize()
-    clock = time.process_time if chosen.device == "cpu" and chosen.threads == 1 else time.perf_counter
-    begin = clock()
-    run()
-    if chosen.device != "cpu":
-        torch.cuda.synchronize()
-    return clock() - begin
-
-
-def extra_peak(run: Callable[[], Any], device: str) -> float:
-    """MiB above what is held before, on the GPU or in this process."""
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    run()
-    return (_status("VmHWM") - before) / 2**10
-
-
-def _status(name: str) -> int:
-    """A line of this process's status in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
-def extra_peak_apart(name: str) -> float:
-    """``extra_peak`` of the variant in a process of its own."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout.split()[-1])
-
-
-def median_times(case: Case, chosen: argparse.Namespace) -> dict[str, float]:
-    """Seconds of each variant, after the check or, where there is none, a round that is not counted."""
-    if chosen.dtype == "float32" and chosen.device == "cpu":
-        if found := case.difference():
-            sys.exit(f"showo_speed: the released way and ours are not the same: {found}")
-    else:
-        for variant in case.variants:
-            variant.run()
-    rounds = [{one.name: seconds(one.run, chosen) for one in case.variants} for _ in range(chosen.rounds)]
-    return {one.name: statistics.median(taken[one.name] for taken in rounds) for one in case.variants}
 
 
 def table(chosen: argparse.Namespace, case: Case, times: dict[str, float], peaks: dict[str, float]) -> Table:
@@ -132,7 +76,7 @@ def main() -> None:
         return
     peaks = {variant.name: extra_peak_apart(variant.name) for variant in tiny.variants}
     case = build(size, chosen)
-    times = median_times(case, chosen)
+    times = checked_medians(case, chosen)
     Console(width=max(100, Console().width)).print(table(chosen, case, times, peaks))
 
 

@@ -11,18 +11,16 @@ that of one run in a fresh process, above what was held before it.
 """
 
 import argparse
-import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from measured import extra_peak, extra_peak_apart, medians
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from showo_speed import extra_peak, seconds
 from stream_models import built
 from torch import Tensor
 
@@ -144,14 +142,11 @@ def main() -> None:
     first = {name: run() for name, run in measured.items()}
     if (wrong := differs(first)) and chosen.device == "cpu" and chosen.dtype == "float32":
         sys.exit(f"stream_speed: not what the plain way gives: {wrong}")
-    rounds = [{name: seconds(run, chosen) for name, run in measured.items()} for _ in range(chosen.rounds)]
+    times = medians(measured, chosen)
     on = f"{chosen.dtype}, {chosen.device}, {chosen.threads} threads"
     made = Table("way", "seconds", "speed", "extra peak MiB", title=f"{chosen.model} {chosen.task}, {on}")
-    times = {name: statistics.median(one[name] for one in rounds) for name in measured}
     for name, took in times.items():
-        command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
-        peak = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
-        made.add_row(name, f"{took:.2f}", f"{times['plain'] / took:.2f}x", f"{peak:.0f}")
+        made.add_row(name, f"{took:.2f}", f"{times['plain'] / took:.2f}x", f"{extra_peak_apart(name):.0f}")
     Console(width=max(100, Console().width)).print(made)
 
 

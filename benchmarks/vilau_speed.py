@@ -11,17 +11,15 @@ are relative to the released way at batch 1, and of a batch of pictures to the r
 """
 
 import argparse
-import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from measured import extra_peak, extra_peak_apart, medians
 from rich.console import Console
 from rich.table import Table
-from showo_speed import extra_peak, seconds
 from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from vilau_released import draw_released, write_released
@@ -176,13 +174,6 @@ def image_case(size: Size, chosen: argparse.Namespace) -> tuple[list[Variant], C
 CASES = {"text": text_case, "images": image_case}
 
 
-def extra_peak_apart(name: str) -> float:
-    """MiB that the variant takes above what is held before, in a process of its own."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout.split()[-1])
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("task", choices=CASES)
@@ -208,8 +199,8 @@ def main() -> None:
         sys.exit(f"vilau_speed: the released way and ours are not the same: {found}")
     for variant in variants if chosen.device != "cpu" else ():
         variant.run()
-    rounds = [{one.name: seconds(one.run, chosen) / one.units for one in variants} for _ in range(chosen.rounds)]
-    times = {one.name: statistics.median(taken[one.name] for taken in rounds) for one in variants}
+    taken = medians({one.name: one.run for one in variants}, chosen)
+    times = {one.name: taken[one.name] / one.units for one in variants}
     peaks = {one.name: extra_peak_apart(one.name) for one in variants}
     unit = "token" if chosen.task == "text" else "picture"
     what = f"VILA-U {chosen.task}, {chosen.size}, {chosen.dtype}, {chosen.device}, {chosen.threads} threads"

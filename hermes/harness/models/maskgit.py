@@ -61,6 +61,11 @@ def drawing_of(config: GenerationConfig, defaults: GenerationConfig, who: str) -
     return Drawing(steps, guidance, temperature, config.order or "confidence", config.choice_temperature)
 
 
+def empty_image(count: int, tokens: int, mask: int, device: torch.device) -> Tensor:
+    """(count, tokens) of the token ``mask``."""
+    return torch.full((count, tokens), mask, device=device)
+
+
 def left_masked(step: int, steps: int, tokens: int) -> int:
     """How many of all tokens the cosine law leaves masked after step number ``step`` (from 0), before its bounds."""
     share = torch.cos(torch.tensor((step + 1) / steps) * math.pi * 0.5)

@@ -3,7 +3,7 @@
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +102,20 @@ def without_prefix(stored: dict[str, Tensor], wanted: Iterable[str]) -> dict[str
     if len(fitting) != 1:
         return stored
     return {name.removeprefix(fitting[0]): stored[name] for name in stored if name.startswith(fitting[0])}
+
+
+def before_anchor(stored: Collection[str], anchor: str, prefix: str, what: str, where: Path) -> str:
+    """What stands before the name of the one tensor ``anchor``, and so before all of a transformer's.
+
+    ``prefix`` is what its authors write there and ``what`` their model. Raises HermesError for none or several.
+    """
+    found = [name for name in stored if f".{name}".endswith(f".{anchor}")]
+    if len(found) > 1:
+        raise HermesError(f"{where} holds {len(found)} transformers ({', '.join(found)}); keep the one to be run")
+    if not found:
+        held = f"no {prefix}{anchor}, but {next(iter(stored))}"
+        raise HermesError(f"{where} holds no {what} transformer ({held}); give a {what} checkpoint")
+    return found[0].removesuffix(anchor)
 
 
 def misfit(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -14,9 +14,9 @@ from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.magvit.pictures import pictures_of, pixels_of, squashed_pixels_of
-from hermes.harness.models.maskgit import IMAGE_TEMPERATURE, Drawing, drawing_of
+from hermes.harness.models.maskgit import IMAGE_TEMPERATURE, Drawing, drawing_of, empty_image
 from hermes.harness.models.mmada.config import NAME, PUBLISHED
-from hermes.harness.models.mmada.images import draw_steps, empty_image
+from hermes.harness.models.mmada.images import draw_steps
 from hermes.harness.models.mmada.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items, with_seed
 from hermes.harness.models.mmada.prompting import Layout, encoded, question_ids
 from hermes.harness.models.mmada.text import BLOCK, Writing, write
@@ -142,7 +142,7 @@ class MMaDA:
                 part = members[start : start + CHUNK]
                 texts = [encoded(self.tokenizer, requests[index].prompt) for index in part]
                 generators = [torch.Generator().manual_seed(requests[index].seed) for index in part]
-                blank = empty_image(self.layout, len(part), (side // self._stride) ** 2, self._device)
+                blank = empty_image(len(part), (side // self._stride) ** 2, self.layout.vocabulary.mask, self._device)
                 *_, last = draw_steps(self.network, self.layout, texts, blank, generators, drawing)
                 for index, row, text in zip(part, last.chosen, texts, strict=True):
                     picture = self._picture(row)

@@ -18,11 +18,6 @@ from hermes.harness.models.mmada.prompting import Layout
 from hermes.harness.models.mmada.reading import hidden_of, logits_of, padded
 
 
-def empty_image(layout: Layout, count: int, tokens: int, device: torch.device) -> Tensor:
-    """(count, tokens) of the mask token."""
-    return torch.full((count, tokens), layout.vocabulary.mask, device=device)
-
-
 @torch.inference_mode()
 def draw_steps(
     network: Any,

@@ -18,7 +18,7 @@ from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading
 from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source, folder_of
-from hermes.harness.models.tensors import misfit, read_tensors
+from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
 from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
 
@@ -123,13 +123,7 @@ def read_network(folder: Path, config: MmadaConfig, vocabulary: Vocabulary, devi
 def read_state(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors as they are stored, without what stands before ``transformer.`` in their names."""
     stored = read_tensors(folder).tensors
-    found = [name for name in stored if f".{name}".endswith(f".{ANCHOR}")]
-    if len(found) > 1:
-        raise HermesError(f"{folder} holds {len(found)} transformers ({', '.join(found)}); keep the one to be run")
-    if not found:
-        held = f"no {PREFIX}{ANCHOR}, but {next(iter(stored))}"
-        raise HermesError(f"{folder} holds no MMaDA transformer ({held}); give an MMaDA checkpoint")
-    before = found[0].removesuffix(ANCHOR)
+    before = before_anchor(stored, ANCHOR, PREFIX, "MMaDA", folder)
     return {name.removeprefix(before): tensor for name, tensor in stored.items()}
 
 

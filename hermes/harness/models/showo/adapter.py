@@ -16,12 +16,12 @@ from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.finite import refuse_not_finite
-from hermes.harness.models.maskgit import Drawing, drawing_of
+from hermes.harness.models.maskgit import Drawing, drawing_of, empty_image
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
 from hermes.harness.models.showo.clip import ClipVision, projector_state, read_clip, take_projector
 from hermes.harness.models.showo.config import ShowoConfig, read_config
-from hermes.harness.models.showo.images import draw_image, empty_image
+from hermes.harness.models.showo.images import draw_image
 from hermes.harness.models.showo.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.showo.load import (
     clip_folder,
@@ -202,7 +202,7 @@ class ShowO:
                 part = members[start : start + CHUNK]
                 texts = [self.text.encode(requests[index].prompt) for index in part]
                 generators = [torch.Generator().manual_seed(requests[index].seed) for index in part]
-                blank = empty_image(self.layout, len(part), self.config.num_vq_tokens, self._device)
+                blank = empty_image(len(part), self.config.num_vq_tokens, self.layout.vocabulary.mask, self._device)
                 ids = draw_image(self.transformer, self.layout, texts, blank, generators, drawing)
                 for index, row, text in zip(part, ids, texts, strict=True):
                     picture = self._picture(row)

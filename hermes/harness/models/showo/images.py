@@ -12,11 +12,6 @@ from hermes.harness.models.showo.phi import Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
 
 
-def empty_image(layout: Layout, count: int, tokens: int, device: torch.device) -> Tensor:
-    """(count, tokens) of the mask token."""
-    return torch.full((count, tokens), layout.vocabulary.mask, device=device)
-
-
 def draw_image(
     model: Phi,
     layout: Layout,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hermes.harness.models.showo.clip import projector_state
 from hermes.harness.models.showo.phi import Phi, Shape
 from hermes.harness.models.source import Source, folder_of, is_hub_id
-from hermes.harness.models.tensors import misfit, read_tensors
+from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
 from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
@@ -45,13 +45,7 @@ def text_folder(folder: Path, path: str) -> Path:
 def read_state(folder: Path) -> dict[str, Tensor]:
     """The checkpoint's tensors in float32, without what stands before their names, which its embedding tells."""
     stored = read_tensors(folder).tensors
-    found = [name for name in stored if f".{name}".endswith(f".{ANCHOR}")]
-    if len(found) > 1:
-        raise HermesError(f"{folder} holds {len(found)} transformers ({', '.join(found)}); keep the one to be run")
-    if not found:
-        held = f"no {PREFIX}{ANCHOR}, but {next(iter(stored))}"
-        raise HermesError(f"{folder} holds no Show-o transformer ({held}); give a Show-o checkpoint")
-    before = found[0].removesuffix(ANCHOR)
+    before = before_anchor(stored, ANCHOR, PREFIX, "Show-o", folder)
     outer = before.removesuffix(PREFIX)
     own = {name: name.removeprefix(before if name.startswith(before) else outer) for name in stored}
     return {own[name]: tensor.float() for name, tensor in stored.items() if not name.endswith(COMPUTED)}

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from tiny_showo import make_checkpoint
 
 from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
-from hermes.harness.models.maskgit import Drawing, left_masked
+from hermes.harness.models.maskgit import Drawing, empty_image, left_masked
 from hermes.harness.models.masks import masks_of
 from hermes.harness.models.orders import halton_ranks
 from hermes.harness.models.showo.adapter import ShowO
-from hermes.harness.models.showo.images import draw_steps, empty_image
+from hermes.harness.models.showo.images import draw_steps
 from hermes.harness.models.showo.likelihood import Prepared
 from hermes.harness.models.showo.prompting import Layout
 from hermes.harness.models.showo.text import Ask, write
@@ -292,7 +292,7 @@ def test_texts_behind_one_image_and_prompt_share_it_and_do_not_see_each_other(fo
 def test_an_order_decides_what_is_kept_first(model: ShowO, order: Order) -> None:
     """What is known stays known, and with Halton's order the cells that are known are the first of its sequence."""
     tokens = model.config.num_vq_tokens
-    blank = empty_image(model.layout, 2, tokens, torch.device("cpu"))
+    blank = empty_image(2, tokens, model.layout.vocabulary.mask, torch.device("cpu"))
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
     texts = [model.text.encode("a red cat")] * 2
     steps = list(
