@@ -28,6 +28,7 @@ REASONS = {
     "threshold": "the best scores too low to win",
     "inverted": "the winner scores below the loser",
     "no candidates": "nothing to choose from",
+    "no likelihood": "the model gives pictures no likelihood",
     "other item": "an image belongs to another item",
     "unpaired": "items left out, because the objective or the pairing needs the side that they lack",
     FAILED: "captions and images that could not be made or judged",

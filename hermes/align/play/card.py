@@ -34,6 +34,18 @@ SHOWN = {
     "replay": "weight of replayed data",
 }
 """The settings that the card lists; the command has all that are not at their defaults."""
+BOTH = (
+    "In each round captions and images are drawn for the same items, a critic ranks them, and the model is trained on "
+    "the best against the worst of both at once"
+)
+SIDES = {
+    "und": "In each round captions are drawn, ranked by their likeness to the item's own, and the model is trained on "
+    "the best against the worst",
+    "gen": "In each round images are drawn, a critic ranks them, and the model is trained on the best against the "
+    "worst",
+}
+"""What is trained under the objectives of one side."""
+PAPER = "(HermesFlow, arXiv 2502.12148)"
 GAP, GAP_TITLE = "gap", "Gap (U - G)"
 SHAPES = """All scores are of the **shapes world**: drawn scenes of a few coloured shapes, which come with Hermes. Its
 benchmarks are twins of the real ones, with the same columns, prompts and scoring, and an exact parser judges the
@@ -97,11 +109,7 @@ def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool) 
     if settings.objective == "replay":
         how = "This is the control: as many steps as self-play takes, on replayed data and without preferences."
     else:
-        how = (
-            "In each round captions and images are drawn for the same items, a critic ranks them, and the model is "
-            "trained on the best against the worst of both at once, with itself at the start of the round as the "
-            "reference (HermesFlow, arXiv 2502.12148)."
-        )
+        how = f"{SIDES.get(settings.objective, BOTH)}, with itself at the start of the round as the reference {PAPER}."
     return (
         f"{what} {number} of Pair-DPO self-play with Hermes {version} (objective {settings.objective}, seed "
         f"{settings.seed}). The base model is {base}, weights {origin.fingerprint}. {how}"
@@ -186,7 +194,8 @@ def _training(settings: AlignSettings, entry: Mapping[str, Any], run: Run) -> Ta
     report = entry["training"]
     facts = [("data", public(settings.data or run.world))]
     facts += [("pairs of the first round", public(str(settings.pairs)))] if settings.pairs else []
-    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items()]
+    unused = {"critic"} if settings.objective == "und" else set()
+    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items() if name not in unused]
     facts += [
         ("pairs of this round", str(entry["pairs"])),
         ("steps of this round", str(report["steps"])),

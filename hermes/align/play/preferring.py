@@ -86,6 +86,8 @@ def _choose(game: Game, number: int, home: Path) -> None:
     drawn = read_json(home / DRAWN, f"remove {home} and run the same command again")
     pictures = [one.image for bar in bars.values() for one in bar if one.image]
     fetch(pictures, Store(game.folder / drawn["images"]), game.media, f"remove {home} to draw the round again")
+    if "image" not in likelihoods_of(game.kind):
+        drops.pop("gen: no candidates", None)  # none were to be drawn
     kept, drops = _differing(game, number, kept, drops)
     write_json(home / DROPS, drops | ({FAILED: drawn["failed"]} if drawn["failed"] else {}))
     write_jsonl(home / PREFERENCES, kept)

@@ -105,7 +105,8 @@ def draw_steps(
     """
     rows, tokens = image.shape
     temperature = drawing.temperature if drawing.choice_temperature is None else drawing.choice_temperature
-    ranks = halton_ranks(math.isqrt(tokens)).to(image.device)
+    ranks = halton_ranks(math.isqrt(tokens)) if drawing.order == "halton" else torch.zeros(tokens)
+    ranks = ranks.to(image.device)
     for step in range(drawing.steps):
         logits = read(image)
         probabilities = logits.softmax(-1)

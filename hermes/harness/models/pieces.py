@@ -35,7 +35,8 @@ class Pieces:
         except (OSError, RuntimeError, ValueError) as error:
             raise HermesError(f"{who}: the tokenizer in {folder} cannot be read ({error}); download it again") from None
         first = self.words.get_piece_size()
-        if not isinstance(added, dict) or sorted(added.values()) != list(range(first, first + len(added))):
+        numbers: list[Any] = list(added.values()) if isinstance(added, dict) else [None]
+        if any(type(one) is not int for one in numbers) or sorted(numbers) != list(range(first, first + len(numbers))):
             raise HermesError(
                 f"{who}: {folder / ADDED} does not number its tokens from {first:,} on, behind those of {MODEL}; "
                 "download both again"

@@ -81,7 +81,9 @@ def _transformers(folder: Path) -> tuple[Any, dict[str, Tensor], Any, Codec]:
         tensors = without_prefix(tensors, ANCHORS)
     vqgan = own_names({name: tensor for name, tensor in tensors.items() if name.startswith(INSIDE)})
     if any(name.startswith("decoder.") for name in vqgan):
-        codec = Codec(parse_config(config.vq_config.to_dict(), f"{folder / 'config.json'}"), vqgan, str(folder))
+        # transformers' settings know of no channels that are drawn: it has no decoder.
+        sizes = parse_config({"out_channels": 3, **config.vq_config.to_dict()}, f"{folder / 'config.json'}")
+        codec = Codec(sizes, vqgan, str(folder))
     else:
         codec = _codec(folder)
     return config, turned(tensors), _words(folder), codec

@@ -12,6 +12,7 @@ from hermes.harness.models.chameleon_vq.config import GROUPS, VQConfig
 from hermes.harness.models.chameleon_vq.names import is_convolution, published
 from hermes.harness.models.chameleon_vq.pixels import picture_of, pixels_of
 from hermes.harness.models.finite import refuse_not_finite
+from hermes.harness.models.full_float32 import full_float32
 from hermes.harness.system.errors import HermesError
 
 
@@ -58,7 +59,8 @@ class Codec(nn.Module):
     @torch.inference_mode()
     def unquantised(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) pixels to (B, embed, h, w), of which each place takes the nearest row of the codebook."""
-        latents: Tensor = self.vq.encode(pixels.to(self._table)).latents
+        with full_float32(str(self._table.device)):
+            latents: Tensor = self.vq.encode(pixels.to(self._table)).latents
         return latents
 
     @torch.inference_mode()
@@ -66,7 +68,8 @@ class Codec(nn.Module):
         """(B, 3, H, W) pixels to (B, h w) codes, line by line."""
         states = self.unquantised(pixels).flatten(2).transpose(1, 2)
         table = self._table
-        distance = (states**2).sum(-1, keepdim=True) + (table**2).sum(1) - 2 * states @ table.T
+        with full_float32(str(table.device)):
+            distance = (states**2).sum(-1, keepdim=True) + (table**2).sum(1) - 2 * states @ table.T
         return distance.argmin(-1)
 
     def encode(self, picture: Image.Image) -> tuple[int, ...]:
@@ -77,7 +80,8 @@ class Codec(nn.Module):
     def pixels(self, codes: Tensor, rows: int, columns: int) -> Tensor:
         """(B, rows x columns) codes to pixels (B, 3, H, W), mostly in [-1, 1]; any shape is drawn."""
         latents = self._table[codes.to(self._table.device)].transpose(1, 2).reshape(len(codes), -1, rows, columns)
-        drawn: Tensor = self.vq.decode(latents, force_not_quantize=True).sample
+        with full_float32(str(self._table.device)):
+            drawn: Tensor = self.vq.decode(latents, force_not_quantize=True).sample
         return drawn
 
     def decode(self, codes: Sequence[int]) -> Image.Image:

@@ -68,8 +68,10 @@ def parse_config(settings: Any, where: str) -> VQConfig:
     try:
         sizes = {ours: _first(flat, names) for ours, names in FIELDS.items()}
         multipliers = tuple(int(factor) for factor in _first(flat, MULTIPLIER))
+        if not multipliers:
+            raise ValueError(f"no {MULTIPLIER[1]}")
         config = VQConfig(multipliers=multipliers, **{name: int(size) for name, size in sizes.items()})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HermesError(
             f"{where} does not say the sizes of Chameleon's VQGAN ({error}); download the file again"
         ) from None

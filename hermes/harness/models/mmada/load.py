@@ -93,7 +93,7 @@ def read_network(folder: Path, config: MmadaConfig, vocabulary: Vocabulary, devi
     On the CPU unless a device map says more.
     """
     state = read_state(folder)
-    rows = state[ANCHOR].shape[0]
+    rows = len(state[ANCHOR]) if state[ANCHOR].ndim else 0
     if rows < vocabulary.first_code + vocabulary.codes or not 0 <= vocabulary.mask < vocabulary.first_code:
         raise HermesError(
             f"{folder}: the embedding has {rows:,} rows, and {vocabulary.first_code:,} text tokens (the mask "

@@ -190,14 +190,13 @@ class SeedX:
         from hermes.harness.models.seedx.writing import begun, begun_as_released, write
 
         words, views = self.words, [self._views(request) for request in requests]
+        behind = words.image if self.style == "base" else None
         rows = [
-            row(words, asked(self.style, request.prompt, [len(view.entries) for view in seen]))
+            row(words, asked(self.style, request.prompt, [len(view.entries) for view in seen]), behind)
             for request, seen in zip(requests, views, strict=True)
         ]
-        if self.style == "base":
-            rows = [one.and_then([words.image]) for one in rows]
-            if not self.as_released:
-                return rows
+        if self.style == "base" and not self.as_released:
+            return rows
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
         ends = [words.end] if self.as_released else [words.end, words.image]
         given = 0 if self.as_released else len(words.queries) + 1
@@ -232,8 +231,9 @@ class SeedX:
         draw = draw_of(request, DEFAULTS, temperature=0.0)
         steps = DEFAULTS.steps if request.config.steps is None else request.config.steps
         side = request.config.image_size or artist.side
-        if steps is None or steps < 1:
-            raise HermesError(f"steps: {self.name} draws in 1 or more steps, not {steps}")
+        most = artist.scheduler.config.num_train_timesteps
+        if steps is None or not 1 <= steps <= most:
+            raise HermesError(f"steps: {self.name} draws in 1 to {most:,} steps, not {steps}")
         if side < artist.scale or side % artist.scale:
             raise HermesError(f"image_size: {self.name} draws multiples of {artist.scale} px, not {side}")
         return Drawing(steps, draw.guidance, side, side)

@@ -86,6 +86,8 @@ class ConditionResampler(nn.Module):
         self.unet_proj_1 = nn.Linear(width, len(state["unet_proj_1.bias"]))
         self.unet_proj_2 = nn.Linear(width, len(state["unet_proj_2.bias"]))
         self.unet_attnpool = AttentionPool(latents + 1, width, len(state["unet_attnpool.c_proj.bias"]), heads)
+        self.split_widths = (inner, width)
+        """What the heads must divide."""
 
     def forward(self, features: Tensor) -> Conditions:
         rows = self.proj_in(features.to(self.latents.dtype))

@@ -79,7 +79,7 @@ def read_settings(folder: Path, style: Style) -> Settings:
             raise ValueError(f"style {settings.style!r} is none of {', '.join(get_args(Style))}")
         if conditions.get("normalize"):
             raise ValueError("a detokeniser that normalises its features is not one that was published")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, AttributeError) as error:
         raise HermesError(f"{path}: not the config of a SEED-X checkpoint ({error}); fix the file") from None
     return settings
 

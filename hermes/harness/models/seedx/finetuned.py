@@ -35,7 +35,8 @@ def overlay(llm: Any, stored: dict[str, Tensor], what: str) -> None:
     }
     own = llm.state_dict()
     odd = [name for name, tensor in whole.items() if name not in own or own[name].shape != tensor.shape]
-    odd += [name for name in ups if downs[name] not in held or _layer(name) not in own]
+    odd += [name for name in ups if not _fits(held[name], held.get(downs[name]), own.get(_layer(name)))]
+    odd += [name for name in held if ".lora_B." in name and name.replace(".lora_B.", ".lora_A.") not in ups]
     if odd:
         raise HermesError(
             f"{what} holds {len(odd)} tensors that the LLM has no place for, such as {min(odd)}; give one "
@@ -46,6 +47,13 @@ def overlay(llm: Any, stored: dict[str, Tensor], what: str) -> None:
     for name, other in downs.items():
         up, down = held[name].float(), held[other].float()
         own[_layer(name)].add_((down @ up * (ALPHA / len(up))).to(own[_layer(name)]))
+
+
+def _fits(up: Tensor, down: Tensor | None, layer: Tensor | None) -> bool:
+    """Whether LoRA's factors A and B are both there, of one rank, and make a change of the layer's shape."""
+    if down is None or layer is None or not up.ndim == down.ndim == 2:
+        return False
+    return 0 < len(up) == down.shape[1] and (len(down), up.shape[1]) == layer.shape
 
 
 def _layer(name: str) -> str:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -161,7 +162,7 @@ def _built(make: Callable[[], Part], state: Mapping[str, Tensor], path: Path) ->
         odd = misfit(module.state_dict(), state)
     except KeyError as error:
         odd = f"lacks {error.args[0]}"
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
         odd = f"holds tensors of other shapes ({error})"
     if odd:
         raise HermesError(f"{WHO}: {path} {odd}; download it completely, or give the part of SEED-X that it stands for")
@@ -181,7 +182,7 @@ def _refuse_strangers(
     """Raise HermesError where parts are not of one model, or the settings not theirs."""
     width, rows = llm.config.hidden_size, len(llm.get_input_embeddings().weight)
     reads, writes = agent.input_resampler, agent.output_resampler
-    seen = len(vision.attn_pool.query)
+    seen, marks = len(vision.attn_pool.query), len(vision.positional_embedding)
     wanted = {
         f"{places.words} has {len(words):,} tokens, the LLM {rows:,}": len(words) <= rows,
         f"{places.agent} is of an LLM of another width than {width}": reads.query.shape[1] == width
@@ -192,6 +193,9 @@ def _refuse_strangers(
         f"{places.vision} gives {seen} features, which {len(reads.query)} queries do not divide": seen
         % len(reads.query)
         == 0,
+        f"{places.agent} has no four marks of {width} numbers for the places of tiles": agent.patch_pos_embed.shape
+        == (4, width),
+        f"{places.vision} has {marks} positions, which are no square": isqrt(marks) ** 2 == marks,
         f"the tiles of {settings.side} px are not cut into whole patches": settings.side % vision.conv1.kernel_size[0]
         == 0,
     }
@@ -226,6 +230,9 @@ def _artist(
     }
     own = parts[RESAMPLER]
     resampler = _built(lambda: ConditionResampler(own, settings.condition_heads), own, path)
+    for width in resampler.split_widths:
+        if width % settings.condition_heads:
+            raise HermesError(f"{WHO}: config.json: {settings.condition_heads} heads do not divide a width of {width}")
     with loading(f"{WHO}: {places.sdxl}"):
         unet, based = _unet(places.sdxl / "unet", parts[UNET], path, dtype)
         vae, scheduler = (beside.vae, beside.scheduler) if beside else (None, None)

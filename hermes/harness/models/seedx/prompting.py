@@ -39,11 +39,11 @@ def request(style: Style, text: str, pictures: Sequence[int]) -> list[str | int]
     return ["[INST] ", *pictures, f"{text} [/INST]\n"] if pictures else [f"[INST] {DRAW}{text} [/INST]\n"]
 
 
-def row(words: Tokenizer, parts: Sequence[str | int]) -> Row:
+def row(words: Tokenizer, parts: Sequence[str | int], behind: int | None = None) -> Row:
     """The row of a prompt: texts, and pictures by their number of entries, from the token that begins it.
 
-    White space beside a picture is dropped, as beside any added token. A tag that a text brings along is a token, and
-    never a picture's.
+    ``behind`` is an added token that ends the row. White space beside a picture, and before that token, is dropped as
+    beside any added token. A tag that a text brings along is a token, and never a picture's.
     """
     ids, seen = [words.begin], [False]
     joined = _joined(parts)
@@ -55,11 +55,14 @@ def row(words: Tokenizer, parts: Sequence[str | int]) -> Row:
                 ids += [begin, *words.queries, end]
                 seen += [False, *(True for _ in words.queries), False]
             continue
-        text = part.lstrip() if place else part
-        found = words.encode(text.rstrip() if place + 1 < len(joined) else text)
+        text = part.lstrip() if place and words.strips(words.image_end) else part
+        follows = joined[place + 1] if place + 1 < len(joined) else None
+        after = behind if follows is None else words.image if follows == 1 else words.patch
+        found = words.encode(text.rstrip() if after is not None and words.strips(after) else text)
         ids += found
         seen += [False] * len(found)
-    return Row(tuple(ids), tuple(seen))
+    made = Row(tuple(ids), tuple(seen))
+    return made if behind is None else made.and_then([behind])
 
 
 def _joined(parts: Sequence[str | int]) -> list[str | int]:

@@ -62,6 +62,10 @@ class Tokenizer:
             ids += self.pieces.words.encode(part) if part else []
         return ids
 
+    def strips(self, token: int) -> bool:
+        """Whether white space beside an added token is dropped."""
+        return token in self._bare
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text, with all tokens written out: stretches of ordinary tokens and added ones, one space between."""
         stretches = []
@@ -101,8 +105,9 @@ def _spaced(pieces: Pieces) -> set[int]:
         told: Any = json_file(path) if path.is_file() else {}
     except ValueError as error:
         raise HermesError(f"{path} is not valid JSON ({error}); download it again") from None
-    entries = told.get("additional_special_tokens", ()) if isinstance(told, dict) else ()
-    kept = [one["content"] for one in entries if isinstance(one, dict) and not one.get("lstrip", False)]
+    entries = told.get("additional_special_tokens") if isinstance(told, dict) else None
+    listed = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    kept = [str(one.get("content")) for one in listed if not one.get("lstrip", False)]
     return {pieces.added[name] for name in kept if name in pieces.added}
 
 

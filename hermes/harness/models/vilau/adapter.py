@@ -1,6 +1,7 @@
 """VILA-U as the harness sees it: load, understand, generate, and log-probabilities for align."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 IMAGES = GenerationConfig(guidance_scale=3.0, temperature=1.0, top_k=900, top_p=0.96)
 TEXTS = GenerationConfig(max_new_tokens=1024)
 # As released: transformers' own top-k where the checkpoint's generation settings name none.
-UNSAID_TOP_K = 50
 CHUNK = 16
 
 
@@ -187,9 +187,7 @@ class VilaU:
 
     def _released_draw(self, seed: int) -> Draw:
         """How the checkpoint's generation settings draw text."""
-        said = self.loaded.said
-        temperature = float(said.get("temperature", 1.0)) if said.get("do_sample") else 0.0
-        return Draw(seed, temperature, int(said.get("top_k", UNSAID_TOP_K)), 1.0, float(said.get("top_p", 1.0)))
+        return replace(self.loaded.said, seed=seed)
 
     def _quantised(self, pixels: "Tensor") -> "tuple[Tensor, Tensor]":
         """Codes (N, D) and features (N, C) of one picture; one at a time, so that companions cannot change a code."""

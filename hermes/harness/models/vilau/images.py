@@ -11,18 +11,20 @@ from torch import Tensor
 
 def seen(picture: Image.Image, side: int) -> Tensor:
     """Pixels (3, side, side) in -1..1 of a picture that is read: resized whole, whatever its shape."""
-    return _pixels(picture, side)
+    # In its own mode, as the authors do; the harness gives RGB.
+    return _scaled(picture.resize((side, side), Image.Resampling.BICUBIC).convert("RGB"))
 
 
 def learnt(picture: Image.Image, side: int) -> Tensor:
     """Pixels (3, side, side) in -1..1 of a picture that is to be drawn: a square of it, as the training cuts it.
 
-    Of a wide picture that is the middle, of a tall one the top.
+    Of a wide picture that is the middle, as torchvision's CenterCrop finds it (half to even), of a tall one the top.
     """
     width, height = picture.size
     short = min(width, height)
-    left = (width - short) // 2
-    return _pixels(picture.crop((left, 0, left + short, short)), side)
+    left = round((width - short) / 2)
+    square = picture.convert("RGB").crop((left, 0, left + short, short))
+    return _scaled(square.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def picture_of(pixels: Tensor) -> Image.Image:
@@ -31,6 +33,6 @@ def picture_of(pixels: Tensor) -> Image.Image:
     return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
 
 
-def _pixels(picture: Image.Image, side: int) -> Tensor:
-    levels = np.asarray(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
+def _scaled(picture: Image.Image) -> Tensor:
+    levels = np.asarray(picture, dtype=np.float32)
     return torch.from_numpy(levels).permute(2, 0, 1) / 255 * 2 - 1

@@ -18,6 +18,7 @@ from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading, read_config, read_network
+from hermes.harness.models.seeded import Draw
 from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
 from hermes.harness.models.vilau.depth import DepthTransformer
 from hermes.harness.models.vilau.network import Network, Projector
@@ -30,20 +31,20 @@ DEPTH = "rqtransformer."
 TOWER_HAS, PROJECTOR_HAS = (f"{DEPTH}pos_emb_d", CODEBOOK.format(0)), ("layers.0.weight", "layers.2.weight")
 WHOLE = "give a whole checkpoint in the layout of mit-han-lab/vila-u-7b-256"
 PINNED = {"trust_remote_code": False}
+UNSAID_TOP_K = 50
+"""What transformers draws from where the settings do not say it."""
 SETTINGS = ("config.json", "generation_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a checkpoint holds, and the ``folder`` that it came from. ``said``: the settings that its texts are drawn
-    with.
-    """
+    """What a checkpoint holds, and the ``folder`` that it came from. ``said``: how its own settings draw texts."""
 
     network: Network
     words: Words
     sizes: Sizes
     folder: Path
-    said: dict[str, Any]
+    said: Draw
 
 
 def load_checkpoint(folder: Path, device: str, options: LoadOptions) -> Loaded:
@@ -77,8 +78,21 @@ def load_checkpoint(folder: Path, device: str, options: LoadOptions) -> Loaded:
             part.to(llm.device)
     else:
         network.to(device)
-    said = settings_of(path) if (path := folder / LLM / "generation_config.json").is_file() else {}
-    return Loaded(network.eval(), words, sizes, folder, said)
+    return Loaded(network.eval(), words, sizes, folder, _said(folder / LLM / "generation_config.json"))
+
+
+def _said(path: Path) -> Draw:
+    """How the checkpoint's generation settings draw text; without them transformers' own, greedy."""
+    told = settings_of(path) if path.is_file() else {}
+    said = {name: value for name, value in told.items() if value is not None}
+    try:
+        temperature = float(said.get("temperature", 1.0)) if said.get("do_sample") else 0.0
+        draw = Draw(0, temperature, int(said.get("top_k", UNSAID_TOP_K)), 1.0, float(said.get("top_p", 1.0)))
+        if temperature < 0 or draw.top_k < 0 or not 0 < draw.top_p <= 1:
+            raise ValueError(f"temperature {temperature}, top_k {draw.top_k}, top_p {draw.top_p}")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise HermesError(f"{WHO}: {path} names no way to draw ({error}); download it again") from None
+    return draw
 
 
 def write_checkpoint(loaded: Loaded, folder: Path) -> None:
@@ -116,7 +130,7 @@ def _others(folder: Path, sizes: Sizes, width: int, released: bool) -> tuple[Pro
             asked = dict.fromkeys(tables, torch.empty(codes, c))
     except KeyError as error:
         raise HermesError(f"{WHO}: {where} lacks {error.args[0]}; {WHOLE}") from None
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # transformers' settings raise a class of their own
         raise HermesError(f"{WHO}: {where} does not fit its config.json ({error}); {WHOLE}") from None
     _fill(projector, projected, folder / PROJECTOR)
     drawn = {name.removeprefix(DEPTH): tensor for name, tensor in held.items() if name.startswith(DEPTH)}
@@ -156,6 +170,8 @@ def _fill(module: nn.Module, held: Mapping[str, Tensor], where: Path) -> None:
 def _refuse(asked: Mapping[str, Tensor], found: Mapping[str, Tensor], where: Path) -> None:
     if odd := misfit(asked, found):
         raise HermesError(f"{WHO}: {where} {odd}; {WHOLE}")
+    if whole := [name for name in asked if not found[name].is_floating_point()]:
+        raise HermesError(f"{WHO}: {where} holds {whole[0]} as {found[whole[0]].dtype}; {WHOLE}")
 
 
 def _stored(folder: Path, has: Collection[str]) -> dict[str, Tensor]:

@@ -59,7 +59,8 @@ class Words(Pieces):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, without special tokens."""
         special = {*self.control.values(), *self.added.values()}
-        return str(self.words.decode([token for token in ids if token not in special]))
+        pieces = self.words.get_piece_size()
+        return str(self.words.decode([token for token in ids if token < pieces and token not in special]))
 
     def _is_mark(self, ids: list[int]) -> bool:
         return len(ids) == 1 and self.words.id_to_piece(ids[0]) == MARK

@@ -84,8 +84,11 @@ def read_sizes(folder: Path) -> Sizes:
         siglip, beside = _siglip(folder, str(images.get("pretrained_model") or LARGE))
         side, patch = int(siglip["image_size"]), int(siglip["patch_size"])
         shape = None if latent is None else (int(latent[0]), int(latent[1]))
-        made = (shape or (rows, columns))[0] * 2 ** (len(decoder["ch_mult"]) - 1)
-    except (KeyError, TypeError, ValueError) as error:
+        levels = [int(each) for each in decoder["ch_mult"]]
+        if min(side, patch, rows, columns, depth, heads, *(shape or ()), len(levels), *levels) < 1:
+            raise ValueError("sizes must be 1 or more")
+        made = (shape or (rows, columns))[0] * 2 ** (len(levels) - 1)
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise HermesError(f"{WHO}: {path} is not whole ({error!r}); download the checkpoint again") from None
     if (side // patch) ** 2 != rows * columns:
         raise HermesError(

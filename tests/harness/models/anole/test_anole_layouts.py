@@ -83,6 +83,14 @@ def test_what_is_saved_is_what_transformers_reads(model: Anole, folder: Path, tm
     assert said[0] == said[1]
 
 
+def test_settings_may_leave_out_what_they_have_by_default(model: Anole, copied: Path) -> None:
+    path = copied / "config.json"
+    config = json.loads(path.read_text())
+    config["vq_config"].pop("out_channels")
+    path.write_text(json.dumps(config))
+    assert Anole.load(str(copied)).info.fingerprint == model.info.fingerprint
+
+
 def test_early_conversions_are_known_by_their_norms(model: Anole, copied: Path) -> None:
     """They hold q and k in the authors' order under transformers' names."""
     held = load_file(copied / "model.safetensors")

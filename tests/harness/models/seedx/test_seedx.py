@@ -25,7 +25,7 @@ from hermes.harness.models.detect import adapter_of
 from hermes.harness.models.room import folder_bytes
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seedx import adapter as seedx
-from hermes.harness.models.seedx import places
+from hermes.harness.models.seedx import places, prompting
 from hermes.harness.models.seedx.adapter import SeedX
 from hermes.harness.models.seedx.prompting import request as wish
 from hermes.harness.models.seedx.prompting import row
@@ -200,6 +200,22 @@ def test_the_base_model_draws_at_once(model: SeedX, monkeypatch: pytest.MonkeyPa
     assert len(set(pixels(model.generate(drawn(steps=1))))) == 3
     found = model._begun(drawn())[0]
     assert found.ids == (model.words.begin, *model.words.encode("a red square"), model.words.image)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("text", ["a red dog", "a red dog ", "a red dog\n", " ", ""])
+def test_space_before_a_picture_is_that_of_the_tokenizer(folder: Path, tmp_path: Path, text: str, kept: bool) -> None:
+    shutil.copytree(folder / tiny_seedx.WORDS, tmp_path / "words")
+    if kept:
+        entries = [{"content": name, "lstrip": False, "rstrip": False} for name in ("<img>", "</img>", "<patch>")]
+        said = json.dumps({"additional_special_tokens": entries})
+        (tmp_path / "words" / "special_tokens_map.json").write_text(said)
+    words = read_tokenizer(tmp_path / "words", 2, "model x")
+    found = row(words, prompting.request("base", text, []), words.image)
+    assert found.ids == (words.begin, *words.encode(f"{text}<img>"))
+    asked = row(words, prompting.question("instruct", text, [1]))
+    image = "<img><img_00000><img_00001></img>"
+    assert asked.ids == (words.begin, *words.encode(f"[INST] {image}{text} [/INST]\n"))
 
 
 def items() -> list[LikelihoodItem]:
@@ -395,13 +411,19 @@ def test_a_fine_tuning_lies_over_the_llm(folder: Path, model: SeedX, tmp_path: P
         f"llm.base_model.model.{norm}.modules_to_save.default.weight": torch.full((tiny_seedx.WIDTH,), 2.0),
         f"llm.base_model.model.{norm}.original_module.weight": torch.full((tiny_seedx.WIDTH,), 3.0),
     }
-    torch.save({**torch.load(path), **tuned}, path)
+    state = torch.load(path)
+    torch.save({**state, **tuned}, path)
     old, new = model.llm.state_dict(), SeedX.load(str(copy)).llm.state_dict()
     torch.testing.assert_close(new[f"{layer}.weight"], old[f"{layer}.weight"] + down @ up * 16.0)
     assert new[f"{norm}.weight"].tolist() == [2.0] * tiny_seedx.WIDTH
     torch.save({**torch.load(path), "llm.base_model.model.model.layers.9.x.weight": up}, path)
     with pytest.raises(HermesError, match="holds 1 tensors that the LLM has no place for"):
         SeedX.load(str(copy))
+    for name, odd in (("lora_A", None), ("lora_B", None), ("lora_A", up[:1]), ("lora_A", up[:0]), ("lora_B", down[0])):
+        other = {**tuned, f"llm.base_model.model.{layer}.{name}.default.weight": odd}
+        torch.save({**state, **{key: tensor for key, tensor in other.items() if tensor is not None}}, path)
+        with pytest.raises(HermesError, match="holds 1 tensors that the LLM has no place for"):
+            SeedX.load(str(copy))
 
 
 def _torn(folder: Path, fault: str) -> None:
@@ -437,6 +459,8 @@ def _torn(folder: Path, fault: str) -> None:
         case "no denoiser":
             stage = folder / "detokenizer_first_stage" / "pytorch_model.bin"
             torch.save({name: one for name, one in torch.load(stage).items() if "unet.conv_in" not in name}, stage)
+        case "no marks":
+            save_file({**state, "patch_pos_embed": state["patch_pos_embed"][:3].contiguous()}, agent)
         case "other features":
             stage = folder / "detokenizer_first_stage" / "pytorch_model.bin"
             torch.save({**torch.load(stage), "resampler.proj_in.weight": torch.zeros(16, 7)}, stage)
@@ -459,6 +483,7 @@ def _torn(folder: Path, fault: str) -> None:
         ("no sense", r"style 'loud' is none of instruct, base, edit.*fix the file"),
         ("no vision", r"Qwen/Qwen-VL-Chat: not available from the hub .* the name .*QwenViT"),
         ("no denoiser", r"the denoiser in .* lacks 2 of the .* tensors, such as conv_in"),
+        ("no marks", r"has no four marks of 32 numbers for the places of tiles; give the parts of one checkpoint"),
         ("other features", r"takes other features than the LLM's are; give the parts of one checkpoint"),
         ("no decoder", r"sdxl cannot be loaded"),
     ],

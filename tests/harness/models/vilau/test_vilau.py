@@ -11,8 +11,10 @@ import pytest
 import tiny_vilau
 import torch
 from asking import PROMPTS, asked, drawn, noise, pixels, request
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torchvision.transforms import CenterCrop
 
 from hermes.align.losses.likelihoods import TrainPair
 from hermes.align.settings import TrainSettings
@@ -22,6 +24,7 @@ from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.vilau.adapter import VilaU
 from hermes.harness.models.vilau.drawing import draw_codes
+from hermes.harness.models.vilau.images import learnt, seen
 from hermes.harness.models.vilau.likelihood import image_item
 from hermes.harness.models.vilau.prompting import drawing
 from hermes.harness.models.vilau.released import TextTokens
@@ -158,6 +161,19 @@ def test_pictures_are_cut_as_the_training_cuts_them(model: VilaU) -> None:
     assert [one.codes.tolist() for one in whole] == [one.codes.tolist() for one in part]
 
 
+@pytest.mark.parametrize("size", [(47, 31), (48, 31), (49, 31), (50, 31), (31, 50)])
+def test_the_middle_is_that_of_torchvision(size: tuple[int, int]) -> None:
+    picture = noise(5, size).open()
+    cut = CenterCrop(31)(picture) if size[0] > size[1] else picture.crop((0, 0, 31, 31))
+    assert torch.equal(learnt(picture, 8), learnt(cut, 8))
+
+
+def test_a_read_picture_is_resized_in_its_own_mode() -> None:
+    colours = noise(6, (30, 20)).open().quantize(16)
+    resized = colours.resize((8, 8), Image.Resampling.BICUBIC).convert("RGB")
+    assert torch.equal(seen(colours, 8), seen(resized, 8))
+
+
 def tensors(folder: Path) -> dict[str, Tensor]:
     """Every tensor below a folder, under its part's name."""
     return {
@@ -225,6 +241,10 @@ def not_a_number(held: dict[str, Tensor]) -> None:
     held["layers.0.bias"][0] = torch.nan
 
 
+def whole_numbers(held: dict[str, Tensor]) -> None:
+    held["layers.0.bias"] = held["layers.0.bias"].int()
+
+
 IMAGES, DRAWN = "rqvaesiglip", "rqtransformer"
 TOWER = "vision_tower/config.json"
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -252,6 +272,15 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no number": (weights("mm_projector", not_a_number), "not finite"),
     "no tokenizer": (lambda copy: (copy / "llm" / "tokenizer.model").unlink(), "tokenizer"),
     "no added tokens": (lambda copy: (copy / "llm" / "added_tokens.json").unlink(), "lacks <im_start>"),
+    "no levels": (settings(TOWER, lambda found: found[IMAGES]["ddconfig"].update(ch_mult=[])), "must be 1 or more"),
+    "no latent": (settings(TOWER, lambda found: found[IMAGES].update(decoder_latent_shape=[])), "is not whole"),
+    "no heads": (settings(TOWER, lambda found: found[DRAWN]["head"]["block"].update(n_head=0)), "must be 1 or more"),
+    "whole numbers": (weights("mm_projector", whole_numbers), "holds layers.0.bias as torch.int32"),
+    "a hot draw": (
+        settings("llm/generation_config.json", lambda found: found.update(do_sample=True, temperature="x")),
+        "names no way to draw",
+    ),
+    "no top p": (settings("llm/generation_config.json", lambda found: found.update(top_p=0)), "names no way to draw"),
     "fewer layers": (settings("llm/config.json", lambda found: found.update(num_hidden_layers=3)), "lack"),
 }
 
@@ -307,6 +336,18 @@ def text_tokens(released: VilaU, token: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @torch.no_grad()
+def test_nothing_said_of_drawing_is_what_transformers_takes(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    said = {"do_sample": True, "temperature": None, "top_k": None, "top_p": None}
+    settings("llm/generation_config.json", lambda found: found.update(said))(copy)
+    model = VilaU.load(str(copy), "cpu", LoadOptions(as_released=True))
+    assert model._released_draw(7) == Draw(7, 1.0, 50, 1.0, 1.0)
+
+
+def test_rows_behind_the_tokenizer_are_no_text(model: VilaU) -> None:
+    assert model.words.decode([*model.words.part("a cat"), len(model.words) + 5]) == "a cat"
+
+
 def test_thrown_away_text_gets_in_the_way_as_released(released: VilaU, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = torch.randn(3, released.network.llm.config.hidden_size)
     for token in ("<im_start>", "<vi_start>"):
