@@ -70,14 +70,15 @@ CASES = {
     "liquid": Case("liquid"),
     "anole": Case("anole"),
 }
-LIKE_JANUS = ("liquid", "anole")
-"""What is sharded in them is transformers' layers, as in Janus."""
 WAYS = {
     "together": tuple(CASES),
-    "sharded": tuple(name for name in CASES if name not in LIKE_JANUS),
+    "sharded": ("fake-averages", "tiny", "showo", "showo-mixed", "janus-lora", "vilau"),
     "gathered": ("showo", "janus-lora"),
 }
-"""All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2)."""
+"""All weights in each process; a shard in each; likewise, but gathered from a forward to its backward pass (ZeRO-2).
+
+Of models whose blocks are transformers' layers one is sharded.
+"""
 AGAIN = ("fake-averages", "janus-lora")
 NOISE = ("k_layernorm.bias", "attn.key.bias", "look_out.mix.0.bias", "look_out.mix.2.bias")
 """Weights whose gradients are rounding, which AdamW scales up: those that add a constant to all that a softmax takes,
