@@ -1,11 +1,13 @@
-"""What tests ask models that understand and generate: questions about pictures, and prompts, each with a seed."""
+"""What tests ask models that understand and generate: questions about pictures, prompts, and whole runs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+import hermes
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Request
 
@@ -43,3 +45,25 @@ def drawn(**config: Any) -> list[Request]:
 
 def pixels(pictures: list[Image.Image]) -> list[bytes]:
     return [image.tobytes() for image in pictures]
+
+
+def assert_same_in_other_batches(model: Any, folder: Path, drawing: str = "homologous-g", limit: int = 2) -> None:
+    """A whole run of both sides, by the model or its reference, in batches of eight and of one."""
+    runs = [
+        hermes.evaluate(
+            model=model,
+            tasks=("homologous-u", drawing),
+            data="shapes",
+            judge="oracle",
+            limit=limit,
+            batch_size=size,
+            device="cpu",
+            out=folder / str(size),
+            progress=False,
+        )
+        for size in (8, 1)
+    ]
+    assert runs[0]["run_id"] == runs[1]["run_id"]
+    assert runs[0]["results"] == runs[1]["results"]
+    assert runs[0]["results"]["homologous-u"].n > 0
+    assert all(result.counts.get("error", 0) == 0 for result in runs[0]["results"].values())

@@ -12,7 +12,7 @@ import pytest
 import tiny_emu3
 import torch
 import transformers
-from asking import PROMPTS, drawn, pixels, request
+from asking import PROMPTS, assert_same_in_other_batches, drawn, pixels, request
 from PIL import Image
 
 from hermes.harness.contracts.model import LikelihoodItem
@@ -22,8 +22,6 @@ from hermes.harness.models.emu3.likelihood import Prepared
 from hermes.harness.models.emu3.places import CHAT, GEN
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Request
-from hermes.harness.run import runner
-from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.errors import HermesError
 
 
@@ -412,24 +410,7 @@ def test_an_answer_has_at_least_one_token(model: Emu3) -> None:
 
 
 def test_a_whole_run_is_the_same_in_other_batches(model: Emu3, tmp_path: Path) -> None:
-    def run(batch_size: int) -> dict[str, Any]:
-        settings = EvalSettings(
-            model="emu3",
-            tasks=("homologous-u", "homologous-g"),
-            data="shapes",
-            judge="oracle",
-            limit=2,
-            batch_size=batch_size,
-            device="cpu",
-            out=tmp_path / str(batch_size),
-        )
-        return runner.evaluate(settings, model=model)
-
-    first, second = run(8), run(1)
-    assert first["run_id"] == second["run_id"]
-    assert first["results"] == second["results"]
-    assert first["results"]["homologous-u"].n > 0
-    assert first["results"]["homologous-g"].counts.get("error", 0) == 0
+    assert_same_in_other_batches(model, tmp_path)
 
 
 @pytest.mark.parametrize("which", ["one", "two"])

@@ -9,7 +9,7 @@ import pytest
 import tiny_janus
 import torch
 import transformers
-from asking import PROMPTS, asked, drawn, noise, pixels, request
+from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, pixels, request
 
 import hermes
 from hermes.harness.contracts.model import LikelihoodItem
@@ -234,23 +234,7 @@ def test_settings_that_it_cannot_keep_are_refused(model: Janus, config: dict[str
 
 
 def test_a_whole_run_is_the_same_in_other_batches(folder: Path, tmp_path: Path) -> None:
-    def run(batch_size: int) -> dict[str, Any]:
-        return hermes.evaluate(
-            model=str(folder),
-            tasks=("homologous-u", "homologous-g"),
-            data="shapes",
-            judge="oracle",
-            limit=2,
-            batch_size=batch_size,
-            device="cpu",
-            out=tmp_path / str(batch_size),
-        )
-
-    first, second = run(8), run(1)
-    assert first["run_id"] == second["run_id"]
-    assert first["results"] == second["results"]
-    assert first["results"]["homologous-u"].n > 0
-    assert first["results"]["homologous-g"].counts.get("error", 0) == 0
+    assert_same_in_other_batches(str(folder), tmp_path)
 
 
 def test_training_raises_the_winner(folder: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def draw_steps(
     rows = [*map(tuple, prompts), *[tuple(empty)] * len(cuts.guided)]
     hidden, attention, cache = _prefill(model, rows)
     tower, positions = model.tower, model.tower.positions
-    every = [*range(len(prompts)), *cuts.guided]
+    every = torch.cat([torch.arange(len(prompts), device=model.device), cuts.places])
     for position in range(positions):
         kept: Cache = []
         told: list[Tensor] = []

@@ -26,7 +26,7 @@ class TextTokens:
     def __init__(self, model: Network, words: Words, draws: Sequence[Draw], text: Draw) -> None:
         self.model, self.words = model, words
         self.cuts = Cuts([text] * len(draws), model.device)
-        self.guided = Cuts(draws, model.device).guided
+        self.guided = Cuts(draws, model.device).places
         self.generators = [torch.Generator().manual_seed(derive_seed(draw.seed, "thrown away")) for draw in draws]
         self.ended = torch.zeros(len(draws), 2, dtype=torch.bool, device=model.device)
 
@@ -44,7 +44,6 @@ class TextTokens:
             )
         begun = (tokens[:, 1] == words.begin) | (tokens[:, 1] == words.video)
         instead = self.model.llm.get_input_embeddings()(tokens).to(embedded)
-        guided = torch.tensor(self.guided, dtype=torch.long, device=begun.device)
-        every = torch.cat([begun, begun[guided]])
-        others = torch.cat([instead[:, 0], instead[guided, 1]])
+        every = torch.cat([begun, begun[self.guided]])
+        others = torch.cat([instead[:, 0], instead[self.guided, 1]])
         return torch.where(every[:, None], others, embedded)

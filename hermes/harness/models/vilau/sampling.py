@@ -30,6 +30,7 @@ class Cuts:
         self.any_greedy = any(greedy)
         self.any_cut = any(draw.top_k or draw.top_p < 1 for draw in draws)
         self.guided = [number for number, draw in enumerate(draws) if draw.guidance > 1]
+        self.places = torch.tensor(self.guided, dtype=torch.long, device=device)
         self.scale = column([draws[number].guidance for number in self.guided])
 
     def mixed(self, logits: Tensor) -> Tensor:
@@ -39,8 +40,8 @@ class Cuts:
         conditional, free = logits[:rows], logits[rows:]
         if not self.guided:
             return conditional
-        towards = free + self.scale * (conditional[self.guided] - free)
-        return conditional.index_copy(0, torch.tensor(self.guided, device=logits.device), towards)
+        towards = free + self.scale * (conditional[self.places] - free)
+        return conditional.index_copy(0, self.places, towards)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """What each row of (B, K) logits is drawn from."""

@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 import tiny_seedx
 import torch
-from asking import asked, drawn, noise, pixels, request
+from asking import asked, assert_same_in_other_batches, drawn, noise, pixels, request
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -503,23 +503,7 @@ def test_settings_that_it_cannot_keep_are_refused(model: SeedX, config: dict[str
 
 
 def test_a_whole_run_is_the_same_in_other_batches(folder: Path, known: None, tmp_path: Path) -> None:
-    def run(batch_size: int) -> dict[str, Any]:
-        return hermes.evaluate(
-            model=str(folder),
-            tasks=("homologous-u", "homologous-g@steps=1"),
-            data="shapes",
-            judge="oracle",
-            limit=1,
-            batch_size=batch_size,
-            device="cpu",
-            out=tmp_path / str(batch_size),
-        )
-
-    first, second = run(8), run(1)
-    assert first["run_id"] == second["run_id"]
-    assert first["results"] == second["results"]
-    assert first["results"]["homologous-u"].n > 0
-    assert first["results"]["homologous-g@steps=1"].counts.get("error", 0) == 0
+    assert_same_in_other_batches(str(folder), tmp_path, "homologous-g@steps=1", limit=1)
 
 
 def test_a_round_of_self_play_on_captions(

@@ -12,7 +12,7 @@ import tiny_anole
 import tiny_liquid
 import tiny_vqgan
 import torch
-from asking import PROMPTS, asked, drawn, noise, pixels, request
+from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, pixels, request
 from safetensors.torch import load_file, save_file
 
 import hermes
@@ -287,25 +287,7 @@ def test_a_torn_or_foreign_checkpoint_is_one_line(model: StreamModel, folder: Pa
 
 
 def test_a_whole_run_is_the_same_in_other_batches(model: StreamModel, tmp_path: Path) -> None:
-    def run(batch_size: int) -> dict[str, Any]:
-        found: dict[str, Any] = hermes.evaluate(
-            model,
-            tasks=("homologous-u", "homologous-g"),
-            data="shapes",
-            judge="oracle",
-            limit=2,
-            batch_size=batch_size,
-            device="cpu",
-            out=tmp_path / str(batch_size),
-            progress=False,
-        )
-        return found
-
-    first, second = run(8), run(1)
-    assert first["run_id"] == second["run_id"]
-    assert first["results"] == second["results"]
-    assert first["results"]["homologous-u"].n > 0
-    assert all(first["results"][task].counts.get("error", 0) == 0 for task in ("homologous-u", "homologous-g"))
+    assert_same_in_other_batches(model, tmp_path)
 
 
 def test_a_round_of_self_play_trains_it_and_keeps_its_layout(model: StreamModel, folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny_vilau
 import torch
-from asking import PROMPTS, asked, drawn, noise, pixels, request
+from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, pixels, request
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -29,8 +29,6 @@ from hermes.harness.models.vilau.likelihood import image_item
 from hermes.harness.models.vilau.prompting import drawing
 from hermes.harness.models.vilau.released import TextTokens
 from hermes.harness.models.vilau.sizes import SIGLIP, read_sizes
-from hermes.harness.run import runner
-from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.errors import HermesError, ImageError
 
 POSITIONS = tiny_vilau.GRID**2
@@ -385,24 +383,7 @@ def test_settings_that_it_cannot_keep_are_refused(model: VilaU, config: dict[str
 
 
 def test_a_whole_run_is_the_same_in_other_batches(model: VilaU, tmp_path: Path) -> None:
-    def run(batch_size: int) -> dict[str, Any]:
-        wanted = EvalSettings(
-            model="vilau",
-            tasks=("homologous-u", "homologous-g"),
-            data="shapes",
-            judge="oracle",
-            limit=2,
-            batch_size=batch_size,
-            device="cpu",
-            out=tmp_path / str(batch_size),
-        )
-        return runner.evaluate(wanted, model=model)
-
-    first, second = run(8), run(1)
-    assert first["run_id"] == second["run_id"]
-    assert first["results"] == second["results"]
-    assert first["results"]["homologous-u"].n > 0
-    assert first["results"]["homologous-g"].counts.get("error", 0) == 0
+    assert_same_in_other_batches(model, tmp_path)
 
 
 def test_training_raises_the_winner(folder: Path, tmp_path: Path) -> None:
