@@ -106,8 +106,10 @@ def _ablated(table: Table) -> Table:
 
 
 def _ends(runs: Sequence[Run], histories: Sequence[History]) -> list[Run]:
-    """The runs without those rounds of self-plays that a table of models has no row for."""
+    """The runs without those rounds of self-plays that a table of models has no row for, and without validations."""
     rounds = {run.path: (number, history) for history in histories for number, run in history.evaluations.items()}
+    homes = {path.parent for path in rounds}
+    runs = [run for run in runs if run.path in rounds or run.path.parent not in homes]
     alone = {run.model.fingerprint for run in runs if run.path not in rounds}
     kept = []
     for run in runs:

@@ -111,7 +111,14 @@ def _table(preset: str) -> Table:
         title=f"Quoted, real data: {title}",
         columns=(text_column("Model"), text_column("Params", "params"), *columns),
         rows=tuple(
-            (Cell(text=model, source=source), Cell(text=size), *(Cell(value, source=source) for value in values))
+            (
+                Cell(text=model, source=source),
+                Cell(text=size),
+                *(
+                    Cell(value, source=source, digits=column.digits)
+                    for value, column in zip(values, columns, strict=True)
+                ),
+            )
             for (model, size), values in rows.items()
         ),
         caption=f"Quoted from {SOURCE}. Not measured here, so not ranked.",

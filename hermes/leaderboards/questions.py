@@ -17,7 +17,11 @@ def asked_about(target: Any, metadata: Mapping[str, Any]) -> list[Question]:
     if isinstance(target, Sequence) and not isinstance(target, str):
         entries = [one for one in target if isinstance(one, Mapping) and "question" in one]
         return [Question(str(k), str(one["question"]), str(one.get("answer", ""))) for k, one in enumerate(entries)]
-    return [Question(str(one["id"]), str(one["question"]), "yes") for one in metadata.get("propositions") or ()]
+    told = metadata.get("propositions")
+    entries = [one for one in told if isinstance(one, Mapping)] if isinstance(told, Sequence) else []
+    return [
+        Question(str(one["id"]), str(one["question"]), "yes") for one in entries if {"id", "question"} <= one.keys()
+    ]
 
 
 def reply_to(replies: Any, number: int, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +16,8 @@ from hermes.harness.system.parsing import json_file
 RESULTS, HISTORY, SCORED = "results.json", "history.json", "scored"
 SCHEMAS = (1, 2)
 AGAIN = "run the command that wrote it again, or leave it out"
+OF_A_ROUND = ("evaluation", "validation")
+"""The runs in the folder of a self-play's round: that of the test items, and that of patience."""
 BULK = frozenset(("answers", "media", "candidates", "training", "checkpoint"))
 
 
@@ -225,7 +228,7 @@ def _is_run(folder: Path) -> bool:
 
 def _with_inner(folder: Path) -> Iterator[Path]:
     yield folder
-    with os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # it may go away, or be closed to us
         yield from (Path(entry.path) for entry in entries if entry.is_dir())
 
 

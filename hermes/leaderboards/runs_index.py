@@ -12,7 +12,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, plots
 from hermes.leaderboards.parts import STYLE, bars, number, scale, small
 from hermes.leaderboards.plots import Gap
-from hermes.leaderboards.read import HISTORY, History, Run, find_files, read_history, read_run
+from hermes.leaderboards.read import HISTORY, OF_A_ROUND, History, Run, find_files, read_history, read_run
 from hermes.leaderboards.titles import counted
 
 INDEX, REPORT, RUN, SPEC = "index.html", "report.html", "run.json", "spec.json"
@@ -68,10 +68,10 @@ def index_html(root: Path) -> str:
 
 
 def _entries(root: Path) -> Iterator[_Entry]:
-    """The runs and self-plays that have a report; a round's evaluation is found from its self-play."""
+    """The runs and self-plays that have a report; a round's own runs are found from its self-play."""
     for path in find_files([root]):
         home = path.parent
-        of_a_round = home.name == "evaluation" and (home.parent.parent / HISTORY).is_file()
+        of_a_round = home.name in OF_A_ROUND and (home.parent.parent / HISTORY).is_file()
         if of_a_round or not (home / REPORT).is_file():
             continue
         try:

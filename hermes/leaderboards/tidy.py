@@ -33,6 +33,9 @@ COLUMNS = {
 TASKS = {GAP: "homologous-gap", BENCHMARK_GAP: "benchmark-gap"}  # The gaps as tables call them, and as frames do.
 
 
+NOTHING = "no number is left; choose other tables, columns or rows"
+
+
 def tidy(runs: Sequence[Run]) -> pd.DataFrame:
     """One row for each run, task and metric, in the order of the runs."""
     records = [record for run in runs for record in (*_results(run), *_gaps(run))]
@@ -49,6 +52,8 @@ def chosen(found: pd.DataFrame, table: str | None, columns: Sequence[str], rows:
     if table is not None:
         keys = list(map(Key, ABLATED)) if table == ABLATION else PRESETS[table].keys
         found = found[[any(_is(row, key) for key in keys) for row in found.itertuples()]]
+        if found.empty:
+            raise HermesError(NOTHING)
     shown = {name: [_is_named(row, name.casefold(), keys) for row in found.itertuples()] for name in columns}
     for name, places in shown.items():
         if not any(places):
@@ -65,7 +70,7 @@ def chosen(found: pd.DataFrame, table: str | None, columns: Sequence[str], rows:
         kept &= pd.concat([_fitting(found, pattern) for pattern in rows], axis=1).any(axis=1)
     found = found[kept]
     if found.empty:
-        raise HermesError("no number is left; choose other tables, columns or rows")
+        raise HermesError(NOTHING)
     return found.reset_index(drop=True)
 
 

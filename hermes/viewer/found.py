@@ -17,7 +17,7 @@ from hermes.harness.run.scoring import scores_name
 from hermes.harness.run.stores import ANSWERS, SPEC, asked_identity
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
-from hermes.leaderboards.read import HISTORY, RESULTS, SCORED, History, Run, bulk_of, read_history, read_run
+from hermes.leaderboards.read import HISTORY, OF_A_ROUND, RESULTS, SCORED, History, Run, bulk_of, read_history, read_run
 from hermes.leaderboards.stored import UNTOLD, TaskFiles, evaluator_of, told_files
 
 R = TypeVar("R", Run, History)
@@ -88,7 +88,8 @@ def find(paths: Sequence[Path]) -> Found:
             except HermesError as error:
                 problems.append(str(error))
     for key, play in plays.items():
-        of_play = {one.round: one.key for one in runs.values() if one.play == key and one.round is not None}
+        own = (one for one in runs.values() if one.play == key and one.folder.name == OF_A_ROUND[0])
+        of_play = {one.round: one.key for one in own if one.round is not None}
         plays[key] = FoundPlay(key, play.history, dict(sorted(of_play.items())))
     return Found(runs, plays, problems)
 

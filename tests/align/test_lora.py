@@ -1,10 +1,16 @@
 """LoRA in training: the reference is the adapter off, only the adapter moves, it is stored, merged, and read again."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny_emu3
 import tiny_janus
+import tiny_liquid
+import tiny_mmada
 import torch
+from peft import LoraConfig, inject_adapter_in_model
 from safetensors.torch import load_file
 
 import hermes
@@ -121,3 +127,18 @@ def test_recomputed_activations_change_nothing(name: str, janus: Path, tmp_path:
         found.append(state(model))
     for n, value in found[0].items():
         torch.testing.assert_close(value, found[1][n], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [tiny_emu3.save, tiny_mmada.save, tiny_liquid.save], ids=["emu3", "mmada", "liquid"])
+def test_lora_around_the_head_counts_on_both_sides(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    model: Any = hermes.load_model(str(make(tmp_path)), "cpu")
+    from align_fake import pictures
+
+    real = ImageHandle(pictures(1)[0].resize((48, 48)))
+    items = [LikelihoodItem("text", "what is it?", real, "a cat"), LikelihoodItem("image", "a cat", real)]
+    batch = model.collate(model.prepare(items))
+    with torch.no_grad():
+        before = model.module(batch)[0]
+        inject_adapter_in_model(LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False), model.network)
+        after = model.module(batch)[0]
+    assert ((before - after).abs() > 1e-3).all()

@@ -403,3 +403,20 @@ def test_stores_are_not_walked_and_a_round_counts_once(tmp_path: Path, monkeypat
 def test_a_run_folder_or_a_model_may_be_called_like_a_store(place: str, tmp_path: Path) -> None:
     run(tmp_path / place, "a", {"pope": result("pope", 80.0)})
     assert [one.name for one in read_all([tmp_path])[0]] == ["a"]
+
+
+def test_the_validations_of_patience_are_no_rows(tmp_path: Path) -> None:
+    home = tmp_path / "p0"
+    history(home, "sum", 0, [(0.6, 0.4), (0.6, 0.5)])
+
+    def table() -> list[list[str]]:
+        return rows(leaderboard([tmp_path], table="paper-gap"), "Gap")
+
+    before = table()
+    for number in (0, 1):
+        own = json.loads((home / f"round-{number}" / "evaluation" / "results.json").read_text())
+        (home / f"round-{number}" / "validation").mkdir()
+        (home / f"round-{number}" / "validation" / "results.json").write_text(
+            json.dumps(own | {"run_id": f"validation-{number}", "split": "validation"})
+        )
+    assert table() == before

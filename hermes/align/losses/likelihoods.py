@@ -83,7 +83,7 @@ class PairBatches:
         Other pairs stay 0. Items that do not depend on the masks are computed once.
         """
         table = torch.zeros(epochs, len(SLOTS), len(self))
-        changing = sorted({slot for row, slot in self._prepared if self._depends_on_masks(row, slot)})
+        changing = sorted({slot for row, slot in self._prepared if self.depends_on_masks(row, slot)})
         kept = [slot for slot in range(len(SLOTS)) if slot not in changing]
         with torch.no_grad():
             for epoch in range(epochs):
@@ -111,7 +111,7 @@ class PairBatches:
             )
         return PairLogProbs(und=sides["und"], gen=sides["gen"])
 
-    def _depends_on_masks(self, row: int, slot: int) -> bool:
+    def depends_on_masks(self, row: int, slot: int) -> bool:
         """Whether masks change the item; a text, or an autoregressive image, comes back as it is."""
         ready = self._prepared[row, slot]
         return self.model.with_seed(ready, derive_seed(self.seed, self.ids[row], 0, "mask")) is not ready

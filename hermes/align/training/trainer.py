@@ -150,7 +150,7 @@ class _Training:
         self.accelerator.wait_for_everyone()
         self._finish(folder)
         self.inner.train(was_training)
-        noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und") or None}
+        noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und")}
         return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise)
 
     def _one(self, number: int, total: int, state: Path, log: StepLog, track: Log, progress: Progress) -> None:
@@ -326,11 +326,14 @@ class _Training:
 
     def _mask_noise(self, side: str) -> float | None:
         """How much the masks alone move a pair's difference on a side: its standard deviation over the epochs' masks
-        under the reference, in nats, mean over pairs; 0 where there are none. None for one epoch, or without pairs."""
+        under the reference, in nats, mean over pairs. None for one epoch, or without pairs; where there are no masks
+        0 for images, and None for texts, which are exact in most models."""
         rows = [row for row in range(len(self.batches)) if self.batches.has(row, side)]
         if self.epochs < 2 or not rows or self.settings.objective == "replay":
             return None
         winner, loser = SLOTS.index(f"{side}_winner"), SLOTS.index(f"{side}_loser")
+        if not any(self.batches.depends_on_masks(row, winner) for row in rows):
+            return 0.0 if side == "gen" else None
         difference = self.reference[:, winner, rows] - self.reference[:, loser, rows]
         return float(difference.std(0).mean())
 

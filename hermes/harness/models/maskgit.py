@@ -56,9 +56,11 @@ def drawing_of(config: GenerationConfig, defaults: GenerationConfig, who: str) -
     temperature = IMAGE_TEMPERATURE if config.temperature is None else config.temperature
     if steps is None or steps < 1:
         raise HermesError(f"steps: {who} draws an image's tokens in 1 or more steps, not {steps}")
-    if temperature < 0 or guidance is None or guidance < 0:
-        raise HermesError("temperature and guidance_scale must not be negative")
-    return Drawing(steps, guidance, temperature, config.order or "confidence", config.choice_temperature)
+    top_k, top_p = config.top_k or 0, 1.0 if config.top_p is None else config.top_p
+    if temperature < 0 or guidance is None or guidance < 0 or top_k < 0:
+        raise HermesError("temperature, top_k and guidance_scale must not be negative")
+    order: Order = config.order or "confidence"
+    return Drawing(steps, guidance, temperature, order, config.choice_temperature, top_k, top_p)
 
 
 def empty_image(count: int, tokens: int, mask: int, device: torch.device) -> Tensor:

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
-from transformers import LogitsProcessor, RepetitionPenaltyLogitsProcessor
+from transformers import RepetitionPenaltyLogitsProcessor, SuppressTokensLogitsProcessor
 
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.stream.rows import Share
@@ -100,7 +99,7 @@ class AnolePrompting:
 
     def rules(self) -> list[Any]:
         """No image tokens; as released no token that begins with "<" and the penalty on those that are in the row."""
-        rules: list[Any] = [Forbidden(self._unwritten)]
+        rules: list[Any] = [SuppressTokensLogitsProcessor(self._unwritten)]
         if self.as_released and self.penalty != 1:
             rules.append(RepetitionPenaltyLogitsProcessor(self.penalty))
         return rules
@@ -111,14 +110,3 @@ class AnolePrompting:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.words(text, add_special_tokens=False)["input_ids"]
         return ids
-
-
-class Forbidden(LogitsProcessor):
-    """Leaves out the tokens of these ids."""
-
-    def __init__(self, ids: Sequence[int]) -> None:
-        self.ids = torch.tensor(ids)
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """(B, V) scores to (B, V)."""
-        return scores.index_fill(1, self.ids.to(scores.device), -torch.inf)

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from hermes.harness.models.emu3.images import Tokens
+from hermes.harness.models.head import head_of
 
 NOTHING = -1
 
@@ -76,6 +76,8 @@ class Likelihood(nn.Module):
     together never wait for a gradient.
     """
 
+    codes: Tensor
+
     def __init__(self, networks: Sequence[Any], codes: Tensor) -> None:
         super().__init__()
         self.networks: Any = nn.ModuleList(networks)
@@ -118,8 +120,7 @@ class Likelihood(nn.Module):
         asked = target != NOTHING
         hidden = network.model.text_model(input_ids=ids, attention_mask=attention, use_cache=False).last_hidden_state
         hidden = hidden[asked.to(hidden.device)]
-        head = network.get_output_embeddings()
         # A picture has thousands of codes: scores of the rest of the vocabulary would take most of the memory.
-        scores = linear(hidden, head.weight[self.codes.to(head.weight.device)]) if drawn else head(hidden)
-        told = torch.log_softmax(scores.float(), -1).gather(1, target[asked].to(scores.device)[:, None])[:, 0]
+        scores = head_of(network, self.codes if drawn else None)(hidden)
+        told = torch.log_softmax(scores, -1).gather(1, target[asked].to(scores.device)[:, None])[:, 0]
         return torch.zeros_like(batch.counts[rows]).index_add(0, asked.nonzero()[:, 0], told.to(batch.counts.device))

@@ -7,6 +7,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hermes.harness.models.full_float32 import full_float32
+
 
 def side(network: Any) -> int:
     """Width and height of a generated image in pixels."""
@@ -17,7 +19,8 @@ def side(network: Any) -> int:
 @torch.inference_mode()
 def decode(network: Any, processor: Any, codes: Tensor) -> Image.Image:
     """One image from its codes (T,); one at a time, so that companions cannot change a pixel."""
-    pixels = network.decode_image_tokens(codes[None]).float()
+    with full_float32(str(codes.device)):
+        pixels = network.decode_image_tokens(codes[None]).float()
     values = processor.postprocess(list(pixels), return_tensors="pt")["pixel_values"][0]
     return Image.fromarray(values.permute(1, 2, 0).cpu().numpy())
 
@@ -30,7 +33,8 @@ def encode(network: Any, pixels: Tensor) -> list[int]:
     vq_model.py, codebook_l2_norm) and as its decoder reads them; transformers' own ``encode`` leaves that out.
     """
     vq = network.model.vqmodel
-    states = vq.quant_conv(vq.encoder(pixels[None]))[0].flatten(1).T
+    with full_float32(str(pixels.device)):
+        states = vq.quant_conv(vq.encoder(pixels[None]))[0].flatten(1).T
     table = vq.quantize.embedding.weight
     codes: list[int] = (normalize(states, dim=-1) @ normalize(table, dim=-1).T).argmax(-1).tolist()
     return codes

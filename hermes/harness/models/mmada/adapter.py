@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +13,7 @@ from hermes.harness.contracts.model import Drew, LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.magvit.pictures import pictures_of, pixels_of, squashed_pixels_of
-from hermes.harness.models.maskgit import IMAGE_TEMPERATURE, Drawing, drawing_of, empty_image
+from hermes.harness.models.maskgit import Drawing, drawing_of, empty_image
 from hermes.harness.models.mmada.config import NAME, PUBLISHED
 from hermes.harness.models.mmada.images import draw_steps
 from hermes.harness.models.mmada.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items, with_seed
@@ -136,7 +135,7 @@ class MMaDA:
         pictures: dict[int, Image.Image | Drew] = {}
         groups: dict[tuple[Drawing, int], list[int]] = {}
         for index, request in enumerate(requests):
-            groups.setdefault((_drawing(request), self._side(request)), []).append(index)
+            groups.setdefault((drawing_of(request.config, DEFAULTS, "MMaDA"), self._side(request)), []).append(index)
         for (drawing, side), members in groups.items():
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
@@ -240,12 +239,6 @@ class MMaDA:
         """All weights by name."""
         images = {f"magvitv2.{name}": tensor for name, tensor in self.images.state_dict().items()}
         return dict(self.network.state_dict()) | images
-
-
-def _drawing(request: Request) -> Drawing:
-    """How the request's picture is drawn, checked."""
-    draw = draw_of(request, DEFAULTS, IMAGE_TEMPERATURE)
-    return replace(drawing_of(request.config, DEFAULTS, "MMaDA"), top_k=draw.top_k, top_p=draw.top_p)
 
 
 def _file_name(handle: ImageHandle) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 
@@ -41,6 +41,12 @@ def hidden_of(network: Any, ids: Tensor, mask: Tensor, places: Tensor) -> Tensor
 
 
 def logits_of(network: Any, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-    """(..., width) to float32 logits of the tokens from ``first`` to before ``last``."""
-    weight = network.get_output_embeddings().weight
-    return linear(hidden, weight[first:last]).float()
+    """(..., width) to float32 logits of the tokens from ``first`` to before ``last``.
+
+    Only their rows are multiplied, unless something lies around the head, such as LoRA.
+    """
+    head = network.get_output_embeddings()
+    if type(head) is not nn.Linear:
+        whole: Tensor = head(hidden).float()[..., first:last]
+        return whole
+    return linear(hidden, head.weight[first:last]).float()

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hermes.harness.models.full_float32 import full_float32
 from hermes.harness.models.seedx.conditions import ConditionResampler, Conditions
 
 IMAGE_GUIDANCE = 1.5
@@ -111,9 +112,10 @@ class Artist:
     @torch.inference_mode()
     def pixels(self, latents: Tensor) -> Tensor:
         """(1, 3, H, W) in 0..1, from the decoder in float32."""
-        found = self.vae.decode(latents.to(self.vae.device, self.vae.dtype) / self.vae.config.scaling_factor).sample
-        scaled: Tensor = (found / 2 + 0.5).clamp(0, 1)
-        return scaled
+        scaled = latents.to(self.vae.device, self.vae.dtype) / self.vae.config.scaling_factor
+        with full_float32(str(self.vae.device)):
+            found: Tensor = self.vae.decode(scaled).sample
+        return (found / 2 + 0.5).clamp(0, 1)
 
     @torch.inference_mode()
     def encode(self, picture: Image.Image, drawing: Drawing) -> Tensor:
@@ -121,7 +123,8 @@ class Artist:
         size = (drawing.width, drawing.height)
         values = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
         pixels = torch.from_numpy(values).permute(2, 0, 1)[None] / 127.5 - 1
-        mode: Tensor = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist.mode()
+        with full_float32(str(self.vae.device)):
+            mode: Tensor = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist.mode()
         return mode
 
     def _beside(self, noise: Tensor, source: Tensor | None, guided: bool) -> tuple[Tensor | None, tuple[bool, ...]]:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hermes.harness.models.head import head_of
 from hermes.harness.models.seeded import Draw
-from hermes.harness.models.stream.head import head_of
 from hermes.harness.models.stream.rows import Share, guided, padded, positions
 from hermes.harness.models.stream.sampling import Noise, choose, noise_of, probabilities
 

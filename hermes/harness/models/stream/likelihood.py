@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hermes.harness.models.emu3.likelihood import NOTHING, LikelihoodBatch, Prepared
-from hermes.harness.models.stream.head import head_of
+from hermes.harness.models.head import head_of
 
 
 def image_item(prompt: Sequence[int], numbers: Sequence[int], codes: Tensor) -> Prepared:

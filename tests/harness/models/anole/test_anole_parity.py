@@ -219,7 +219,7 @@ def test_text_picture_and_text_in_one_go(hf: Anole, meta: Any) -> None:
 
 def rule_with(rule: Any, allowed: int) -> Any:
     """The same rule, by which one token more may be written."""
-    return type(rule)([token for token in rule.ids.tolist() if token != allowed])
+    return type(rule)([token for token in rule.suppress_tokens.tolist() if token != allowed])
 
 
 def test_likelihoods(model: Anole, meta: Any) -> None:

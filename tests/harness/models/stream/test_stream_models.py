@@ -13,6 +13,7 @@ import tiny_liquid
 import tiny_vqgan
 import torch
 from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, pixels, request
+from hermes.harness.models.stream.head import head_of
 from safetensors.torch import load_file, save_file
 
 import hermes
@@ -25,7 +26,6 @@ from hermes.harness.models.seeded import Draw
 from hermes.harness.models.seeded_draws import probabilities as of_one_row
 from hermes.harness.models.stream.adapter import StreamModel
 from hermes.harness.models.stream.drawing import draw, draw_steps
-from hermes.harness.models.stream.head import head_of
 from hermes.harness.models.stream.rows import Share
 from hermes.harness.models.stream.sampling import probabilities
 from hermes.harness.system.errors import HermesError
