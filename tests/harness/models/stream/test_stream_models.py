@@ -13,13 +13,13 @@ import tiny_liquid
 import tiny_vqgan
 import torch
 from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, pixels, request
-from hermes.harness.models.stream.head import head_of
 from safetensors.torch import load_file, save_file
 
 import hermes
 from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.models.anole.adapter import Anole
+from hermes.harness.models.head import head_of
 from hermes.harness.models.layouts import of_folder
 from hermes.harness.models.liquid.adapter import Liquid
 from hermes.harness.models.seeded import Draw
