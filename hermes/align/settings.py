@@ -64,7 +64,9 @@ class TrainSettings(LossSettings, TrackerSettings):
     average: float = Field(0.0, ge=0, lt=1, description="Share of the round's start that is mixed into its end.")
     ema: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     masks: int | None = Field(
-        None, ge=1, description="Masks that an image's likelihood is averaged over. Default: the model's own number."
+        None,
+        ge=1,
+        description="Masks, or draws of noise, that an image's likelihood is averaged over. Default: the model's own.",
     )
     lora_rank: int = Field(
         0, ge=0, description="Rank of a LoRA adapter that is trained in place of the weights; 0 is none."

@@ -115,8 +115,9 @@ class LikelihoodItem:
     """One thing whose log-probability is wanted.
 
     kind ``text``: log p(text | image, prompt). kind ``image``: log p(image | prompt); for a masked-diffusion model the
-    masks are drawn from ``seed`` alone, so items with one seed are masked alike. An image that was planned has its
-    ``plan``, as in `Drew`: then log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty.
+    masks, and for a flow or a diffusion the times and the noise (`models/noising.py`) are drawn from ``seed`` alone,
+    so items with one seed are masked, or noised, alike. An image that was planned has its ``plan``, as in `Drew`: then
+    log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty.
     """
 
     kind: Literal["text", "image"]
@@ -139,8 +140,8 @@ class Alignable(UnifiedModel, Protocol):
     shape (B,): the summed log-probability of each item's tokens in nats, and how many tokens were summed.
 
     Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
-    many masks an image's likelihood is averaged over; ``recompute_activations(on)``, gradient checkpointing;
-    ``likelihoods`` of the class, the kinds of items that have one, where not both do.
+    many masks, or draws of noise, an image's likelihood is averaged over; ``recompute_activations(on)``, gradient
+    checkpointing; ``likelihoods`` of the class, the kinds of items that have one, where not both do.
     """
 
     module: "torch.nn.Module"
