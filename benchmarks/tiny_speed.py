@@ -11,7 +11,7 @@ import torch
 from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.models.tiny.adapter import TinyModel
 from hermes.harness.models.tiny.packing import ANS, END, SPECIALS, collate, understanding_row
-from hermes.harness.models.tiny.writing import Ask, write
+from hermes.harness.models.tiny.writing import Ask, see, write
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Request
 from hermes.shapes import captions
@@ -96,7 +96,11 @@ def main() -> None:
     plain = seconds(lambda: plain_text(model, codes, prompt, options.tokens))
     model.transformer.head.weight.data[END] -= 100
     cached = seconds(
-        lambda: write(model.transformer, codes, [Ask(i, prompt, max_new_tokens=options.tokens) for i in range(32)])
+        lambda: write(
+            model.transformer,
+            see(model.transformer, codes),
+            [Ask(i, prompt, max_new_tokens=options.tokens) for i in range(32)],
+        )
     )
     model = TinyModel.load()
     single = seconds(lambda: [model.generate([draw]) for draw in draws[:32]])

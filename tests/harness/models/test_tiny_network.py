@@ -29,7 +29,7 @@ from hermes.harness.models.tiny.packing import (
 from hermes.harness.models.tiny.tokenizer_image import CODES, IMAGE_TOKENS, ImageTokenizer, to_picture
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
 from hermes.harness.models.tiny.transformer import Shape, Transformer, omni_mask
-from hermes.harness.models.tiny.writing import Ask, write
+from hermes.harness.models.tiny.writing import Ask, see, write
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import DECODING, GenerationConfig, Order, Request
 from hermes.harness.system.errors import HermesError
@@ -146,7 +146,9 @@ def test_cached_text_equals_uncached_text(model: TinyModel) -> None:
     prompts = [
         model.text.encode(p) for p in ("Is there a red circle ?", "a", "What color is the square in the image ?")
     ]
-    cached = write(model.transformer, codes, [Ask(i, p, max_new_tokens=9) for i, p in enumerate(prompts)])
+    cached = write(
+        model.transformer, see(model.transformer, codes), [Ask(i, p, max_new_tokens=9) for i, p in enumerate(prompts)]
+    )
     with torch.inference_mode():
         plain = [plain_answer(model, codes[i], p, 9) for i, p in enumerate(prompts)]
     assert cached == plain

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hermes.harness.models.tiny import train
+from hermes.harness.models.tiny import course, train
 from hermes.harness.models.tiny.adapter import WEIGHTS
 from hermes.harness.models.tiny.fit import Schedule, fit, optimizers_for
 from hermes.harness.models.tiny.packing import (
@@ -126,7 +126,8 @@ def test_lessons_depend_on_the_step_alone_and_teach(
     tokenisers: tuple[TextTokenizer, ImageTokenizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "SCENES", 4)
-    data = train.lessons(*tokenisers, seed=0, device="cpu", course=4)
+    board = train.board_of(tokenisers[1], tokenisers[0])
+    data = course.lessons(tokenisers[0], board, train.COURSE.phases, seed=0, device="cpu", course=4)
     first, again, other = data(3), data(3), data(4)
     assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first.understanding, again.understanding, strict=True))
     assert all(torch.equal(a.target, b.target) for a, b in zip(first.generation, again.generation, strict=True))
@@ -134,22 +135,22 @@ def test_lessons_depend_on_the_step_alone_and_teach(
         first.generation[0].tokens, other.generation[0].tokens
     )
     torch.manual_seed(0)
-    pupil = train.Pupil(Transformer(Shape(text=len(tokenisers[0]), width=32, layers=3, heads=1)))
+    pupil = course.Pupil(Transformer(Shape(text=len(tokenisers[0]), width=32, layers=3, heads=1)))
     optimizer = torch.optim.AdamW(pupil.parameters(), 1e-2)
     values = []
     for _ in range(8):
-        value, figures = train.lesson_loss(pupil, first)
+        value, figures = course.lesson_loss(pupil, first, board, train.COURSE.weights)
         optimizer.zero_grad()
         torch.autograd.backward(value)
         optimizer.step()
         values.append(value.item())
     assert values[-1] < 0.8 * values[0]
-    assert set(figures) == set(train.WEIGHTS)
+    assert set(figures) == set(train.COURSE.weights)
 
 
 def test_parts_name_the_object_around_each_token() -> None:
     large_cross = Obj(shape="cross", color="white", size="large", cell=5, x=40.0, y=24.0, radius=7.0)
-    parts = train.parts_of(Scene((large_cross,), 0)).reshape(6, 6, 3)
+    parts = course.parts_of(Scene((large_cross,), 0)).reshape(6, 6, 3)
     assert (parts[2:4, 4:6] == [SHAPES.index("cross"), COLORS.index("white"), SIZES.index("large")]).all()
     assert (parts[..., 0] == len(SHAPES)).sum() == IMAGE_TOKENS - 4
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +28,12 @@ from hermes.harness.records.seeds import derive_seed
 class Prepared:
     """One tokenised item. ``text`` None: log p(image | prompt) over the masks of ``seed``; else log p(text | ...).
 
-    ``image`` (36,) holds token ids. With a ``plan``: log p(plan | prompt) + log p(image | plan), or of the prompt where
-    the plan is empty.
+    ``image`` (36,) holds token ids, (36, 8) the latents of hermes-flow. With a ``plan``: log p(plan | prompt) +
+    log p(image | plan), or of the prompt where the plan is empty.
     """
 
     prompt: tuple[int, ...]
-    image: NDArray[np.int64]
+    image: NDArray[Any]
     text: tuple[int, ...] | None
     seed: int
     plan: tuple[int, ...] | None = None

@@ -44,6 +44,11 @@ class Batch:
     target: Tensor
     mask: Tensor
 
+    @property
+    def asked(self) -> Tensor:
+        """(B, L): whose hidden state must tell something."""
+        return self.target != NOTHING
+
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(

@@ -59,34 +59,44 @@ class Residual(nn.Module):
         return mixed
 
 
+def encoder_of(channels: int) -> nn.Sequential:
+    """Images (B, 3, 48, 48) in -1..1 to (B, channels, 6, 6)."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        nn.Conv2d(48, FINE, 3, padding=1),
+        Residual(FINE, FINE),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * FINE, COARSE, 1),
+        Residual(COARSE, COARSE),
+        nn.GroupNorm(8, COARSE),
+        nn.SiLU(),
+        nn.Conv2d(COARSE, channels, 1),
+    )
+
+
+def decoder_of(channels: int) -> nn.Sequential:
+    """(B, channels, 6, 6) to images (B, 3, 48, 48) in -1..1, not clipped."""
+    return nn.Sequential(
+        nn.Conv2d(channels, COARSE, 3, padding=1),
+        Residual(COARSE, COARSE),
+        nn.Conv2d(COARSE, 4 * FINE, 1),
+        nn.PixelShuffle(2),
+        Residual(FINE, FINE),
+        Residual(FINE, FINE),
+        nn.SiLU(),
+        nn.Conv2d(FINE, 48, 3, padding=1),
+        nn.PixelShuffle(4),
+    )
+
+
 class ImageTokenizer(nn.Module):
     """Encoder, quantiser and decoder. Images are (B, 3, 48, 48) in 0..1; codes are (B, 36), row by row."""
 
     def __init__(self) -> None:
         super().__init__()
         self.quantise = FSQ()
-        self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, FINE, 3, padding=1),
-            Residual(FINE, FINE),
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(4 * FINE, COARSE, 1),
-            Residual(COARSE, COARSE),
-            nn.GroupNorm(8, COARSE),
-            nn.SiLU(),
-            nn.Conv2d(COARSE, len(LEVELS), 1),
-        )
-        self.decoder = nn.Sequential(
-            nn.Conv2d(len(LEVELS), COARSE, 3, padding=1),
-            Residual(COARSE, COARSE),
-            nn.Conv2d(COARSE, 4 * FINE, 1),
-            nn.PixelShuffle(2),
-            Residual(FINE, FINE),
-            Residual(FINE, FINE),
-            nn.SiLU(),
-            nn.Conv2d(FINE, 48, 3, padding=1),
-            nn.PixelShuffle(4),
-        )
+        self.encoder = encoder_of(len(LEVELS))
+        self.decoder = decoder_of(len(LEVELS))
 
     def raw(self, images: Tensor) -> Tensor:
         """Images to what is quantised, (B, 6, 6, 4)."""

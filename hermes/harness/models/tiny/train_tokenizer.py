@@ -25,12 +25,17 @@ OBJECT_WEIGHT = 2.0
 
 
 def reconstruction_loss(module: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """How far what the tokeniser makes of images (B, 3, 48, 48) is from them."""
+    return pixel_loss(module(images), images)
+
+
+def pixel_loss(made: Tensor, images: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Weighted L1 and L2 of pixels and L1 of horizontal and vertical differences.
 
     A foreground pixel weighs the more, the less foreground is near it (20 x 20 pixels), so that small objects count
     as much as large ones.
     """
-    made = module(images).float()
+    made = made.float()
     background = torch.tensor(BACKGROUND, device=images.device)[:, None, None] / 255
     foreground = ((images - background).abs().amax(1, keepdim=True) > FOREGROUND).float()
     near = F.avg_pool2d(F.avg_pool2d(foreground, 4), 5, 1, 2)

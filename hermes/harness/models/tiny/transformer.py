@@ -113,44 +113,37 @@ class Block(nn.Module):
         return x, (key, value)
 
 
-class Transformer(nn.Module):
-    """Token ids to hidden states; ``text_logits`` and ``image_logits`` read them out."""
+class Trunk(nn.Module):
+    """Blocks over embedded tokens, and text in and out of them; a model adds its pictures.
 
-    def __init__(self, shape: Shape) -> None:
+    ``tokens`` is how many ids are embedded, the first ``shape.text`` of which are text and special tokens.
+    """
+
+    def __init__(self, shape: Shape, tokens: int) -> None:
         super().__init__()
         self.shape = shape
-        self.embed = nn.Embedding(shape.text + shape.codes, shape.width)
+        self.embed = nn.Embedding(tokens, shape.width)
         self.cell = nn.Embedding(1 + IMAGE_TOKENS, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width, bias=False)
-        self.head = nn.Linear(shape.width, shape.text + shape.codes, bias=False)
-        self.look_in, self.look_out = CodeTable(shape.width), CodeTable(shape.width)
+        self.head = nn.Linear(shape.width, tokens, bias=False)
+
+    def begin(self, apart: tuple[str, ...]) -> None:
+        """Draw the weights of matrices, but for parts that begin with a name of ``apart``; deep ones smaller."""
         for name, parameter in self.named_parameters():
-            if name.startswith("look"):
+            if name.startswith(apart):
                 continue
             if parameter.dim() > 1:
                 deep = name.endswith(("merge.weight", "leave.weight"))
                 std = 0.1 if name.startswith(("embed", "cell")) else 0.02
-                nn.init.normal_(parameter, std=std / math.sqrt(2 * shape.layers) if deep else std)
+                nn.init.normal_(parameter, std=std / math.sqrt(2 * self.shape.layers) if deep else std)
 
-    def forward(
-        self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
-    ) -> tuple[Tensor, Cache]:
-        """Hidden states (B, L, width), normalised, and the cache including these tokens; arguments as in ``states``."""
-        states, present = self.states(tokens, place, cell, mask, past)
-        normed: Tensor = self.norm(states[-1])
-        return normed, present
-
-    def states(
-        self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
-    ) -> tuple[list[Tensor], Cache]:
+    def run(self, x: Tensor, place: Tensor, mask: Tensor, past: Cache | None) -> tuple[list[Tensor], Cache]:
         """The residual stream (B, L, width) after each block, and the cache including these tokens.
 
-        tokens (B, L) ids; place (B, L, 2) rotary places; cell (B, L): 1 + index of an image token's cell, 0 for text;
-        mask (B, L, P + L) bool, True = may attend, over the P cached tokens and these.
+        x (B, L, width) embedded tokens; place (B, L, 2) rotary places; mask (B, L, P + L) bool, True = may attend, over
+        the P cached tokens and these.
         """
-        look = F.pad(self.look_in(), (0, 0, self.shape.text, 0))
-        x = F.embedding(tokens, self.embed.weight + look) + self.cell(cell)
         turn = rotations(place, self.shape.width // self.shape.heads)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         turn = (turn[0].to(dtype), turn[1].to(dtype))
@@ -163,9 +156,40 @@ class Transformer(nn.Module):
             present.append(cached)
         return states, present
 
+    def text(self, tokens: Tensor, place: Tensor, mask: Tensor, past: Cache | None = None) -> tuple[Tensor, Cache]:
+        """Normalised hidden states (B, L, width) of text ids (B, L), and the cache including them; see ``run``."""
+        states, present = self.run(self.embed(tokens) + self.cell.weight[0], place, mask, past)
+        normed: Tensor = self.norm(states[-1])
+        return normed, present
+
     def text_logits(self, hidden: Tensor) -> Tensor:
         """(..., width) to (..., text) float32 logits over text and special tokens."""
         return F.linear(hidden, self.head.weight[: self.shape.text]).float()
+
+
+class Transformer(Trunk):
+    """Token ids to hidden states; ``text_logits`` and ``image_logits`` read them out."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape, shape.text + shape.codes)
+        self.look_in, self.look_out = CodeTable(shape.width), CodeTable(shape.width)
+        self.begin(apart=("look",))
+
+    def forward(
+        self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
+    ) -> tuple[Tensor, Cache]:
+        """Hidden states (B, L, width), normalised, and the cache including these tokens; arguments as in ``states``."""
+        states, present = self.states(tokens, place, cell, mask, past)
+        normed: Tensor = self.norm(states[-1])
+        return normed, present
+
+    def states(
+        self, tokens: Tensor, place: Tensor, cell: Tensor, mask: Tensor, past: Cache | None = None
+    ) -> tuple[list[Tensor], Cache]:
+        """As ``run``, from tokens (B, L) ids and cell (B, L): 1 + index of an image token's cell, 0 for text."""
+        look = F.pad(self.look_in(), (0, 0, self.shape.text, 0))
+        x = F.embedding(tokens, self.embed.weight + look) + self.cell(cell)
+        return self.run(x, place, mask, past)
 
     def image_logits(self, hidden: Tensor) -> Tensor:
         """(..., width) to (..., codes) float32 logits over image codes."""

@@ -1,11 +1,12 @@
-"""How well hermes-tiny understands and draws held-out scenes: what its training watches."""
+"""How well a small model understands and draws held-out scenes: what its training watches."""
 
 import itertools
 import random
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
-from hermes.harness.models.tiny.adapter import TinyModel
+from hermes.harness.models.tiny.unified import WorldModel
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Request, Split
@@ -24,7 +25,7 @@ def held_out(split: Split, count: int) -> list[tuple[Scene, str, list[QA]]]:
     return [(scene, captions.full(scene, rng), homologous(scene, rng)) for scene in chosen]
 
 
-def understanding(model: TinyModel, items: Sequence[tuple[Scene, str, list[QA]]]) -> dict[str, float]:
+def understanding(model: WorldModel[Any], items: Sequence[tuple[Scene, str, list[QA]]]) -> dict[str, float]:
     """Share of questions answered rightly about the real images: over all ("U") and for each kind ("U color")."""
     config = GenerationConfig()
     asked = [(ImageHandle(draw(scene)), qa) for scene, _, questions in items for qa in questions]
@@ -40,7 +41,7 @@ def understanding(model: TinyModel, items: Sequence[tuple[Scene, str, list[QA]]]
 
 
 def generation(
-    model: TinyModel, items: Sequence[tuple[Scene, str, list[QA]]], guidance: float = 0.0
+    model: WorldModel[Any], items: Sequence[tuple[Scene, str, list[QA]]], guidance: float = 0.0
 ) -> dict[str, float]:
     """Share of questions answered rightly about the drawn images ("G"), and how many patches a picture are unread.
 

@@ -13,12 +13,11 @@ from hermes.harness.models.tiny.packing import (
     PAD,
     SPECIALS,
     TEXT_PLACE,
-    Row,
     collate,
     planning_prefix,
     understanding_row,
 )
-from hermes.harness.models.tiny.transformer import Cache, Transformer
+from hermes.harness.models.tiny.transformer import Cache, Transformer, Trunk
 from hermes.harness.records.seeds import derive_seed
 
 PLAN_TOKENS = 40
@@ -26,7 +25,7 @@ PLAN_TOKENS = 40
 
 @dataclass(frozen=True)
 class Ask:
-    """One prompt behind prefix number ``image``; temperature 0 is greedy, top_k 0 leaves every token in."""
+    """One prompt behind the prefix with number ``image``; temperature 0 is greedy, top_k 0 leaves every token in."""
 
     image: int
     prompt: Sequence[int]
@@ -78,39 +77,44 @@ def _select(past: Cache, rows: Tensor) -> Cache:
     return [(key.index_select(0, rows), value.index_select(0, rows)) for key, value in past]
 
 
-def write(model: Transformer, images: Tensor, asks: Sequence[Ask]) -> list[list[int]]:
-    """The answer's token ids for each ask, without <end>. ``images`` (N, 36) are codes, each encoded once."""
-    ids = (images.cpu() + model.shape.text).numpy()
-    return _continue(model, [understanding_row(image, []) for image in ids], asks)
+@torch.inference_mode()
+def see(model: Transformer, codes: Tensor) -> Cache:
+    """What is kept of N pictures, codes (N, 36), for answers about them."""
+    ids = (codes.cpu() + model.shape.text).numpy()
+    prefix = collate([understanding_row(image, []) for image in ids]).to(codes.device)
+    past: Cache = model(prefix.tokens, prefix.place, prefix.cell, prefix.mask)[1]
+    return past
 
 
 def write_plans(
-    model: Transformer, prompts: Sequence[Sequence[int]], seeds: Sequence[int], temperature: float
+    model: Trunk, prompts: Sequence[Sequence[int]], seeds: Sequence[int], temperature: float
 ) -> list[list[int]]:
     """For each prompt of a picture the plan's token ids, without <end>; empty where the prompt names every place."""
     asks = [
         Ask(0, prompt, derive_seed(seed, "plan"), PLAN_TOKENS, temperature)
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
-    return _continue(model, [planning_prefix()], asks)
+    prefix = collate([planning_prefix()]).to(model.head.weight.device)
+    with torch.inference_mode():
+        past = model.text(prefix.tokens, prefix.place, prefix.mask)[1]
+    return write(model, past, asks)
 
 
 @torch.inference_mode()
-def _continue(model: Transformer, prefixes: Sequence[Row], asks: Sequence[Ask]) -> list[list[int]]:
-    """Texts behind prefixes of one length, each computed once."""
+def write(model: Trunk, past: Cache, asks: Sequence[Ask]) -> list[list[int]]:
+    """The answer's token ids for each ask, without <end>. ``past`` is the cache of prefixes of one length."""
     device = model.head.weight.device
-    prefix = collate(prefixes).to(device)
-    past: Cache = model(prefix.tokens, prefix.place, prefix.cell, prefix.mask)[1]
+    before = past[0][0].shape[2]
     past = _select(past, torch.tensor([ask.image for ask in asks], device=device))
 
     tokens, lengths = _prompts(asks, device)
     rows, width = tokens.shape
     order = torch.arange(width, device=device)
-    seen = torch.ones(rows, prefix.tokens.shape[1], dtype=torch.bool, device=device)
+    seen = torch.ones(rows, before, dtype=torch.bool, device=device)
     causal = (order <= order[:, None]).expand(rows, -1, -1)
     mask = torch.cat([seen[:, None].expand(-1, width, -1), causal], 2)
     place = (TEXT_PLACE + order)[None, :, None].expand(rows, -1, 2)
-    hidden, past = model(tokens, place, torch.zeros_like(tokens), mask, past)
+    hidden, past = model.text(tokens, place, mask, past)
     hidden = hidden[torch.arange(rows, device=device), lengths - 1]
     seen = torch.cat([seen, order < lengths[:, None]], 1)
 
@@ -132,6 +136,5 @@ def _continue(model: Transformer, prefixes: Sequence[Row], asks: Sequence[Ask]) 
             active, chosen, seen, past = active[going], chosen[going], seen[going], _select(past, going)
         seen = torch.cat([seen, seen.new_ones(len(seen), 1)], 1)
         place = (TEXT_PLACE + lengths[active] + step - 1)[:, None, None].expand(-1, 1, 2)
-        one = chosen[:, None]
-        states, past = model(one, place, torch.zeros_like(one), seen[:, None], past)
+        states, past = model.text(chosen[:, None], place, seen[:, None], past)
         hidden = states[:, 0]
