@@ -1,6 +1,7 @@
 """The commands: parse, call the API, print. No logic, and no heavy import before a command runs."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,10 @@ Out = Annotated[Path | None, typer.Option(help="Write to a file instead of the s
 Plugin = Annotated[
     list[Path] | None,
     typer.Option(help="A Python file with a benchmark, a model or a judge of your own; may be given several times."),
+]
+TrainingSeed = Annotated[int, typer.Option("--seed", help="Seed of data and weights.")]
+TrainingScale = Annotated[
+    float, typer.Option("--scale", help="Share of the full training; 1 is what the package ships.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on the way: only the result, or an error.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more: data, files, batches, answers reused.")]
@@ -495,17 +500,36 @@ def data_pairs(
 @app.command("train-tiny")
 def train_tiny(
     out: Annotated[Path, typer.Option(help="Folder for the weights and the log.")] = Path("hermes-tiny-retrained"),
-    seed: Annotated[int, typer.Option(help="Seed of data and weights.")] = 0,
+    seed: TrainingSeed = 0,
     device: Device = "auto",
-    scale: Annotated[float, typer.Option(help="Share of the full training; 1 is what the package ships.")] = 1.0,
+    scale: TrainingScale = 1.0,
     quiet: Quiet = False,
 ) -> None:
     """Train hermes-tiny from nothing, as the shipped weights were."""
-    from hermes.harness.models.device import pick_device
     from hermes.harness.models.tiny.train import train_tiny as train
+
+    _train(train, out, seed, device, scale, quiet)
+
+
+@app.command("train-flow")
+def train_flow(
+    out: Annotated[Path, typer.Option(help="Folder for the weights and the log.")] = Path("hermes-flow-retrained"),
+    seed: TrainingSeed = 0,
+    device: Device = "auto",
+    scale: TrainingScale = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Train hermes-flow from nothing, as the shipped weights were."""
+    from hermes.harness.models.flow.train import train_flow as train
+
+    _train(train, out, seed, device, scale, quiet)
+
+
+def _train(train: Callable[..., object], out: Path, seed: int, device: str, scale: float, quiet: bool) -> None:
+    from hermes.harness.models.device import pick_device
     from hermes.harness.system.progress import watched
 
-    with watched("train-tiny", quiet) as progress:
+    with watched("train", quiet) as progress:
         train(out, seed=seed, device=pick_device(device), scale=scale, progress=progress)
     put(f"evaluate it: hermes eval --model {out}\n")
 

@@ -28,6 +28,9 @@ _BESIDE = {
     *TrackerSettings.model_fields,
 }
 
+_LATER = {"open_prompts": 0.0}
+"""Settings that came later, with what was done before: they change no id where they change nothing."""
+
 
 class LossSettings(Record):
     """The loss of a pair; hermes/align/losses/objectives.py has the equations."""
@@ -107,6 +110,12 @@ class CandidateSettings(Record):
     items: int = Field(256, ge=1, description="Homologous items a round.")
     fresh_items: bool | None = Field(
         None, description="Take other items in every round. Default: where the rule allows it."
+    )
+    open_prompts: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the shapes world's items whose prompt leaves places open, as GenEval's do.",
     )
     n: int = Field(10, ge=2, description="Captions, and images, drawn for each item.")
     n_images: int | None = Field(None, ge=2, description="Images drawn for each item. Default: as -n says.")
@@ -202,4 +211,5 @@ class AlignSettings(
 
     def identity(self) -> dict[str, Any]:
         """What of the settings changes a round's result; model and items have fingerprints of their own."""
-        return self.model_dump(mode="json", exclude=_BESIDE)
+        later = {name for name, default in _LATER.items() if getattr(self, name) == default}
+        return self.model_dump(mode="json", exclude=_BESIDE | later)

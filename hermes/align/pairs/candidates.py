@@ -87,7 +87,7 @@ def caption_candidates(
     items: Sequence[Item], responses: Sequence[Response], similarity: Similarity, number: int
 ) -> list[Candidate]:
     """The captions of round ``number`` with their similarity to the item's own; failed responses are left out."""
-    captions = {item.id: item.caption for item in items}
+    captions = {item.id: item.told for item in items}
     good = [(response, response.text) for response in responses if response.text is not None]
     scores = similarity([text for _, text in good], [captions[response.sample_id] for response, _ in good])
     if not all(map(math.isfinite, scores)):

@@ -1,11 +1,12 @@
 """Homologous items of self-play: one real image x, its caption y, and the questions that follow from y."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from hermes.align.settings import AlignSettings
-from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.benchmark import Evaluator, Row
 from hermes.harness.data.doubles import Doubles
 from hermes.harness.data.fingerprint import fingerprint
 from hermes.harness.data.pins import Pins
@@ -14,34 +15,58 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import Sample, Split
 from hermes.harness.system.errors import HermesError
-from hermes.shapes.twins import twin_of
+from hermes.shapes.twins import homologous, twin_of
 
 
 @dataclass(frozen=True)
 class Item:
-    """One homologous item: the real image x, and the sample that asks for an image of its caption y."""
+    """One homologous item: the real image x, and the sample that asks for an image of its caption y.
+
+    ``told`` is what captions of x are compared with: y, or where y leaves things open all that x shows.
+    """
 
     id: str
     image: ImageHandle
     generation: Sample
+    told: str
 
     @property
     def caption(self) -> str:
         return self.generation.prompt
 
 
-def shapes_items(understanding: Evaluator, generation: Evaluator, count: int, seed: int) -> list[Item]:
-    """``count`` items of the built-in world's train split; another seed gives other items with other ids."""
-    items: list[Item] = []
-    twin = twin_of(generation)
-    if twin is None:
+def shapes_items(
+    understanding: Evaluator, generation: Evaluator, count: int, seed: int, open_prompts: float = 0.0
+) -> list[Item]:
+    """``count`` items of the built-in world's train split; another seed gives other items with other ids.
+
+    ``open_prompts`` is the share of items, evenly spread, whose caption is a prompt of GenEval's kind.
+    """
+    if twin_of(generation) is None:
         raise HermesError(f"task {generation.name!r} has no twin in the shapes world; give --data")
+    opened = round(open_prompts * count)
+    full = _shapes_items(understanding, generation, count - opened, seed, homologous.rows)
+    photos = _shapes_items(understanding, generation, opened, derive_seed(seed, "open"), homologous.open_rows)
+    turns = [(place + 1) * opened // count > place * opened // count for place in range(count)]
+    sources = iter(full), iter(photos)
+    return [next(sources[turn]) for turn in turns]
+
+
+def _shapes_items(
+    understanding: Evaluator,
+    generation: Evaluator,
+    count: int,
+    seed: int,
+    make: Callable[[Split, int], Sequence[Row]],
+) -> list[Item]:
+    items: list[Item] = []
     block = 0
     while len(items) < count:
         draw = derive_seed(seed, block, "selfplay")
-        rows = twin.rows("train", draw)
+        rows = make("train", draw)
         asked, drawn = understanding.samples(rows), generation.samples(rows)
-        items += _join(asked, drawn, prefix=f"{draw:016x}/")
+        told = {str(row["id"]): row["told"] for row in rows if "told" in row}
+        items += _join(asked, drawn, prefix=f"{draw:016x}/", told=told)
         block += 1
     return items[:count]
 
@@ -70,7 +95,9 @@ def _of_groups(samples: Iterable[Sample], count: int) -> Iterator[Sample]:
         yield sample
 
 
-def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") -> Iterator[Item]:
+def _join(
+    asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "", told: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Item]:
     """Both sides joined by group_id; an item that has one side alone is an error."""
     images: dict[str, ImageHandle] = {}
     for sample in asked:
@@ -79,7 +106,8 @@ def _join(asked: Iterable[Sample], drawn: Iterable[Sample], prefix: str = "") ->
         if sample.group_id not in images:
             raise HermesError(f"item {sample.group_id!r} has a caption but no questions; give both or neither")
         name = prefix + sample.group_id
-        yield Item(name, images[sample.group_id], sample.model_copy(update={"id": name, "group_id": name}))
+        renamed = sample.model_copy(update={"id": name, "group_id": name})
+        yield Item(name, images[sample.group_id], renamed, told.get(sample.group_id, sample.prompt))
 
 
 def measured(settings: AlignSettings) -> tuple[Split, ...]:
@@ -104,6 +132,8 @@ class ItemSource:
         self.total: int | None = None
         """How many items of the real world there are to train on, once a round has read to their end."""
         if self.world == "real":
+            if settings.open_prompts:
+                raise HermesError(f"open_prompts: the items of {self.source} have captions of their own; leave it out")
             asker.held_out = drawer.held_out = measured(settings)
 
     def of_round(self, number: int) -> list[Item]:
@@ -114,7 +144,7 @@ class ItemSource:
         settings, begin = self.settings, self._begin(number)
         if self.world == "shapes":
             seed = derive_seed(settings.seed, number if settings.changes_items else 0, "items")
-            return shapes_items(self.asker, self.drawer, settings.items, seed)
+            return shapes_items(self.asker, self.drawer, settings.items, seed, settings.open_prompts)
         end = begin + settings.items
         items = data_items(self.asker, self.drawer, self.source, end, self.pins)
         if len(items) < end:

@@ -182,7 +182,8 @@ def lessons(
 class Pupil(nn.Module):
     """The transformer with a training-only reader that tells, from a middle layer, what each image token is part of.
 
-    ``parts`` (B, 36, 3) holds for all copies of a row's picture. The reader is thrown away after training; it makes objects legible early, so that words find what they name.
+    ``parts`` (B, 36, 3) holds for all copies of a row's picture. The reader is thrown away after training; it makes
+    objects legible early, so that words find what they name.
     """
 
     def __init__(self, transformer: Trunk) -> None:

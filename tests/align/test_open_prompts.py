@@ -1,0 +1,54 @@
+"""Items whose caption is a prompt of GenEval's kind: how many, what settles them, and what their captions are like."""
+
+import pytest
+
+from hermes.align.pairs.candidates import caption_candidates, image_requests
+from hermes.align.pairs.items import ItemSource, shapes_items
+from hermes.align.settings import AlignSettings
+from hermes.evaluators.homologous import Generation, Understanding
+from hermes.harness.models.null import NullModel
+from hermes.harness.records.types import GenerationConfig, Response
+from hermes.harness.system.errors import HermesError
+from hermes.shapes.answers import answer
+from hermes.shapes.parse import parse_many
+
+
+@pytest.mark.parametrize(("share", "opened"), [(0.0, 0), (0.25, 3), (0.5, 6), (1.0, 12)])
+def test_the_share_of_open_prompts_is_spread_over_the_items(share: float, opened: int) -> None:
+    items = shapes_items(Understanding(), Generation(), 12, 5, share)
+    is_open = [item.caption.startswith("a photo of") for item in items]
+    assert sum(is_open) == opened
+    assert sum(is_open[:6]) == opened // 2
+    assert len({item.id for item in items}) == 12
+    assert [item.told == item.caption for item in items] == [not one for one in is_open]
+
+
+def test_the_real_picture_answers_every_question_as_its_prompt_does() -> None:
+    items = shapes_items(Understanding(), Generation(), 60, 1, 1.0)
+    seen = parse_many([item.image.open() for item in items])
+    for item, scene in zip(items, seen, strict=True):
+        asked = [(qa["question"], qa["answer"]) for qa in item.generation.target]
+        assert len(asked) >= 2
+        assert [answer(question, scene.objects) for question, _ in asked] == [right for _, right in asked], item.caption
+
+
+def test_pictures_are_drawn_from_the_prompt_and_captions_are_compared_with_all_that_is_there() -> None:
+    (item,) = shapes_items(Understanding(), Generation(), 1, 2, 1.0)
+    assert image_requests([item], 1, GenerationConfig(), 0.0, 0)[0].prompt == item.caption
+    said = Response(sample_id=item.id, index=0, prompt_sha256="", text="x", key="k", seed=0)
+    compared: list[str] = []
+
+    def same(captions: object, references: list[str]) -> list[float]:
+        compared.extend(references)
+        return [1.0]
+
+    caption_candidates([item], [said], same, 1)  # type: ignore[arg-type]
+    assert compared == [item.told] != [item.caption]
+
+
+def test_only_the_shapes_world_has_them_and_settings_without_them_keep_their_id() -> None:
+    settings = AlignSettings(data="items.jsonl", open_prompts=0.5)
+    with pytest.raises(HermesError, match=r"open_prompts: the items of items\.jsonl have captions of their own"):
+        ItemSource(Understanding(), Generation(), settings, NullModel)
+    assert "open_prompts" not in AlignSettings().identity()
+    assert settings.identity()["open_prompts"] == 0.5
