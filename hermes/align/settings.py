@@ -28,7 +28,7 @@ _BESIDE = {
     *TrackerSettings.model_fields,
 }
 
-_LATER = {"open_prompts": 0.0}
+_LATER = {"open_prompts": 0.0, "plan": None}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -122,6 +122,9 @@ class CandidateSettings(Record):
     caption_prompt: str = Field(ONE_SENTENCE, description="The prompt that asks for a caption.")
     caption_tokens: int = Field(64, ge=1, description="Longest caption, in tokens.")
     guidance: float = Field(0.0, ge=0, description="Guidance scale of the images.")
+    plan: Literal["on", "off"] | None = Field(
+        None, description="Whether images are planned in words before they are drawn. Default: the model's own way."
+    )
     batch_draw: int = Field(64, ge=1, description="Requests a batch; changes no answer.")
 
 

@@ -105,7 +105,8 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 def test_recipes_are_named_without_a_path() -> None:
     assert {"paper", "ablation", "ablation-n", "columns"} <= set(recipes())
     with pytest.raises(
-        HermesError, match="not a recipe; the recipes are ablation, ablation-n, columns, flow, flow-draws, one-base, paper"
+        HermesError,
+        match="not a recipe; the recipes are ablation, ablation-n, columns, flow, flow-draws, one-base, paper",
     ):
         recipe_path(Path("papier"))
     settings = build(AlignSettings, recipe_path(Path("paper")), {"data": "journeydb"})

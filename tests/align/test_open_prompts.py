@@ -1,14 +1,18 @@
 """Items whose caption is a prompt of GenEval's kind: how many, what settles them, and what their captions are like."""
 
+from pathlib import Path
+
 import pytest
 
 from hermes.align.pairs.candidates import caption_candidates, image_requests
 from hermes.align.pairs.items import ItemSource, shapes_items
+from hermes.align.play.planning import plan_play
 from hermes.align.settings import AlignSettings
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.models.null import NullModel
 from hermes.harness.records.types import GenerationConfig, Response
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Silent
 from hermes.shapes.answers import answer
 from hermes.shapes.parse import parse_many
 
@@ -52,3 +56,12 @@ def test_only_the_shapes_world_has_them_and_settings_without_them_keep_their_id(
         ItemSource(Understanding(), Generation(), settings, NullModel)
     assert "open_prompts" not in AlignSettings().identity()
     assert settings.identity()["open_prompts"] == 0.5
+
+
+def test_pictures_can_be_drawn_without_a_plan_by_models_that_plan(tmp_path: Path) -> None:
+    (item,) = shapes_items(Understanding(), Generation(), 1, 2, 1.0)
+    defaults = GenerationConfig(plan="on")
+    for plan, wanted in ((None, "on"), ("off", "off")):
+        assert image_requests([item], 1, defaults, 0.0, 0, plan)[0].config.plan == wanted  # type: ignore[arg-type]
+    with pytest.raises(HermesError, match="does not plan its pictures; leave --plan out"):
+        plan_play(AlignSettings(model="janus", plan="off", runs=tmp_path), Silent())

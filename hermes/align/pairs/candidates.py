@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
@@ -51,10 +52,16 @@ def caption_requests(
 
 
 def image_requests(
-    items: Sequence[Item], n: int, defaults: GenerationConfig, guidance: float, seed: int
+    items: Sequence[Item],
+    n: int,
+    defaults: GenerationConfig,
+    guidance: float,
+    seed: int,
+    plan: Literal["on", "off"] | None = None,
 ) -> list[Request]:
-    """n requests for an image of each caption; ``seed`` is the round's."""
-    config = defaults.model_copy(update={"guidance_scale": guidance, "num_images": 1, "seed": seed})
+    """n requests for an image of each caption; ``seed`` is the round's, ``plan`` None as the model plans by itself."""
+    update = {"guidance_scale": guidance, "num_images": 1, "seed": seed} | ({"plan": plan} if plan else {})
+    config = defaults.model_copy(update=update)
     mark = config_mark(config)
     requests = []
     for item in items:

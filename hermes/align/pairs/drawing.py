@@ -115,7 +115,7 @@ def _see(
     """Images of every item's caption, drawn, judged and rated."""
     seed, batch, most = derive_seed(settings.seed, number, "round"), settings.batch_draw, settings.max_failures
     count, defaults = settings.n_images or settings.n, model.info.defaults
-    wanted = candidates.image_requests(items, count, defaults, settings.guidance, seed)
+    wanted = candidates.image_requests(items, count, defaults, settings.guidance, seed, settings.plan)
     samples = {item.id: (item.generation, _whole(item)) for item in items}
     for _ in range(ATTEMPTS):
         pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}", most)

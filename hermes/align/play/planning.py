@@ -77,6 +77,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
             f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
         )
     refuse_unlikely(cls, settings)
+    if settings.plan and "plan" not in getattr(cls, "decoding", ()):
+        raise HermesError(f"model {settings.model!r} does not plan its pictures; leave --plan out")
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
     for task in settings.eval_tasks:
         registry.load_class("evaluators", parse_task(task).reference)
