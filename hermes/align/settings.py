@@ -196,8 +196,8 @@ class AlignSettings(
     patience: int = Field(
         0,
         ge=0,
-        description="Stop after so many rounds in which the gap on validation items does not fall below its best; 0 "
-        "is never.",
+        description="Stop after so many rounds whose gap on validation items is no nearer to 0 than the best; 0 is "
+        "never.",
     )
     label: str | None = Field(None, description="Name of the arm in tables. Default: the objective.")
 

@@ -18,7 +18,7 @@ from hermes.leaderboards.terms import Terms, headline
 from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, counted, digits, guided_title, title
 
 SIDES: tuple[tuple[Kind, Column], ...] = (
-    ("gap", Column(GAPS[GAP], 3, "lower", key=GAP)),
+    ("gap", Column(GAPS[GAP], 3, "nearest", key=GAP)),
     ("u", Column("U", 3, key=HOMOLOGOUS[0])),
     ("g", Column("G", 3, key=HOMOLOGOUS[1])),
 )
@@ -84,7 +84,7 @@ def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -
         title=heading,
         columns=(*_labels(histories), *columns),
         rows=tuple(rows),
-        caption=_caption(arms, "Higher is better, for gaps lower."),
+        caption=_caption(arms, "Higher is better, gaps nearer to 0."),
         labels=LABELS,
         about=about,
     ).told()

@@ -75,7 +75,7 @@ def _board(lines: list[Line], heading: str, keys: Sequence[Key], params_first: b
         title=heading,
         columns=(text_column("Model"), *((PARAMS, *columns) if params_first else (*columns, PARAMS))),
         rows=tuple(rows),
-        caption="Higher is better" + (", for gaps lower." if any(key.task in GAPS for key in shown) else "."),
+        caption="Higher is better" + (", gaps nearer to 0." if any(key.task in GAPS for key in shown) else "."),
         about=about,
     ).told()
 
@@ -87,7 +87,7 @@ def _title(heading: str, world: str, split: str) -> str:
 
 def _column(key: Key, lines: Sequence[Line]) -> Column:
     if key.task in GAPS:
-        return Column(key.title or GAPS[key.task], 3 if key.digits is None else key.digits, "lower", key=key.task)
+        return Column(key.title or GAPS[key.task], 3 if key.digits is None else key.digits, "nearest", key=key.task)
     places = digits(next(line.results[key.task] for line in lines if key.task in line.results))
     name = f"{key.task}/{key.metric}" if key.metric else key.task
     return Column(key.title or title(key.task), places if key.digits is None else key.digits, key=name)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from hermes.harness.records.types import Metric
 from hermes.harness.system.errors import HermesError
+from hermes.leaderboards.nearer import is_nearer
 from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
 from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
+from hermes.leaderboards.ranking import is_beyond
 from hermes.leaderboards.shifts import Shift
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 from hermes.leaderboards.titles import BEST_GUIDED, place, title
@@ -22,7 +24,7 @@ ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
 SIDES = (
     Column("U", 3, signed=True),
     Column("G", 3, signed=True),
-    Column("Gap (U - G)", 3, "lower", signed=True),
+    Column("Gap (U - G)", 3, signed=True),
     Column(BEST_GUIDED, 3, signed=True),
 )
 
@@ -31,7 +33,8 @@ SIDES = (
 class Change:
     """A round of an arm against round 0 (``since_base``) and against the round before it (``step``).
 
-    ``closed`` is the share of the gap at round 0 that is gone: 1 all of it, below 0 where the gap has grown.
+    ``closed`` is the share of the gap at round 0 that is gone: 1 all of it, below 0 where the gap has grown,
+    above 1 where it has crossed 0.
     """
 
     arm: str
@@ -87,26 +90,26 @@ def changes_table(found: Sequence[Change]) -> Table:
         columns=(*ARM, *SIDES, text_column("Guidance"), Column("Gap closed (%)", 0)),
         rows=tuple((*_cells(one, one.since_base, "base"), _number(one.closed, 100, one.runs)) for one in found),
         caption=f"{_method([one.since_base for one in found])} Gap closed: the share of the gap at round 0 that is "
-        f"gone, its interval from {REPLICATES} resamples of the items.",
+        f"gone, over 100 where the gap has crossed 0; its interval from {REPLICATES} resamples of the items.",
     )
 
 
 def steps_table(found: Sequence[Change]) -> Table:
-    """Changes from each round to the next, and whether the gap moved by more than its interval."""
+    """Changes from each round to the next, and whether the gap came nearer to 0 by more than its interval."""
     return Table(
         title="Change since the round before",
         columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
-        rows=tuple((*_cells(one, one.step, "before"), Cell(text=_verdict(one.step.gap))) for one in found),
+        rows=tuple((*_cells(one, one.step, "before"), Cell(text=_verdict(one.step))) for one in found),
         caption=_method([one.step for one in found]),
     )
 
 
 def against_table(found: Sequence[Difference]) -> Table:
-    """Differences from the base arm, and whether the gap differs by more than its interval."""
+    """Differences from the base arm, and whether the gap is nearer to 0 by more than its interval."""
     return Table(
         title=f"Difference from {found[0].base} at the same round" if found else "Difference between arms",
         columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
-        rows=tuple((*_cells(one, one.delta, one.base), Cell(text=_verdict(one.delta.gap))) for one in found),
+        rows=tuple((*_cells(one, one.delta, one.base), Cell(text=_verdict(one.delta))) for one in found),
         caption=_method([one.delta for one in found]),
     )
 
@@ -210,10 +213,14 @@ def _number(metric: Metric, scale: float, runs: Sequence[str]) -> Cell:
     return Cell(scale * metric.value, low=low, high=high, source=f"measured ({', '.join(runs)})")
 
 
-def _verdict(gap: Metric) -> str:
-    if gap.low is None or gap.high is None:
+def _verdict(found: Delta) -> str:
+    """Whether the gap came nearer to 0."""
+    before, after = found.gaps
+    if not is_beyond(found.gap):
         return "unclear"
-    return "smaller" if gap.high < 0 else "larger" if gap.low > 0 else "unclear"
+    if is_nearer(after, before, found.gap.value):
+        return "smaller"
+    return "larger" if is_nearer(before, after, -found.gap.value) else "unclear"
 
 
 def _method(found: Sequence[Delta]) -> str:

@@ -99,10 +99,12 @@ def _draw(figure: "Figure", arms: Mapping[str, Curves]) -> None:
         names.append(Line2D([], [], linestyle="none", label="bars: standard error\nover seeds"))
     rounds = sorted({point.round for drawn in arms.values() for point in drawn.u})
     span = max(high - low for low, high in (panel.get_ylim() for panel in (u, g, gap)))
-    for panel, title in ((u, "U"), (g, "G"), (gap, "Gap U - G (lower is better)")):
+    for panel, title in ((u, "U"), (g, "G"), (gap, "Gap U - G (nearer to 0 is better)")):
         low, high = panel.get_ylim()
         top = min((low + high + span) / 2, max(1.0, high))
         panel.set_ylim(top - span, top)  # One scale: a slope means the same in every panel.
+        if panel is gap and top - span < 0 < top:
+            panel.axhline(0, color="#333333", linewidth=1.0, zorder=1)
         panel.set_title(title, fontsize=13)
         panel.set_xlabel("Round (0: base model)", fontsize=11)
         panel.set_xticks(rounds)

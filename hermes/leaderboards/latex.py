@@ -101,10 +101,14 @@ def _cell(cell: Cell, column: Column, intervals: bool) -> str:
     if cell.text:
         return escape(text)
     number, _, more = text.partition(" ")
-    shown = "--" if number == DASH else escape(number)
-    shown = f"${shown[0]}${shown[1:]}" if shown[:1] in "+-" and number != DASH else shown
+    shown = "--" if number == DASH else _signed(number)
     shown = rf"\textbf{{{shown}}}" if cell.best else rf"\underline{{{shown}}}" if cell.second else shown
-    return shown + (rf" {{\tiny {escape(more)}}}" if more else "")
+    return shown + (rf" {{\tiny {_signed(more)}}}" if more else "")
+
+
+def _signed(text: str) -> str:
+    """Numbers with a minus in place of a hyphen."""
+    return re.sub(r"[-+](?=\w)", r"$\g<0>$", escape(text))
 
 
 def _widths(content: Table, intervals: bool, between: float, factor: float) -> list[float]:

@@ -23,12 +23,14 @@ ItemPairs = Sequence[tuple[Items, Items]]
 class Delta:
     """Mean differences; ``guided`` is G with each side at its own best guidance, which ``guidance`` names.
 
-    ``benchmarks`` are those that both sides of a pair have, in the order of tables.
+    ``gaps`` are the gaps themselves, of the first and of the second, over the items that both have. ``benchmarks`` are
+    those that both sides of a pair have, in the order of tables.
     """
 
     u: Metric
     g: Metric
     gap: Metric
+    gaps: tuple[Metric, Metric]
     guided: Metric | None
     guidance: tuple[float, float] | None
     benchmarks: dict[str, Shift]
@@ -39,13 +41,15 @@ def delta(pairs: Pairs) -> Delta:
     before = best_guidance([first for first, _ in pairs])
     after = best_guidance([second for _, second in pairs])
     guided, guidance = None, None
+    gaps = [(first.gap, second.gap) for first, second in pairs]
     if before is not None and after is not None:
         guided = difference([(first.guided[before], second.guided[after]) for first, second in pairs])
         guidance = (before, after)
     return Delta(
         u=difference([(first.u, second.u) for first, second in pairs]),
         g=difference([(first.g, second.g) for first, second in pairs]),
-        gap=difference([(first.gap, second.gap) for first, second in pairs]),
+        gap=difference(gaps),
+        gaps=_gaps(gaps),
         guided=guided,
         guidance=guidance,
         benchmarks=_benchmarks(pairs),
@@ -58,6 +62,11 @@ def difference(pairs: ItemPairs) -> Metric:
     return mean_metric(after - before, items, bounds=DIFFERENCE)
 
 
+def _gaps(pairs: ItemPairs) -> tuple[Metric, Metric]:
+    items, before, after = _joined(pairs)
+    return mean_metric(before, items, bounds=DIFFERENCE), mean_metric(after, items, bounds=DIFFERENCE)
+
+
 def _benchmarks(pairs: Pairs) -> dict[str, Shift]:
     found: dict[str, list[tuple[Benchmark, Benchmark]]] = defaultdict(list)
     for first, second in pairs:
@@ -67,16 +76,17 @@ def _benchmarks(pairs: Pairs) -> dict[str, Shift]:
 
 
 def closed(gaps: ItemPairs) -> Metric:
-    """-(mean change of the gap) / (mean gap before), with a percentile interval from resampling items.
+    """1 - (mean gap after) / (mean gap before), with a percentile interval from resampling items.
 
-    An item is drawn with all its seeds. NaN where there is no gap to close; no interval where a
-    resample has none, and where all resamples are alike.
+    Above 1 where the gap has crossed 0. An item is drawn with all its seeds. NaN where there is no gap to close; no
+    interval where a resample has none or one of the other sign, and where all resamples are alike.
     """
     items, before, after = _joined(gaps)
     names, index = np.unique(np.array(items, dtype=str), return_inverse=True)
     groups, n = len(names), len(items)
-    base = np.bincount(index, weights=before, minlength=groups)
-    less = np.bincount(index, weights=before - after, minlength=groups)
+    sign = -1.0 if before.sum() < 0 else 1.0
+    base = np.bincount(index, weights=sign * before, minlength=groups)
+    less = np.bincount(index, weights=sign * (before - after), minlength=groups)
     if base.sum() <= NO_GAP:
         return Metric(value=float("nan"), n=n, groups=groups)
     value = float(less.sum() / base.sum())

@@ -115,7 +115,8 @@ def panel(title: str, rounds: Sequence[int], series: Sequence[Series], zero: boo
     caption = f"<figcaption>{escape(title)}{keys}</figcaption>"
     if not values:
         return f"<figure>{caption}<p>Nothing was measured.</p></figure>\n"
-    ticks = _ticks(min([*values, 0.0] if zero else values), max(values))
+    values += [0.0] * zero
+    ticks = _ticks(min(values), max(values))
     low, high = ticks[0], ticks[-1]
     right = WIDTH - RIGHT
     spread = max(len(rounds) - 1, 1)

@@ -1,16 +1,19 @@
 """Which numbers of a table are best, and how far its rows are from one of them: only what the intervals carry.
 
 Best is a number that is better than every other of its column by more than the 95 % interval of their difference;
-second one that is so but for the best. Numbers on different terms and partial ones are never ranked.
+second one that is so but for the best. A gap is better the nearer it is to 0. Numbers on different terms, gaps on both
+sides of 0 and partial numbers are never ranked.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hermes.harness.records.types import Metric
-from hermes.leaderboards.tables import Cell, Table, has_number, without_empty
+from hermes.leaderboards.nearer import is_nearer, on_both_sides
+from hermes.leaderboards.tables import Better, Cell, Table, has_number, without_empty
 
 APART = "n/c"  # Not comparable.
+BOTH_SIDES = "some gaps are below 0 and some above it, and no paired interval tells which is nearer"
 UNPAIRED = (
     "Held against each other by their own intervals, as if independent, since answers are missing or tell no means"
 )
@@ -32,10 +35,13 @@ def ranked(table: Table) -> Table:
         found = [row[place] for row in rows if _is_ranked(row[place])]
         if reasons := _reasons(found):
             notes.append(f"{column.title}: {reasons}, so none is best.")
+        elif column.better == "nearest" and on_both_sides(map(_metric, found)):
+            notes.append(f"{column.title}: {BOTH_SIDES}, so none is best.")
         elif len(found) > 1:
-            values = [cell.value if column.better == "higher" else -(cell.value or 0.0) for cell in found]
+            values = [_metric(cell).value for cell in found]
+            worth = values if column.better == "higher" else [-abs(value) for value in values]
             paired: list[bool] = []
-            best, second = podium([value or 0.0 for value in values], _beyond(found, column.better, paired))
+            best, second = podium(worth, _beyond(found, column.better, paired))
             unpaired += [column.title] * (best is not None and not all(paired))
             for row in rows:
                 if best is not None and row[place] is found[best]:
@@ -152,6 +158,11 @@ def _is_ranked(cell: Cell) -> bool:
     return has_number(cell) and cell.origin is not None and not cell.origin.partial
 
 
+def _metric(cell: Cell) -> Metric:
+    """The number of a cell that has one."""
+    return Metric(value=cell.value or 0.0, low=cell.low, high=cell.high)
+
+
 def _reasons(cells: Sequence[Cell]) -> str:
     """In what the cells of a column differ, so that they cannot be ranked; "" where they can."""
     first = cells[0].origin if cells else None
@@ -169,7 +180,7 @@ def _listed(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
 
-def _beyond(cells: Sequence[Cell], better: str, paired: list[bool]) -> Callable[[int, int], bool]:
+def _beyond(cells: Sequence[Cell], better: Better, paired: list[bool]) -> Callable[[int, int], bool]:
     """Whether one cell is better than another by more than the interval of their difference.
 
     That difference is over what both have answered, so it may have the other sign than that of their numbers.
@@ -180,6 +191,10 @@ def _beyond(cells: Sequence[Cell], better: str, paired: list[bool]) -> Callable[
         one, two = cells[mine].origin, cells[other].origin
         found = one.minus(two) if one and two else None
         paired.append(found is not None and found.paired)
-        return found is not None and is_beyond(found.metric) and (found.metric.value > 0) == (better == "higher")
+        if found is None or not is_beyond(found.metric):
+            return False
+        if better == "higher":
+            return bool(found.metric.value > 0)
+        return is_nearer(_metric(cells[mine]), _metric(cells[other]), found.metric.value)
 
     return beyond

@@ -46,7 +46,7 @@ def _curves(history: History) -> str:
     ]
     gap = [Series("gap", "U - G", [entry.gap for entry in history.rounds])]
     panels = plots.panel("Accuracy", numbers, both) + plots.panel("Gap", numbers, gap, zero=True)
-    return f'<div class="panels">{panels}</div>\n<p>With 95 % intervals. A smaller gap is better.</p>\n'
+    return f'<div class="panels">{panels}</div>\n<p>With 95 % intervals. A gap nearer to 0 is better.</p>\n'
 
 
 def _links(history: History) -> str:

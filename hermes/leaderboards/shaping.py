@@ -47,7 +47,8 @@ def only_columns(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
 def sorted_rows(tables: Sequence[Table], name: str) -> list[Table]:
     """The rows by a column, best first, partial and missing numbers last; texts by alphabet.
 
-    Quoted rows are sorted among themselves. Raises HermesError for a name that no table has.
+    Differences of gaps, of which none is best, begin with the lowest. Quoted rows are sorted among themselves. Raises
+    HermesError for a name that no table has.
     """
     if not any(_is_named(column, name) for table in tables for column in table.columns):
         known = dict.fromkeys(_name(column) for table in tables for column in table.columns)
@@ -70,7 +71,10 @@ def _sorted(table: Table, name: str) -> Table:
     def key(row: tuple[Cell, ...]) -> tuple[bool, bool, float, str]:
         cell = row[place]
         value = cell.value if has_number(cell) and cell.value is not None else math.inf
-        best_first = value if column.better == "lower" or math.isinf(value) else -value
+        if column.better == "nearest":
+            best_first = value if column.signed else abs(value)
+        else:
+            best_first = value if math.isinf(value) else -value
         return math.isinf(value) and not cell.text, cell.partial, best_first, cell.text
 
     rule = table.rule or 0

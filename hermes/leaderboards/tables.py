@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from hermes.harness.records.types import Metric
 
 DASH = "-"
+Better = Literal["higher", "nearest"]  # Nearest to 0: gaps.
 Told = tuple[tuple[str, ...], tuple[str, ...]]  # The notes and the sources of a table.
 
 
@@ -45,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """``digits`` after the point; ``better`` says which way is up, None for columns that are not ranked.
+    """``digits`` after the point; ``better`` says which numbers are, None for columns that are not ranked.
 
     ``signed`` numbers are differences, and show a plus. ``key`` is the task, what the column is called on the command
     line beside its title.
@@ -53,7 +54,7 @@ class Column:
 
     title: str
     digits: int = 1
-    better: Literal["higher", "lower"] | None = "higher"
+    better: Better | None = "higher"
     signed: bool = False
     key: str = ""
 

@@ -268,8 +268,8 @@ def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
     gaps = []
     for number in range(len(ended["rounds"])):
         results = json.loads((tmp_path / "ended" / f"round-{number}" / "validation" / "results.json").read_text())
-        gaps.append(results["gap"]["homologous"]["gap"]["value"])
-    # Each round before the last was below all before it; the last was not, or it was the last one wanted.
+        gaps.append(abs(results["gap"]["homologous"]["gap"]["value"]))
+    # Each round before the last was nearer to 0 than all before it; the last was not, or it was the last one wanted.
     assert all(gaps[k] < min(gaps[:k]) for k in range(1, len(gaps) - 1))
     assert len(gaps) == 5 or gaps[-1] >= min(gaps[:-1])
     assert len(ended["rounds"]) < len(whole["rounds"])
@@ -285,9 +285,13 @@ def test_patience_ends_a_self_play_that_no_longer_gains(tmp_path: Path) -> None:
         ((0.4, 0.5, 0.3, 0.3, 0.3, 0.1), 2, 4),
         ((0.1, 0.3, 0.2, 0.0), 2, 2),
         ((0.1, 0.2, 0.3), 0, None),
+        ((-0.4, -0.3, -0.1), 1, None),
+        ((-0.1, -0.2, -0.3), 2, 2),
+        ((0.1, -0.05, -0.2, -0.3), 2, 3),
+        ((-0.2, 0.2, 0.1), 1, 1),
     ],
 )
-def test_patience_counts_rounds_since_the_lowest_gap(
+def test_patience_counts_rounds_since_the_gap_nearest_to_0(
     monkeypatch: pytest.MonkeyPatch, gaps: tuple[float, ...], patience: int, last: int | None
 ) -> None:
     game: Any = SimpleNamespace(settings=AlignSettings(patience=patience))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ from hermes.leaderboards import FORMATS, frame, leaderboard
 from hermes.leaderboards.origins import Difference
 from hermes.leaderboards.ranking import podium, ranked
 from hermes.leaderboards.read import BULK, read_all
-from hermes.leaderboards.tables import Cell, Column, Table, text_column
+from hermes.leaderboards.tables import Better, Cell, Column, Table, text_column
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -233,10 +233,10 @@ class Answered:
 
 
 @pytest.mark.parametrize(
-    ("better", "ahead", "is_best"), [("higher", 5, True), ("higher", -5, False), ("lower", 5, False)]
+    ("better", "ahead", "is_best"), [("higher", 5, True), ("higher", -5, False), ("nearest", 5, False)]
 )
 def test_a_number_that_is_worse_over_what_both_have_answered_is_not_best(
-    better: Literal["higher", "lower"], ahead: float, is_best: bool
+    better: Better, ahead: float, is_best: bool
 ) -> None:
     first, other = (2.0, 1.0) if better == "higher" else (1.0, 2.0)
     found = [(Cell(text="x"), Cell(value, origin=Answered(ahead))) for value in (first, other)]

@@ -81,6 +81,7 @@ def test_zero_is_on_the_panel_where_it_matters() -> None:
     gap = [Series("gap", "U - G", [metric(0.3), metric(0.2)])]
     assert 'class="zero"' in panel("Gap", [0, 1], gap, zero=True)
     assert 'class="zero"' not in panel("Gap", [0, 1], gap)
+    assert 'class="zero"' in panel("Gap", [0, 1], [Series("gap", "U - G", [metric(-0.3), metric(-0.2)])], zero=True)
     assert re.findall(r'class="end"[^>]*>([^<]*)<', panel("Gap", [0, 1], gap, zero=True)) == [
         "0.0",
         "0.1",

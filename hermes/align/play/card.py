@@ -53,7 +53,8 @@ pictures. The numbers compare models within this world. They say nothing about p
 published scores of the benchmarks that the twins are named after."""
 REAL = """Numbers compare only where data, protocol and judge are the same."""
 MEANING = """U is the share of questions that the model answers rightly about real images, G the share that the judge
-answers rightly about the images that the model drew from their captions. Both are of the same items."""
+answers rightly about the images that the model drew from their captions. Both are of the same items. A gap
+nearer to 0 is better."""
 
 
 def write_cards(game: Game, number: int, entry: Mapping[str, Any]) -> None:

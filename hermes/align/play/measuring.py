@@ -34,7 +34,7 @@ def evaluated_tasks(settings: AlignSettings) -> tuple[str, ...]:
 
 
 def exhausted(game: Game, number: int) -> bool:
-    """Whether as many rounds as ``patience`` says, up to this one, left the validation gap above its best.
+    """Whether as many rounds as ``patience`` says, up to this one, brought the validation gap no nearer to 0.
 
     Measures it, for this round and for those before that were played without patience.
     """
@@ -43,8 +43,8 @@ def exhausted(game: Game, number: int) -> bool:
 
 
 def stalled(gaps: Sequence[float], patience: int) -> bool:
-    """Whether the last ``patience`` of the gaps are not below the best before them."""
-    return len(gaps) - 1 - min(range(len(gaps)), key=gaps.__getitem__) >= patience
+    """Whether the last ``patience`` of the gaps are no nearer to 0 than the best before them."""
+    return len(gaps) - 1 - min(range(len(gaps)), key=lambda number: abs(gaps[number])) >= patience
 
 
 def measured_gap(home: Path) -> float:

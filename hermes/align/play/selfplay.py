@@ -40,9 +40,9 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
 
     Round 0 evaluates the base model. Round r draws candidates from the model of round r - 1, which is also the
     reference, trains on the preferences among them, and evaluates. With ``settings.patience`` it ends early, after that
-    many rounds whose gap on validation items is not below the best. The folder is under the key "folder"; answers that
-    other commands under the same root share stay when ``settings.fresh`` empties it. Raises HermesError for settings
-    that do not fit the model, and for a folder of another self-play.
+    many rounds whose gap on validation items is no nearer to 0 than the best. The folder is under the key "folder";
+    answers that other commands under the same root share stay when ``settings.fresh`` empties it. Raises HermesError
+    for settings that do not fit the model, and for a folder of another self-play.
     """
     progress, given = progress or Silent(), settings
     planned = plan_play(settings, progress)

@@ -65,7 +65,8 @@ const curves = (() => {
   function axes(words, [first, last], values, zero) {
     const width = Math.max(280, Math.min(560, window.innerWidth - 48));
     const right = width - RIGHT;
-    const ticks = nice(Math.min(...values, ...(zero ? [0] : [])), Math.max(...values));
+    const held = zero ? [...values, 0] : values;
+    const ticks = nice(Math.min(...held), Math.max(...held));
     const [low, high] = [ticks[0], ticks[ticks.length - 1]];
     const x = (at) => (last > first ? LEFT + ((right - LEFT) * (at - first)) / (last - first) : (LEFT + right) / 2);
     const y = (value) => TOP + ((HEIGHT - TOP - BOTTOM) * (high - value)) / (high - low);

@@ -15,7 +15,7 @@ const help = (() => {
       "G",
       "generation: the share of the same questions that are answered rightly about the picture that the model drew",
     ],
-    ["Gap", "U − G over the same items, with its 95 % interval; on a line it is the whisker, drawn from U"],
+    ["Gap", "U − G over the same items, with its 95 % interval; nearer to 0 is better; on a line it is the whisker, drawn from U"],
     ["Partly", "a sample whose value lies between wrong and right, such as a share of its questions"],
     ["Unparsed", "an answer that the scorer could not read; it counts as its protocol says, mostly as wrong"],
     ["Error", "a sample that could not be answered or judged; it is counted, and in no mean"],
