@@ -35,7 +35,7 @@ class FlowModel(WorldModel[Drawing]):
 
     NAME, WEIGHTS, DEFAULTS, MASKS = NAME, WEIGHTS, DEFAULTS, 4
     coder, trunk = LatentCoder, FlowTransformer
-    parameters: ClassVar[str] = "2.9 M"
+    parameters: ClassVar[str] = "2.6 M"
     description: ClassVar[str] = "Small model of the shapes world that draws by a flow; its weights ship with Hermes"
     best_guidance: ClassVar[float] = 1.0
     decoding: ClassVar[tuple[str, ...]] = ("plan", "plan_temperature")
