@@ -16,7 +16,7 @@ from hermes.leaderboards.paired import REPLICATES, Delta, closed, delta
 from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
 from hermes.leaderboards.shifts import Shift
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import BEST_GUIDED, place, title
+from hermes.leaderboards.titles import BEST_GUIDED, UNDEFINED, place, title
 
 ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
 SIDES = (
@@ -211,13 +211,15 @@ def _number(metric: Metric, scale: float, runs: Sequence[str]) -> Cell:
 
 
 def _verdict(gap: Metric) -> str:
+    if gap.value != gap.value:
+        return UNDEFINED
     if gap.low is None or gap.high is None:
         return "unclear"
     return "smaller" if gap.high < 0 else "larger" if gap.low > 0 else "unclear"
 
 
 def _method(found: Sequence[Delta]) -> str:
-    items = _range(one.gap.groups for one in found)
+    items = _range(max(one.u.groups, one.g.groups) for one in found)
     return (
         f"Paired by item over {items} items, seeds joined; 95 % intervals clustered by item, for these seeds. "
         f"{BEST_GUIDED}: at that of each round, on the mean over the seeds."

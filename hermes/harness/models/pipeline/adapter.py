@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hermes.harness.models.pipeline.drawing import Drawing
-    from hermes.harness.models.pipeline.likelihood import LikelihoodBatch, Prepared
+    from hermes.harness.models.pipeline.likelihood import Denoising, LikelihoodBatch, Prepared
     from hermes.harness.models.pipeline.load import Loaded
     from hermes.harness.models.pipeline.process import Diffusion, Flow
 
@@ -91,7 +91,8 @@ class DiffusersModel:
         """Raise HermesError for a pipeline that cannot be trained by preferences; reads its settings alone."""
         from hermes.harness.models.pipeline.trainable import refuse_untrainable
 
-        refuse_untrainable(*cls.sources(reference), WHO)
+        (source,) = cls.sources(reference)
+        refuse_untrainable(source, WHO)
 
     def save(self, folder: Path) -> None:
         """Write the pipeline in the layout in which pipelines are published."""
@@ -101,7 +102,7 @@ class DiffusersModel:
             self._pipe.save_pretrained(folder)
 
     @cached_property
-    def module(self) -> "torch.nn.Module":
+    def module(self) -> "Denoising":
         """The denoiser as a likelihood of pictures; text encoders and autoencoder do not move."""
         from hermes.harness.models.pipeline.likelihood import Denoising, denoiser_of
 

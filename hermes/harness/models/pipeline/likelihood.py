@@ -47,7 +47,7 @@ class Denoising(nn.Module):
 
     def __init__(self, denoiser: Any) -> None:
         super().__init__()
-        self.denoiser = denoiser
+        self.denoiser: nn.Module = denoiser
 
     def forward(self, batch: LikelihoodBatch) -> tuple[Tensor, Tensor]:
         (prediction,) = self.denoiser(**batch.inputs, return_dict=False)
@@ -76,9 +76,7 @@ def prepare_items(pipe: Any, items: Sequence[LikelihoodItem], side: int) -> list
     return [Prepared(latents[n], told[item.prompt], item.seed) for n, item in zip(numbers, items, strict=True)]
 
 
-def collate_items(
-    items: Sequence[Prepared], process: Diffusion | Flow, draws: int, denoiser: Any
-) -> LikelihoodBatch:
+def collate_items(items: Sequence[Prepared], process: Diffusion | Flow, draws: int, denoiser: Any) -> LikelihoodBatch:
     """Items under ``draws`` draws of time and noise each, which their seeds alone fix, on the CPU."""
     shapes = [item.latents.shape for item in items]
     clean = torch.stack([item.latents for item in items]).repeat_interleave(draws, 0)
@@ -103,14 +101,17 @@ def _chunks(things: Sequence[Any]) -> Iterator[list[Any]]:
 def _latents(pipe: Any, pictures: list[Image.Image]) -> Tensor:
     vae = pipe.vae
     pixels = pipe.image_processor.preprocess(pictures).to(vae.device, vae.dtype)
+    shift, scale = float(vae.config.get("shift_factor") or 0.0), float(vae.config.scaling_factor)
     latents: Tensor = vae.encode(pixels).latent_dist.mode().float().cpu()
-    return (latents - (vae.config.get("shift_factor") or 0.0)) * vae.config.scaling_factor
+    return (latents - shift) * scale
 
 
 def _stacked(told: Sequence[Told]) -> Told:
     """One dictionary of rows from one for each row."""
     return {
-        key: _stacked([one[key] for one in told]) if isinstance(value, dict) else torch.stack([one[key] for one in told])
+        key: _stacked([one[key] for one in told])
+        if isinstance(value, dict)
+        else torch.stack([one[key] for one in told])
         for key, value in told[0].items()
     }
 

@@ -61,5 +61,6 @@ def process_of(scheduler: Any) -> Diffusion | Flow:
         # A dynamic shift follows the size of a picture while it is drawn; training has none.
         shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
         return Flow(shift, config.num_train_timesteps)
-    trained: Any = diffusers.DDPMScheduler.from_config(config)
+    scheduler_class: Any = diffusers.DDPMScheduler
+    trained = scheduler_class.from_config(config)
     return Diffusion(trained.alphas_cumprod.to(torch.float64), trained.config.prediction_type == "v_prediction")

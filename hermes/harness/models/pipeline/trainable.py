@@ -26,7 +26,9 @@ def refuse_untrainable(source: Source, who: str) -> None:
     index = read_index(_file(source, INDEX, who), who)
     name, where = str(index["_class_name"]), f"{who}: {source.name}"
     if name not in PIPELINES:
-        raise HermesError(f"{where}: a {name} cannot be trained by preferences; those that can are {_listed(PIPELINES)}")
+        raise HermesError(
+            f"{where}: a {name} cannot be trained by preferences; those that can are {_listed(PIPELINES)}"
+        )
     scheduler = parts(index).get("scheduler", ("", ""))[1]
     told = _settings(source, "scheduler/scheduler_config.json", who)
     predicted = told.get("prediction_type", PREDICTIONS[0])

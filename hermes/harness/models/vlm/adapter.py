@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from hermes.harness.models.vlm.likelihood import LikelihoodBatch, Prepared
+    from hermes.harness.models.vlm.likelihood import Likelihood, LikelihoodBatch, Prepared
     from hermes.harness.models.vlm.model import VLM
 
 MAX_NEW_TOKENS = 256
@@ -81,7 +81,8 @@ class HFModel:
         """Raise HermesError for a model that cannot be trained by preferences; reads its config.json alone."""
         from hermes.harness.models.vlm.load import refuse_untrainable
 
-        refuse_untrainable(*cls.sources(reference), f"model {cls.name}", cls.model_type)
+        (source,) = cls.sources(reference)
+        refuse_untrainable(source, f"model {cls.name}", cls.model_type)
 
     def save(self, folder: Path) -> None:
         """Write network and processor in the layout in which transformers reads them."""
@@ -92,7 +93,7 @@ class HFModel:
             self._model.processor.save_pretrained(folder)
 
     @cached_property
-    def module(self) -> "torch.nn.Module":
+    def module(self) -> "Likelihood":
         """The network as a likelihood of texts; its language model is trained."""
         from hermes.harness.models.vlm.likelihood import Likelihood
 
@@ -113,7 +114,9 @@ class HFModel:
         from hermes.harness.models.vlm.likelihood import prepare_items
 
         if any(item.kind == "image" for item in items):
-            raise HermesError(f"the model {self.name!r} draws no images, so they have no likelihood; train on texts alone")
+            raise HermesError(
+                f"the model {self.name!r} draws no images, so they have no likelihood; train on texts alone"
+            )
         return prepare_items(self._model, items)
 
     def with_seed(self, prepared: "Prepared", seed: int) -> "Prepared":

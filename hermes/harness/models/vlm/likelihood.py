@@ -52,7 +52,7 @@ class Likelihood(nn.Module):
 
     def __init__(self, network: Any) -> None:
         super().__init__()
-        self.network = network
+        self.network: nn.Module = network
         network.requires_grad_(False)
         for part in (network.get_decoder(), network.get_output_embeddings()):
             part.requires_grad_(True)
@@ -81,9 +81,7 @@ def collate_items(vlm: VLM, items: Sequence[Prepared]) -> LikelihoodBatch:
     there = encoded["attention_mask"].bool()
     prompts = [row[mask].tolist() for row, mask in zip(encoded["input_ids"], there, strict=True)]
     ids = [prompt + list(item.target[:-1]) for prompt, item in zip(prompts, items, strict=True)]
-    targets = [
-        [NOTHING] * (len(prompt) - 1) + list(item.target) for prompt, item in zip(prompts, items, strict=True)
-    ]
+    targets = [[NOTHING] * (len(prompt) - 1) + list(item.target) for prompt, item in zip(prompts, items, strict=True)]
     length = max(map(len, ids))
     inputs = dict(encoded)
     for name in BY_PLACE:
