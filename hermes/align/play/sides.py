@@ -42,8 +42,7 @@ def refuse_other_side(cls: Any, settings: AlignSettings) -> None:
         raise HermesError(f"{who} {lacks}, so no item gives both pairs; leave --pairing out")
     for name in OF_IMAGES if kinds == ("text",) else OF_TEXTS:
         if name in asked:
-            flag = "" if name == "n" else f"--{name.replace('_', '-')}"
-            raise HermesError(f"{who} {lacks}, so {flag} would do nothing; leave it out")
+            raise HermesError(f"{who} {lacks}, so --{name.replace('_', '-')} would do nothing; leave it out")
     for task in settings.eval_tasks:
         ability = registry.load_class("evaluators", parse_task(task).reference).ability
         if ability not in cls.abilities:
@@ -53,12 +52,9 @@ def refuse_other_side(cls: Any, settings: AlignSettings) -> None:
 
 
 def _objectives(kind: str) -> tuple[str, ...]:
-    """Those that can use pairs of one side, the default first."""
-    return tuple(
-        name
-        for name, one in OBJECTIVES.items()
-        if one.usable(kind == "text", kind == "image") and name not in ALONE.values()
-    )
+    """Those that can use pairs of one side and are not named after one, the default first."""
+    sides = (kind == "text", kind == "image")
+    return tuple(name for name, one in OBJECTIVES.items() if one.usable(*sides) and name not in ALONE.values())
 
 
 def of_one_side(cls: Any, settings: AlignSettings, drawer: Evaluator, world: str) -> dict[str, Any]:

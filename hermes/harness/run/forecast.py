@@ -64,8 +64,9 @@ class Forecast(Record):
     """A run before anything is loaded.
 
     ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
-    looked for. ``undefined``: why a model of one side has no gap, "" for others. Bytes: ``weights`` in memory (0: unknown), ``memory`` that is free where they go, ``disk`` that is free
-    where results go. ``seconds`` and ``bytes`` are those of all missing answers, None where one is unknown.
+    looked for. ``undefined``: why a model of one side has no gap, "" for others. Bytes: ``weights`` in memory (0:
+    unknown), ``memory`` that is free where they go, ``disk`` that is free where results go. ``seconds`` and ``bytes``
+    are those of all missing answers, None where one is unknown.
     """
 
     model: str

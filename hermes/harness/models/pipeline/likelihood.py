@@ -29,8 +29,8 @@ class Prepared:
 class LikelihoodBatch(NamedTuple):
     """Rows (R, ...), the draws of all items one after the other.
 
-    inputs: keywords of the denoiser; target: what it should predict, float32; owner (R,): which item a row is of; counts
-    (B,): elements of an item's latents.
+    inputs: keywords of the denoiser; target: what it should predict, float32; owner (R,): which item a row is of;
+    counts (B,): elements of an item's latents.
     """
 
     inputs: Told

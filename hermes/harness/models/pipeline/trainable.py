@@ -34,8 +34,8 @@ def refuse_untrainable(source: Source, who: str) -> None:
     predicted = told.get("prediction_type", PREDICTIONS[0])
     if FLOW not in scheduler and (scheduler.startswith(OWN_NOISE) or predicted not in PREDICTIONS):
         raise HermesError(
-            f"{where}: with {scheduler} and the prediction {predicted!r} it cannot be trained by preferences; that takes "
-            f"{_listed(PREDICTIONS)} or flow matching"
+            f"{where}: with {scheduler} and the prediction {predicted!r} it cannot be trained by preferences; that "
+            f"takes {_listed(PREDICTIONS)} or flow matching"
         )
     if "unet" in parts(index) and _settings(source, "unet/config.json", who).get("time_cond_proj_dim"):
         raise HermesError(f"{where}: its guidance is distilled into its denoiser; train the model it was made of")
