@@ -96,7 +96,7 @@ def steps_table(found: Sequence[Change]) -> Table:
     return Table(
         title="Change since the round before",
         columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
-        rows=tuple((*_cells(one, one.step, "before"), Cell(text=_verdict(one.step.gap))) for one in found),
+        rows=tuple((*_cells(one, one.step, "before"), Cell(text=_verdict(one.step))) for one in found),
         caption=_method([one.step for one in found]),
     )
 
@@ -106,7 +106,7 @@ def against_table(found: Sequence[Difference]) -> Table:
     return Table(
         title=f"Difference from {found[0].base} at the same round" if found else "Difference between arms",
         columns=(*ARM, *SIDES, text_column("Guidance"), text_column("Gap is")),
-        rows=tuple((*_cells(one, one.delta, one.base), Cell(text=_verdict(one.delta.gap))) for one in found),
+        rows=tuple((*_cells(one, one.delta, one.base), Cell(text=_verdict(one.delta))) for one in found),
         caption=_method([one.delta for one in found]),
     )
 
@@ -210,8 +210,9 @@ def _number(metric: Metric, scale: float, runs: Sequence[str]) -> Cell:
     return Cell(scale * metric.value, low=low, high=high, source=f"measured ({', '.join(runs)})")
 
 
-def _verdict(gap: Metric) -> str:
-    if gap.value != gap.value:
+def _verdict(found: Delta) -> str:
+    u, g, gap = found.u, found.g, found.gap
+    if (u.value == u.value) != (g.value == g.value):  # One of them is NaN: a model of one side.
         return UNDEFINED
     if gap.low is None or gap.high is None:
         return "unclear"

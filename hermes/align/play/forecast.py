@@ -56,7 +56,7 @@ class PlayForecast(Record):
     images: int
     steps: int
     evaluated: tuple[str, ...]
-    undefined: str
+    undefined: str = ""
     weights: int
     memory: int
     disk: int

@@ -72,7 +72,7 @@ class Forecast(Record):
     model: str
     device: str
     known: ModelInfo | None
-    undefined: str
+    undefined: str = ""
     tasks: tuple[TaskForecast, ...]
     weights: int
     memory: int
