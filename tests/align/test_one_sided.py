@@ -120,7 +120,7 @@ def test_the_gap_is_said_to_be_undefined(
     for page in ("report.html", "round-1/evaluation/report.html"):
         text = (folder / page).read_text()
         assert why in text
-    table = leaderboard([folder], fmt="md")
+    table = leaderboard([folder], format="md")
     assert "undefined" in table
     assert SIDES[side][1] in table
     write_report(tmp_path, {"arm": folder}, "arm", {})
