@@ -81,6 +81,7 @@ def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -
         part = ", ".join(history.align_id for history in members if history.partial)
         notes = [APART] if len(left) > len({history.name for history in members}) else []
         notes += [f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []
+        notes += [f"The gap is undefined: the model {lacks}." for lacks in {one.undefined for one in members} if lacks]
         return (*notes, *_behind(arms, table)), (*_sources(left), f"Judge: {judges}.")
 
     return Table(

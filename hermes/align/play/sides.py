@@ -67,7 +67,7 @@ def of_one_side(cls: Any, settings: AlignSettings, drawer: Evaluator, world: str
         return found
     found["confidence"] = False
     if "understanding" not in cls.abilities:
-        found["critic"] = _critic(settings, drawer, world)
+        found |= {"critic": _critic(settings, drawer, world), "similarity": settings.similarity}
     return found
 
 
