@@ -95,14 +95,15 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
 def resolved(settings: AlignSettings, source: ItemSource, cls: Any) -> AlignSettings:
     """The settings with what "auto" and None mean here, so that the align id holds it."""
     bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
-    guidance = settings.eval_guidance
+    guidance, alone = settings.eval_guidance, of_one_side(cls, settings, source.drawer, source.world)
+    if "similarity" not in alone:
+        alone["similarity"] = resolve(settings.similarity, source.world)
     return settings.model_copy(
         update={
-            "similarity": resolve(settings.similarity, source.world),
             "bf16": bf16,
             "fresh_items": settings.changes_items,
             "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
-            **of_one_side(cls, settings, source.drawer, source.world),
+            **alone,
         }
     )
 
