@@ -208,9 +208,7 @@ def of_one_side(fake_model: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """`of_one_side(ability)` leaves the fake model nothing else."""
 
     def leave(ability: str) -> None:
-        kinds = {"understanding": ("text",), "generation": ("image",)}
         monkeypatch.setattr(FakeModel, "abilities", (ability,))
-        monkeypatch.setattr(FakeModel, "likelihoods", kinds[ability], raising=False)
 
     return leave
 

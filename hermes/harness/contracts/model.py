@@ -129,8 +129,9 @@ class LikelihoodItem:
 
 
 def likelihoods_of(model: Any) -> tuple[str, ...]:
-    """The kinds of `LikelihoodItem` that an alignable model, or its class, gives a likelihood."""
-    return tuple(getattr(model, "likelihoods", ("text", "image")))
+    """The kinds of `LikelihoodItem` that an alignable model, or its class, gives a likelihood: of what it can do."""
+    kinds = {"text": "understanding", "image": "generation"}
+    return tuple(kind for kind in getattr(model, "likelihoods", kinds) if kinds[kind] in model.abilities)
 
 
 class Alignable(UnifiedModel, Protocol):
