@@ -186,7 +186,9 @@ def align(
     from hermes.outcomes import SelfPlay
 
     name = model if isinstance(model, str) else _saved(model, Path(runs or "runs"))
-    settings = build(AlignSettings, overrides={**given, "model": name})
+    # What has its default was left out, as far as can be told: models of one side refuse some of what is asked for.
+    asked = {key: value for key, value in given.items() if value != AlignSettings.model_fields[key].default}
+    settings = build(AlignSettings, overrides={**asked, "model": name})
     with _heard("align", progress) as heard:
         return SelfPlay.of(run(settings, heard)["folder"])
 

@@ -66,7 +66,7 @@ COLUMNS: dict[str, dict[str, Cell]] = {
         "parameters": lambda one: one["parameters"],
         "understands": lambda one: one["understands"],
         "generates": lambda one: one["generates"],
-        "align": lambda one: "texts" if one["likelihoods"] == ["text"] else one["align"],
+        "align": lambda one: f"{one['likelihoods'][0]}s" if len(one["likelihoods"]) == 1 else one["align"],
         "needs": lambda one: one["needs"],
     },
     "evaluators": {

@@ -20,7 +20,7 @@ from hermes.leaderboards.gallery import FAILED
 from hermes.leaderboards.read import History
 from hermes.leaderboards.remarks import reasons, remarks
 from hermes.leaderboards.tables import spelled
-from hermes.leaderboards.titles import digits, guided_title, title
+from hermes.leaderboards.titles import UNDEFINED, digits, guided_title, title
 
 if TYPE_CHECKING:
     from hermes.align.play.forecast import PlayForecast
@@ -130,8 +130,10 @@ def made_questions(made: "Made") -> Table:
 
 
 def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
-    """Both gaps in two lines each, with U, G and the intervals."""
-    lines = []
+    """Both gaps in two lines each, with U, G and the intervals, or why there is none."""
+    lines: list[Text] = []
+    if why := gap.get("undefined"):
+        lines += map(Text, _undefined(why))
     for key, heading in (("homologous", "gap over homologous items"), ("benchmarks", "gap over benchmarks (0..1)")):
         found = gap.get(key)
         if found:
@@ -173,9 +175,10 @@ def align_summary(history: History, heading: str) -> Group:
     for name in (*sides.values(), "pairs"):
         table.add_column(name, justify="right", max_width=WIDEST)
     for entry in history.rounds:
+        cells = {key: number(getattr(entry, key)).replace(" [", "\n[") for key in sides}
         table.add_row(
             str(entry.round) if entry.round else "base",
-            *(number(getattr(entry, key)).replace(" [", "\n[") for key in sides),
+            *(cells | ({"gap": UNDEFINED} if history.undefined else {})).values(),
             f"{entry.pairs}\n{_ties(entry.drops)}" if entry.round else "-",
         )
     said = [
@@ -183,7 +186,7 @@ def align_summary(history: History, heading: str) -> Group:
         for entry in history.rounds
         for one in told(entry.failures, entry.drops.get(FAILED, 0))
     ]
-    return Group(table, *map(Text, (*_counted(history), *said)))
+    return Group(table, *map(Text, (*_undefined(history.undefined), *_counted(history), *said)))
 
 
 def _counted(history: History) -> Iterator[str]:
@@ -231,6 +234,7 @@ def eval_forecast(found: "Forecast") -> Group:
         if found.known
         else "stored, time, disk: unknown, as no earlier run under this --runs has had this model",
     ]
+    lines += _undefined(found.undefined)
     judged = any(one.judge for one in found.tasks)
     return Group(table, *map(Text, lines), *([Text("judging comes on top of that")] if judged else []))
 
@@ -247,15 +251,22 @@ def align_forecast(found: "PlayForecast") -> Group:
     table.add_section()
     table.add_row("all", "", "?" if found.seconds is None else clock_time(found.seconds))
     weights = sized(found.weights) if found.weights else "unknown"
+    drawn = [f"{found.captions:,} captions"] if found.captions else []
+    drawn += [f"{found.images:,} images, judged by {found.critic}"] if found.images else []
     lines = [
-        f"a round: {found.items:,} items of {found.data}, {found.captions:,} captions, {found.images:,} images, judged "
-        f"by {found.critic}; {found.steps:,} steps of training at the most; evaluated on {', '.join(found.evaluated)}",
+        f"a round: {found.items:,} items of {found.data}, {', '.join(drawn)}; {found.steps:,} steps of training at the "
+        f"most; evaluated on {', '.join(found.evaluated)}",
         f"weights, and each round's checkpoint: {weights}; free memory: {sized(found.memory)}; free disk: "
         f"{sized(found.disk)}",
+        *_undefined(found.undefined),
         f"folder: {found.folder or 'unknown, as no earlier run under this --runs has had this model'}",
         "time: of what is missing, as the rounds that are done have taken; ? where there is none",
     ]
     return Group(table, *map(Text, lines))
+
+
+def _undefined(why: str) -> list[str]:
+    return [f"the gap is undefined: the model {why}"] if why else []
 
 
 def _taken(answers: int, stored: int, seconds: float | None, size: int | None) -> tuple[str, ...]:

@@ -15,13 +15,16 @@ from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
 from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
 from hermes.leaderboards.terms import Terms, headline
-from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, WORLDS, counted, digits, guided_title, title
+from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, UNDEFINED, WORLDS, counted, digits, guided_title, title
 
 SIDES: tuple[tuple[Kind, Column], ...] = (
     ("gap", Column(GAPS[GAP], 3, "nearest", key=GAP)),
     ("u", Column("U", 3, key=HOMOLOGOUS[0])),
     ("g", Column("G", 3, key=HOMOLOGOUS[1])),
 )
+KINDS: dict[str, Kind] = {kind: kind for kind, _ in SIDES}
+ALONE = dict(zip("ug", HOMOLOGOUS, strict=True))
+"""The task of which U or G is the number where a model has it alone."""
 PAIRS = Column("Pairs", 0, better=None, key="pairs")
 Arms = Mapping[str, Sequence[History]]
 Played = Sequence[tuple[History, Round]]  # The self-plays of an arm that have played a round, and that round.
@@ -78,6 +81,7 @@ def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -
         part = ", ".join(history.align_id for history in members if history.partial)
         notes = [APART] if len(left) > len({history.name for history in members}) else []
         notes += [f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []
+        notes += [f"The gap is undefined: the model {lacks}." for lacks in {one.undefined for one in members} if lacks]
         return (*notes, *_behind(arms, table)), (*_sources(left), f"Judge: {judges}.")
 
     return Table(
@@ -173,9 +177,12 @@ def _once(histories: Sequence[History]) -> list[History]:
 def _row(arm: str, number: int, found: Played, guided: Sequence[str], reader: Reader) -> tuple[Cell, ...]:
     label = _label(arm, number, found)
     part = any(history.partial for history, _ in found)
-    cells = [
-        _number([(h, getattr(entry, kind)) for h, entry in found], number, kind, reader, part) for kind, _ in SIDES
-    ]
+    cells = []
+    for kind, _ in SIDES:
+        known = [(h, metric) for h, entry in found if (metric := getattr(entry, kind))]
+        cells.append(_number(known, number, kind, reader, part))
+    if all(history.undefined for history, _ in found):
+        cells[0] = Cell(text=UNDEFINED)
     for task in guided:
         known = [(h, entry.g_guided) for h, entry in found if entry.g_guided and h.guided == task]
         cells.append(_number(known, number, task, reader, part))
@@ -214,10 +221,10 @@ def _number(found: Sequence[tuple[History, Metric]], number: int, what: str, rea
 
 
 def _origin(what: str, mean: Metric, partial: bool, runs: Mapping[int, Run], reader: Reader) -> Measured | None:
-    for kind, _ in SIDES:
-        if kind == what:
-            return homologous(reader, kind, mean, partial, runs)
     first = next(iter(runs.values()))
+    if what in KINDS and not first.gap.undefined:
+        return homologous(reader, KINDS[what], mean, partial, runs)
+    what = ALONE.get(what, what)
     if not all(what in run.results for run in runs.values()):
         return None
     terms = (Terms.of(first.results[what]),)

@@ -9,7 +9,18 @@ from hermes.leaderboards.papers import paper_note
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.same_rows import on_common_data
 from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
-from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, WORLDS, digits, place, size, title
+from hermes.leaderboards.titles import (
+    BENCHMARK_GAP,
+    GAP,
+    GAPS,
+    HOMOLOGOUS,
+    UNDEFINED,
+    WORLDS,
+    digits,
+    place,
+    size,
+    title,
+)
 
 PARAMS = text_column("Params", "params")
 
@@ -96,7 +107,7 @@ def _column(key: Key, lines: Sequence[Line]) -> Column:
 def _cell(line: Line, key: Key) -> Cell:
     entry = line.entries.get(key.entry)
     if entry is None:
-        return Cell()
+        return Cell(text=UNDEFINED if key.task in GAPS and line.run.gap.undefined else "")
     metric = entry.metric
     runs = ", ".join(dict.fromkeys(run.run_id for tasks in entry.seeds.values() for run in tasks.values()))
     source = f"measured ({runs}; n = {metric.n})"

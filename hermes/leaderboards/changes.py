@@ -5,6 +5,7 @@ The seeds of an arm are joined and intervals are clustered by item: they say wha
 seeds.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from hermes.leaderboards.plays import ArmOf, Play, named_arm, read_plays
 from hermes.leaderboards.ranking import is_beyond
 from hermes.leaderboards.shifts import Shift
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import BEST_GUIDED, place, title
+from hermes.leaderboards.titles import BEST_GUIDED, UNDEFINED, place, title
 
 ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
 SIDES = (
@@ -214,7 +215,9 @@ def _number(metric: Metric, scale: float, runs: Sequence[str]) -> Cell:
 
 
 def _verdict(found: Delta) -> str:
-    """Whether the gap came nearer to 0."""
+    """Whether the gap came nearer to 0; where one side alone was measured there is none."""
+    if math.isnan(found.u.value) != math.isnan(found.g.value):
+        return UNDEFINED
     before, after = found.gaps
     if not is_beyond(found.gap):
         return "unclear"
@@ -224,7 +227,7 @@ def _verdict(found: Delta) -> str:
 
 
 def _method(found: Sequence[Delta]) -> str:
-    items = _range(one.gap.groups for one in found)
+    items = _range(max(one.u.groups, one.g.groups) for one in found)
     return (
         f"Paired by item over {items} items, seeds joined; 95 % intervals clustered by item, for these seeds. "
         f"{BEST_GUIDED}: at that of each round, on the mean over the seeds."

@@ -52,6 +52,8 @@ def _gap(run: Run) -> str:
     found += [(name, counted(one.items, "item"), Gap(one.u, one.g, one.gap)) for name, one in named.items() if one]
     if across := run.gap.benchmarks:
         found.append(("Benchmarks", "each brought to 0..1", Gap(across.u, across.g, across.gap)))
+    if run.gap.undefined:
+        return notes([f"The gap is undefined: the model {run.gap.undefined}."])
     if not found:
         return ""
     ends = plots.gap_range(gap for _, _, gap in found)

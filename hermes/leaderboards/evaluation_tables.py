@@ -97,7 +97,8 @@ def gaps(run: Run) -> Table:
         for name, found in named.items()
         if found
     ]
-    notes = []
+    notes = [f"Undefined: the model {run.gap.undefined}."] if run.gap.undefined else []
+    rows += [(Cell(text="undefined"), *[Cell()] * 4)] if run.gap.undefined else []
     if across := run.gap.benchmarks:
         cells = [cell_of(metric, 3, run) for metric in (across.u, across.g, across.gap)]
         rows.append((Cell(text="benchmarks, each brought to 0..1"), *cells, Cell()))

@@ -49,6 +49,10 @@ def notes_of(lines: Sequence[Line], names: Collection[str]) -> list[str]:
             "Where a model has several rows for one seed, those after the first hold what differs from it; their "
             "benchmark gap takes the rest from the first."
         )
+    lacking = {line.name: line.run.gap.undefined for line in lines if line.run.gap.undefined}
+    if lacking:
+        told = "; ".join(f"{name} {lacks}" for name, lacks in lacking.items())
+        notes.append(f"The gap of a model of one side is undefined: {told}.")
     return notes + list(dict.fromkeys(note for line in lines for note in _data(line, lines, names)))
 
 

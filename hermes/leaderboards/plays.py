@@ -24,6 +24,7 @@ GUIDED = re.compile(rf"{GENERATION}@guidance_scale=(\d+(?:\.\d+)?(?:[eE][+-]?\d+
 class Evaluation:
     """One evaluation by item: U, G and U - G of the items that have both, and G under each guidance.
 
+    Of a model of one side that side alone is not empty.
     ``benchmarks`` are those that were evaluated beside them.
     """
 
@@ -88,16 +89,23 @@ def _rounds(history: History) -> dict[int, Evaluation]:
 
 def _evaluation(folder: Path, run: Run | None) -> Evaluation:
     files = score_files(folder)
-    u, g = sides_of(folder)
+    u, g = _one_side(files) if run and run.gap.undefined else sides_of(folder)
     guided = {
         float(match[1]): _by_item(files[name], "accuracy")
         for name in sorted(files)
         if (match := GUIDED.fullmatch(name))
     }
-    gap = {item: u[item] - g[item] for item in u}
+    gap = {item: u[item] - g[item] for item in u if item in g}
     results = run.results if run else {}
     benchmarks = {name: Benchmark(results[name], _file_of(name, files, folder)) for name in beside_the_gap(results)}
     return Evaluation(u, g, gap, guided, benchmarks)
+
+
+def _one_side(files: Mapping[str, Path]) -> tuple[Items, Items]:
+    """U and G by item of a model that has one of them alone; the other is empty."""
+    sides = ((UNDERSTANDING, "correct"), (GENERATION, "accuracy"))
+    u, g = (_by_item(files[task], key) if task in files else {} for task, key in sides)
+    return u, g
 
 
 def sides_of(folder: Path) -> tuple[Items, Items]:

@@ -47,9 +47,12 @@ class BenchmarkGap(_Read):
 
 
 class Gaps(_Read):
+    """``undefined`` says of a model of one side what it does not do, "" of others."""
+
     homologous: HomologousGap | None = None
     benchmarks: BenchmarkGap | None = None
     variants: dict[str, HomologousGap | None] = {}
+    undefined: str = ""
 
 
 class Run(_Read):
@@ -75,12 +78,12 @@ class Run(_Read):
 
 
 class Round(_Read):
-    """One round of a self-play; round 0 is the base model."""
+    """One round of a self-play; round 0 is the base model. A model of one side has one of U and G, and no gap."""
 
     round: int
-    u: Metric
-    g: Metric
-    gap: Metric
+    u: Metric | None
+    g: Metric | None
+    gap: Metric | None
     g_guided: Metric | None = None
     pairs: int = 0
     drops: dict[str, int] = {}
@@ -97,7 +100,8 @@ class History(_Read):
 
     ``evaluations`` are those of its rounds, as far as they are still there. ``settings`` is a hash of all that its
     seeds have in common, "" where an older version wrote the file. ``guided`` names the task under guidance whose
-    accuracy is each round's ``g_guided``. ``data`` says how real data are divided.
+    accuracy is each round's ``g_guided``. ``data`` says how real data are divided, ``undefined`` what a model of one
+    side does not do.
     """
 
     path: Path
@@ -110,6 +114,7 @@ class History(_Read):
     guided: str = ""
     precision: str = ""
     data: str = ""
+    undefined: str = ""
     rounds: tuple[Round, ...]
     evaluations: dict[int, Run] = {}
     world: Literal["shapes", "real", "mixed", "unknown"] = "unknown"

@@ -12,7 +12,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.leaderboards import html, plots
 from hermes.leaderboards.parts import STYLE, bars, number, scale, small
 from hermes.leaderboards.plots import Gap
-from hermes.leaderboards.read import HISTORY, OF_A_ROUND, History, Run, find_files, read_history, read_run
+from hermes.leaderboards.read import HISTORY, OF_A_ROUND, History, Round, Run, find_files, read_history, read_run
 from hermes.leaderboards.titles import counted
 
 INDEX, REPORT, RUN, SPEC = "index.html", "report.html", "run.json", "spec.json"
@@ -25,6 +25,7 @@ class _Entry(NamedTuple):
     more: str
     gap: Gap | None
     over: str
+    undefined: str
     before: Gap | None
     time: float
 
@@ -87,15 +88,21 @@ def _run(path: Path) -> _Entry:
     told = [counted(len(run.results), "benchmark"), run.world, f"{run.split} split", *_partial(run), run.run_id]
     gap = Gap(found.u, found.g, found.gap) if found else None
     over = "" if run.gap.homologous else "over benchmarks"
-    return _Entry(path.parent / REPORT, run.name, ", ".join(told), gap, over, None, path.stat().st_mtime)
+    undefined = run.gap.undefined
+    return _Entry(path.parent / REPORT, run.name, ", ".join(told), gap, over, undefined, None, path.stat().st_mtime)
 
 
 def _self_play(path: Path) -> _Entry:
     history = read_history(path)
-    before, after = (Gap(entry.u, entry.g, entry.gap) for entry in (history.rounds[0], history.rounds[-1]))
+    before, after = (_gap(entry) for entry in (history.rounds[0], history.rounds[-1]))
     rounds = counted(history.rounds[-1].round, "round")
     told = ", ".join(["self-play", history.name, rounds, *_partial(history), history.align_id])
-    return _Entry(path.parent / REPORT, history.model.name, told, after, "", before, path.stat().st_mtime)
+    name, undefined = history.model.name, history.undefined
+    return _Entry(path.parent / REPORT, name, told, after, "", undefined, before, path.stat().st_mtime)
+
+
+def _gap(entry: Round) -> Gap | None:
+    return Gap(entry.u, entry.g, entry.gap) if entry.u and entry.g and entry.gap else None
 
 
 def _partial(found: Run | History) -> list[str]:
@@ -110,7 +117,8 @@ def _name(entry: _Entry, root: Path) -> str:
 
 def _drawing(entry: _Entry, ends: tuple[float, float]) -> str:
     drawn = [plots.gap_line(gap, ends) for gap in (entry.before, entry.gap) if gap]
-    return "".join(drawn) or small("no gap measured")
+    missing = f"gap undefined: the model {entry.undefined}" if entry.undefined else "no gap measured"
+    return "".join(drawn) or small(missing)
 
 
 def _number(entry: _Entry) -> str:

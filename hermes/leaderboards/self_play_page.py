@@ -33,20 +33,28 @@ def _facts(history: History) -> Iterator[tuple[str, str]]:
     yield "Model", history.model.name + parameters
     yield "Objective", history.name if history.name == history.objective else f"{history.name} ({history.objective})"
     yield "Rounds", str(last.round)
-    yield "Gap", f"{spelled(first.gap, 3, sign=True)} before, {spelled(last.gap, 3, sign=True)} after"
+    if first.gap and last.gap:
+        yield "Gap", f"{spelled(first.gap, 3, sign=True)} before, {spelled(last.gap, 3, sign=True)} after"
+    elif history.undefined:
+        yield "Gap", f"undefined, as the model {history.undefined}"
     yield "Seed", str(history.seed)
     yield "Self-play", history.align_id
 
 
 def _curves(history: History) -> str:
     numbers = [entry.round for entry in history.rounds]
-    both = [
-        Series("u", "U", [entry.u for entry in history.rounds]),
-        Series("g", "G", [entry.g for entry in history.rounds]),
-    ]
-    gap = [Series("gap", "U - G", [entry.gap for entry in history.rounds])]
-    panels = plots.panel("Accuracy", numbers, both) + plots.panel("Gap", numbers, gap, zero=True)
-    return f'<div class="panels">{panels}</div>\n<p>With 95 % intervals. A gap nearer to 0 is better.</p>\n'
+    sides = {"u": "U", "g": "G", "gap": "U - G"}
+    series = {
+        side: Series(side, name, [metric for metric in found if metric])
+        for side, name in sides.items()
+        if all(found := [getattr(entry, side) for entry in history.rounds])
+    }
+    panels = plots.panel("Accuracy", numbers, [series[side] for side in "ug" if side in series])
+    said = "With 95 % intervals."
+    if "gap" in series:
+        panels += plots.panel("Gap", numbers, [series["gap"]], zero=True)
+        said += " A gap nearer to 0 is better."
+    return f'<div class="panels">{panels}</div>\n<p>{said}</p>\n'
 
 
 def _links(history: History) -> str:

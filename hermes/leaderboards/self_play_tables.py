@@ -12,7 +12,7 @@ from hermes.leaderboards.ranking import finished
 from hermes.leaderboards.read import History, read_runs
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import digits, guided_title, title
+from hermes.leaderboards.titles import UNDEFINED, digits, guided_title, title
 
 TRAINING = {
     "steps": Column("Steps", 0, None),
@@ -55,6 +55,8 @@ def _rounds(history: History) -> Table:
     for entry in history.rounds:
         metrics = (entry.u, entry.g, entry.gap, *([entry.g_guided] if guided else []))
         cells = [cell_of(metric, 3, None, source) for metric in metrics]
+        if history.undefined:
+            cells[2] = Cell(text=UNDEFINED)
         trained = [entry.pairs, entry.margin_und, entry.margin_gen, entry.loss]
         more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
         rows.append((_round(entry.round), *cells, *more, Cell(sum(entry.seconds.values()))))
@@ -69,7 +71,10 @@ def _rounds(history: History) -> Table:
         ),
         rows=tuple(rows),
         caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}.",
-        notes=("Evaluated on a part of the benchmark: the rows rank nowhere.",) if history.partial else (),
+        notes=(
+            *(["Evaluated on a part of the benchmark: the rows rank nowhere."] if history.partial else ()),
+            *([f"The gap is undefined: the model {history.undefined}."] if history.undefined else ()),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from hermes.leaderboards.board import Key
 from hermes.leaderboards.presets import ABLATED, ABLATION, PRESETS
 from hermes.leaderboards.read import BenchmarkGap, HomologousGap, Run
 from hermes.leaderboards.tables import Table
-from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, title
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, UNDEFINED, title
 
 # The columns in their order; pandas' own types, in which a whole number and a truth may be missing.
 COLUMNS = {
@@ -77,7 +77,9 @@ def chosen(found: pd.DataFrame, table: str | None, columns: Sequence[str], rows:
 def wide(table: Table) -> pd.DataFrame:
     """A table with numbers as numbers; its rows are indexed by the columns that name them."""
     columns = {
-        column.title: [cell.text if column.is_text or cell.text else cell.value for cell in cells]
+        column.title: [
+            cell.text if column.is_text or cell.text not in ("", UNDEFINED) else cell.value for cell in cells
+        ]
         for column, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True)
     }
     names = [column.title for column in table.columns[: table.labels]]

@@ -25,6 +25,8 @@ ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
 BEST_GUIDED = "G (best guidance)"
 GAPS = {BENCHMARK_GAP: "Benchmark gap", GAP: "Gap (U - G)"}
+UNDEFINED = "undefined"
+"""What stands in place of the gap of a model of one side."""
 WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
 
 

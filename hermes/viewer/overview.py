@@ -111,9 +111,13 @@ def _metrics(result: Result | None) -> list[dict[str, Any]]:
     ]
 
 
-def _gap(u: Metric, g: Metric, gap: Metric) -> dict[str, Any]:
-    ends = {"u_low": u.low, "u_high": u.high, "g_low": g.low, "g_high": g.high}
-    return {"u": u.value, "g": g.value, "gap": gap.value, "low": gap.low, "high": gap.high, **ends}
+def _gap(u: Metric | None, g: Metric | None, gap: Metric | None) -> dict[str, Any]:
+    """What is missing, of a model of one side, is left out."""
+    found: dict[str, Any] = {}
+    for name, before, metric in (("u", "u_", u), ("g", "g_", g), ("gap", "", gap)):
+        if metric:
+            found |= {name: metric.value, f"{before}low": metric.low, f"{before}high": metric.high}
+    return found
 
 
 def _ability(task: str) -> str:

@@ -58,14 +58,19 @@ def draw_candidates(
     """Captions and images of every item from the model, scored; ``number`` is the round.
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
-    each candidate once. All processes draw, judge and rate; each returns all that was found. A model that gives
-    pictures no likelihood draws none.
+    each candidate once. All processes draw, judge and rate; each returns all that was found. Pictures to which the
+    model gives no likelihood are not drawn, nor captions.
     """
     defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
-    drawn = "image" in likelihoods_of(model)
-    critic = load_judges([settings.critic], model, settings.device)[settings.critic] if drawn else None
+    kinds = likelihoods_of(model)
+    critic = load_judges([settings.critic], model, settings.device)[settings.critic] if "image" in kinds else None
     asked = candidates.caption_requests(
-        items, settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
+        items if "text" in kinds else (),
+        settings.n,
+        settings.caption_prompt,
+        defaults,
+        settings.caption_tokens,
+        seed,
     )
     with ExitStack() as stack:
         captions, images = (
@@ -76,15 +81,20 @@ def draw_candidates(
         )
         current().wait()
         batch, most = settings.batch_draw, settings.max_failures
-        texts = _answers(model, asked, captions, "understanding", batch, progress, f"captions, round {number}", most)
-        _refuse_nothing(texts, f"captions, round {number}")
+        texts: list[Response] = []
+        if asked:
+            label = f"captions, round {number}"
+            texts = _answers(model, asked, captions, "understanding", batch, progress, label, most)
+            _refuse_nothing(texts, label)
         seen = _Seen([], {}, {})
         if critic:
             seen = _see(model, items, settings, images, drawer, critic, number, progress)
         current().wait()
-    progress.start(f"similarity ({settings.similarity})", len(texts))
-    found = candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
-    progress.advance(len(texts))
+    found: list[Candidate] = []
+    if texts:
+        progress.start(f"similarity ({settings.similarity})", len(texts))
+        found += candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
+        progress.advance(len(texts))
     found += candidates.image_candidates(items, seen.pictures, seen.judgements, drawer, number, seen.sure)
     reasons = Reasons()
     errors = [one.error for one in (*texts, *seen.pictures) if one.error is not None]

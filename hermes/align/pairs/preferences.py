@@ -14,6 +14,8 @@ from hermes.harness.system.errors import HermesError
 
 Side = Literal["und", "gen"]
 SIDES: tuple[Side, ...] = ("und", "gen")
+SIDE_OF: dict[str, Side] = {"text": "und", "image": "gen"}
+"""The side on which a kind of likelihood items is preferred."""
 R = TypeVar("R", bound=Record)
 
 
@@ -193,13 +195,15 @@ def without_ties(
     return kept, dict(sorted(counts.items()))
 
 
-def without_images(
-    preferences: Iterable[Preference], drops: Mapping[str, int]
+def without_side(
+    side: Side, preferences: Iterable[Preference], drops: Mapping[str, int]
 ) -> tuple[list[Preference], dict[str, int]]:
-    """The preferences on captions alone, for a model that gives pictures no likelihood, and what is dropped by then."""
+    """The preferences on the other side alone, for a model that gives this one no likelihood, and what is dropped by
+    then."""
     given = list(preferences)
-    counts = Counter(drops) + Counter({"gen: no likelihood": sum(one.gen is not None for one in given)})
-    return [one.model_copy(update={"gen": None}) for one in given if one.und], dict(sorted(counts.items()))
+    counts = Counter(drops) + Counter({f"{side}: no likelihood": sum(one[side] is not None for one in given)})
+    left = [one.model_copy(update={side: None}) for one in given]
+    return [one for one in left if one.und or one.gen], dict(sorted(counts.items()))
 
 
 WORDS = {

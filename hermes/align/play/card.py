@@ -44,7 +44,10 @@ SIDES = {
     "gen": "In each round images are drawn, a critic ranks them, and the model is trained on the best against the "
     "worst",
 }
-"""What is trained under the objectives of one side."""
+"""What is trained under the objectives of one side, or of a model that has no other."""
+ALONE = {"understanding": "und", "generation": "gen"}
+UNUSED = {"und": "critic", "gen": "similarity"}
+"""Of the settings that are shown the one that has no part in a side."""
 PAPER = "(HermesFlow, arXiv 2502.12148)"
 GAP, GAP_TITLE = "gap", "Gap (U - G)"
 SHAPES = """All scores are of the **shapes world**: drawn scenes of a few coloured shapes, which come with Hermes. Its
@@ -53,8 +56,9 @@ pictures. The numbers compare models within this world. They say nothing about p
 published scores of the benchmarks that the twins are named after."""
 REAL = """Numbers compare only where data, protocol and judge are the same."""
 MEANING = """U is the share of questions that the model answers rightly about real images, G the share that the judge
-answers rightly about the images that the model drew from their captions. Both are of the same items. A gap
-nearer to 0 is better."""
+answers rightly about the images that the model drew from their captions. Both are of the same items."""
+NEARER = f"{MEANING} A gap nearer to 0 is better."
+UNDEFINED = "{meaning} The gap is U - G, which is undefined for a model that {lacks}."
 
 
 def write_cards(game: Game, number: int, entry: Mapping[str, Any]) -> None:
@@ -83,7 +87,7 @@ def card(
         base_model_relation="adapter" if adapter else "finetune" if origin.hub else None,
         datasets=trained.removeprefix("hub:").partition("@")[0] if trained.startswith("hub:") else None,
         library_name="peft" if adapter else "hermes-bench",
-        pipeline_tag="any-to-any",
+        pipeline_tag=TASKS[run.model.abilities[0]] if run.gap.undefined else "any-to-any",
         tags=TAGS,
         license=licence.get("license"),
         license_name=licence.get("license_name"),
@@ -91,9 +95,9 @@ def card(
     )
     sections = [
         f"# {escape(name)}",
-        _about(settings, origin, number, adapter),
+        _about(settings, origin, number, adapter, _side(settings, run)),
         table(_scores(base, run), intervals=True).rstrip(),
-        MEANING,
+        UNDEFINED.format(meaning=MEANING, lacks=run.gap.undefined) if run.gap.undefined else NEARER,
         SHAPES if run.world == "shapes" else REAL,
         table(_training(settings, entry, run)).rstrip(),
         f"The command up to this round:\n\n```bash\n{command_of(settings, origin, number)}\n```",
@@ -103,14 +107,21 @@ def card(
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"))
 
 
-def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool) -> str:
+def _side(settings: AlignSettings, run: Run) -> str | None:
+    """The one side that is trained, None where both are."""
+    if run.gap.undefined:
+        return ALONE[run.model.abilities[0]]
+    return settings.objective if settings.objective in SIDES else None
+
+
+def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool, side: str | None) -> str:
     base = escape(origin.name) + (f" at {origin.revision}" if origin.revision else "")
     what = "The LoRA adapter of round" if adapter else "The checkpoint after round"
     version = package_version("hermes-bench") or "unknown"
     if settings.objective == "replay":
         how = "This is the control: as many steps as self-play takes, on replayed data and without preferences."
     else:
-        how = f"{SIDES.get(settings.objective, BOTH)}, with itself at the start of the round as the reference {PAPER}."
+        how = f"{SIDES[side] if side else BOTH}, with itself at the start of the round as the reference {PAPER}."
     return (
         f"{what} {number} of Pair-DPO self-play with Hermes {version} (objective {settings.objective}, seed "
         f"{settings.seed}). The base model is {base}, weights {origin.fingerprint}. {how}"
@@ -195,8 +206,8 @@ def _training(settings: AlignSettings, entry: Mapping[str, Any], run: Run) -> Ta
     report = entry["training"]
     facts = [("data", public(settings.data or run.world))]
     facts += [("pairs of the first round", public(str(settings.pairs)))] if settings.pairs else []
-    unused = {"critic"} if settings.objective == "und" else set()
-    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items() if name not in unused]
+    unused = UNUSED.get(_side(settings, run) or "")
+    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items() if name != unused]
     facts += [
         ("pairs of this round", str(entry["pairs"])),
         ("steps of this round", str(report["steps"])),

@@ -20,6 +20,7 @@ from hermes.harness.contracts.options import options_of
 from hermes.harness.models.room import free_memory
 from hermes.harness.records.types import ModelInfo, Record
 from hermes.harness.run.forecast import free_disk
+from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import base_models, known_model
 from hermes.harness.run.loading import check_model
 from hermes.harness.run.stores import root_of
@@ -39,6 +40,7 @@ class RoundForecast(Record):
 class PlayForecast(Record):
     """A self-play before anything is loaded: ``captions`` and ``images`` are drawn in a round, ``steps`` trained.
 
+    ``undefined``: why a model of one side has no gap, "" for others.
     ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
     model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free.
     """
@@ -54,6 +56,7 @@ class PlayForecast(Record):
     images: int
     steps: int
     evaluated: tuple[str, ...]
+    undefined: str = ""
     weights: int
     memory: int
     disk: int
@@ -71,6 +74,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
     folder = _folder(planned, root, device, known_model(root, settings, device, sources))
     told = _rounds(settings, folder)
     known = [one.seconds for one in told if one.seconds is not None]
+    kinds = likelihoods_of(planned.cls)
     return PlayForecast(
         model=settings.model,
         device=device,
@@ -79,10 +83,11 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         folder=folder,
         rounds=told,
         items=settings.items,
-        captions=settings.items * settings.n,
-        images=settings.items * (settings.n_images or settings.n) if "image" in likelihoods_of(planned.cls) else 0,
+        captions=settings.items * settings.n if "text" in kinds else 0,
+        images=settings.items * (settings.n_images or settings.n) if "image" in kinds else 0,
         steps=training_steps(settings),
-        evaluated=evaluated_tasks(settings),
+        evaluated=evaluated_tasks(settings, planned.cls.abilities),
+        undefined=lacking(planned.cls.abilities),
         weights=weights,
         memory=free_memory(device, options)[0],
         disk=free_disk(root),

@@ -8,6 +8,7 @@ from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
 from hermes.harness.records.keys import short_hash
 from hermes.harness.records.types import SCHEMA_VERSION
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.disk import read_json, write_json
 from hermes.harness.system.environment import package_version
 from hermes.harness.system.errors import HermesError
@@ -24,17 +25,20 @@ def round_entry(
 ) -> dict[str, Any]:
     """One round: ``evaluation`` is its results.json, ``guided`` the name of the task drawn under guidance.
 
+    Of a model of one side the other side and the gap are None.
     ``failures`` are the commonest reasons why candidates could not be made.
     """
-    gap = evaluation["gap"]["homologous"]
+    results, gap = evaluation["results"], evaluation["gap"]["homologous"]
     if gap is None:
-        raise HermesError(f"round {number}: the evaluation holds no homologous gap; remove its folder and start again")
-    results = evaluation["results"]
+        if not evaluation["gap"].get("undefined"):
+            raise HermesError(
+                f"round {number}: the evaluation holds no homologous gap; remove its folder and start again"
+            )
+        u, g = measured_sides(results)
+        gap = {"u": u, "g": g, "gap": None}
     return {
         "round": number,
-        "u": gap["u"],
-        "g": gap["g"],
-        "gap": gap["gap"],
+        **{side: gap[side] for side in ("u", "g", "gap")},
         "g_guided": results[guided]["metrics"]["accuracy"] if guided else None,
         "pairs": report.pairs if report else 0,
         "drops": dict(drops),
@@ -48,9 +52,19 @@ def round_entry(
     }
 
 
-def facts_of(spec: Mapping[str, Any], world: str, guided: str | None, settings: AlignSettings) -> dict[str, Any]:
+def measured_sides(results: Mapping[str, Any]) -> tuple[Any, Any]:
+    """U and G of an evaluation, each by itself; None for one that was not measured."""
+    found = [results.get(task) for task in (UNDERSTANDING, GENERATION)]
+    u, g = (one and one["metrics"][one["headline"]] for one in found)
+    return u, g
+
+
+def facts_of(
+    spec: Mapping[str, Any], world: str, guided: str | None, settings: AlignSettings, lacks: str = ""
+) -> dict[str, Any]:
     """What history.json says of all rounds: what its seeds have in common, G's task under guidance, the precision.
 
+    ``lacks`` is what a model of one side does not do: then it says why there is no gap.
     ``settings`` is a hash of all of the spec but the seed, and of the version of Hermes. The items of the drawn world
     follow from seed and settings.
     """
@@ -62,6 +76,7 @@ def facts_of(spec: Mapping[str, Any], world: str, guided: str | None, settings: 
         "settings": short_hash({**spec, "items": items, "settings": common, "hermes": package_version("hermes-bench")}),
         "guided": guided or "",
         "precision": f"weights in {spec['model']['dtype']}, training in {arithmetic}{chosen}",
+        **({"undefined": lacks} if lacks else {}),
     }
 
 

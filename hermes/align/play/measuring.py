@@ -1,9 +1,11 @@
 """What is measured of a round's model: the gap, G under guidance, benchmarks beside it, and the gap for patience."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hermes.align.play.game import Game
+from hermes.align.play.history import measured_sides
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Split
 from hermes.harness.run.failing import refuse_nothing
@@ -24,13 +26,15 @@ REPORT = "report.html"
 
 def measure(game: Game, number: int) -> None:
     """The round's evaluation, on the scenes that are reported."""
-    _measure(game, number, EVALUATION, evaluated_tasks(game.settings), game.settings.eval_split)
+    tasks = evaluated_tasks(game.settings, game.kind.abilities)
+    _measure(game, number, EVALUATION, tasks, game.settings.eval_split)
 
 
-def evaluated_tasks(settings: AlignSettings) -> tuple[str, ...]:
-    """The names of what is evaluated in every round."""
+def evaluated_tasks(settings: AlignSettings, abilities: Collection[str]) -> tuple[str, ...]:
+    """The names of what is evaluated in every round, of a model with these abilities."""
     guided = _guided(settings)
-    return (UNDERSTANDING, GENERATION, *([guided] if guided else []), *settings.eval_tasks)
+    sides = {"understanding": (UNDERSTANDING,), "generation": (GENERATION, *([guided] if guided else []))}
+    return (*(task for side, tasks in sides.items() if side in abilities for task in tasks), *settings.eval_tasks)
 
 
 def exhausted(game: Game, number: int) -> bool:
@@ -96,11 +100,19 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
         )
         content = evaluate(wanted, game.progress, game.model(number), what)
         refuse_nothing(content["results"])
-        if gap := content["gap"]["homologous"]:
-            u, g, both = (spelled(gap[side], 3) for side in ("u", "g", "gap"))
-            where = f"round {number}" if number else "base model"
-            game.progress.say(f"{where}, {what}: U {u}  G {g}  U - G {both}")
+        if said := _said(content):
+            game.progress.say(f"{f'round {number}' if number else 'base model'}, {what}: {said}")
         if current().main:
             write_reports(out)
 
     game.phase(game.home(number), what, out / REPORT, work)
+
+
+def _said(content: Mapping[str, Any]) -> str:
+    """Both sides and their difference, or the one side that a model has, in a line; "" where nothing was measured."""
+    if gap := content["gap"]["homologous"]:
+        u, g, both = (spelled(gap[side], 3) for side in ("u", "g", "gap"))
+        return f"U {u}  G {g}  U - G {both}"
+    sides = {name: metric for name, metric in zip("UG", measured_sides(content["results"]), strict=True) if metric}
+    told = "  ".join(f"{name} {spelled(metric, 3)}" for name, metric in sides.items())
+    return f"{told}  U - G undefined, as the model {why}" if (why := content["gap"].get("undefined")) else ""

@@ -7,9 +7,9 @@ from typing import Any
 
 from hermes.align.pairs.apart import division, evaluated, refuse_shared
 from hermes.align.pairs.items import ItemSource
+from hermes.align.play.sides import of_one_side, refuse_other_side
 from hermes.align.settings import AlignSettings
 from hermes.align.training.trainer import native_bf16
-from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.options import options_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.data.pins import Pins
@@ -27,9 +27,6 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.failures import file_error
 from hermes.harness.system.progress import Progress
 from hermes.shapes.lessons import VERSION as LESSONS
-
-ALONE = {"text": "und", "image": "gen"}
-"""The objective that looks at one kind of items alone."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,9 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
         raise HermesError(
             f"model {settings.model!r} cannot be trained by preferences; `hermes list models` shows which can"
         )
-    refuse_unlikely(cls, settings)
+    refuse_other_side(cls, settings)
+    if (refuse := getattr(cls, "refuse_untrainable", None)) is not None:
+        refuse(settings.model)
     if settings.plan and "plan" not in getattr(cls, "decoding", ()):
         raise HermesError(f"model {settings.model!r} does not plan its pictures; leave --plan out")
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
@@ -84,7 +83,7 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
         registry.load_class("evaluators", parse_task(task).reference)
     pins = Pins.of_root(root_of(settings), update=False)
     source = ItemSource(asker, drawer, settings, cls, pins)
-    settings = resolved(settings, source.world, cls)
+    settings = resolved(settings, source, cls)
     critic = registry.load_class("judges", settings.critic)
     check_judge(settings.critic)
     if (knows := getattr(critic, "knows", None)) is not None and source.world != "shapes":
@@ -95,29 +94,18 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
     return Planned(settings, source, pins, cls, critic)
 
 
-def refuse_unlikely(cls: Any, settings: AlignSettings) -> None:
-    """Raise HermesError for an objective that needs a likelihood which the model does not have."""
-    kinds = likelihoods_of(cls)
-    fitting = [name for kind, name in ALONE.items() if kind in kinds]
-    if len(kinds) == 1 and settings.objective not in (*fitting, "replay"):
-        other = "pictures" if kinds == ("text",) else "texts"
-        raise HermesError(
-            f"model {settings.model!r} has no likelihood of {other}, which --objective {settings.objective} needs; "
-            f"give --objective {fitting[0]}"
-        )
-
-
-def resolved(settings: AlignSettings, world: str, cls: Any) -> AlignSettings:
+def resolved(settings: AlignSettings, source: ItemSource, cls: Any) -> AlignSettings:
     """The settings with what "auto" and None mean here, so that the align id holds it."""
     bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
-    guidance = settings.eval_guidance
+    guidance, alone = settings.eval_guidance, of_one_side(cls, settings, source.drawer, source.world)
+    if "similarity" not in alone:
+        alone["similarity"] = resolve(settings.similarity, source.world)
     return settings.model_copy(
         update={
-            "similarity": resolve(settings.similarity, world),
             "bf16": bf16,
             "fresh_items": settings.changes_items,
-            "pairing": settings.pairing if len(likelihoods_of(cls)) > 1 else "either",
             "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
+            **alone,
         }
     )
 

@@ -55,8 +55,8 @@ def _read(game: Game, home: Path, pairs: Path) -> None:
         pairing=settings.pairing,
         objective=settings.objective,
     )
-    if "image" not in likelihoods_of(game.kind):
-        kept, drops = preferences.without_images(kept, drops)
+    for side in _sides_without_likelihood(game):
+        kept, drops = preferences.without_side(side, kept, drops)
     kept, drops = _differing(game, 1, kept, drops)
     write_jsonl(home / CANDIDATES, pair_candidates(kept))
     write_json(home / DROPS, drops)
@@ -86,11 +86,16 @@ def _choose(game: Game, number: int, home: Path) -> None:
     drawn = read_json(home / DRAWN, f"remove {home} and run the same command again")
     pictures = [one.image for bar in bars.values() for one in bar if one.image]
     fetch(pictures, Store(game.folder / drawn["images"]), game.media, f"remove {home} to draw the round again")
-    if "image" not in likelihoods_of(game.kind):
-        drops.pop("gen: no candidates", None)  # none were to be drawn
+    for side in _sides_without_likelihood(game):
+        drops.pop(f"{side}: no candidates", None)  # none were to be drawn
     kept, drops = _differing(game, number, kept, drops)
     write_json(home / DROPS, drops | ({FAILED: drawn["failed"]} if drawn["failed"] else {}))
     write_jsonl(home / PREFERENCES, kept)
+
+
+def _sides_without_likelihood(game: Game) -> list[preferences.Side]:
+    kinds = likelihoods_of(game.kind)
+    return [side for kind, side in preferences.SIDE_OF.items() if kind not in kinds]
 
 
 def _differing(

@@ -21,6 +21,7 @@ from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
 from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.contracts.options import options_of
+from hermes.harness.run.gap import lacking
 from hermes.harness.run.loading import load_model
 from hermes.harness.run.plan import run_id
 from hermes.harness.run.view import RESULTS, open_run
@@ -62,10 +63,10 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
             pins.keep()
         current().wait()
         game = Game(settings, folder, source, model, progress)
-        facts = facts_of(spec, source.world, guided_task(game), given)
+        facts = facts_of(spec, source.world, guided_task(game), given, lacking(planned.cls.abilities))
         if source.world == "real":
             facts["data"] = division(source)
-        progress.plan(coming(settings, folder, "image" in likelihoods_of(planned.cls)))
+        progress.plan(coming(settings, folder, likelihoods_of(planned.cls)))
         for number in range(settings.rounds + 1):
             played = _play(game, number)
             if current().main:

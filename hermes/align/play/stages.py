@@ -1,6 +1,6 @@
 """What a self-play has still to do, stage by stage, at the most, as far as files and settings tell."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -21,12 +21,12 @@ OUTPUTS = {
 """The phases of a round, each with the file that it leaves at its end."""
 
 
-def coming(settings: AlignSettings, folder: Path, images: bool) -> list[Stage]:
+def coming(settings: AlignSettings, folder: Path, kinds: Collection[str]) -> list[Stage]:
     """The stages of all rounds that are not done; an evaluation is one, which tells its own when it begins.
 
-    ``images``: whether candidates on that side are drawn, too.
+    ``kinds``: what has a likelihood, "text" or "image", and so candidates.
     """
-    return [stage for number in rounds(settings, folder) for stage in _round(settings, folder, number, images)]
+    return [stage for number in rounds(settings, folder) for stage in _round(settings, folder, number, kinds)]
 
 
 def rounds(settings: AlignSettings, folder: Path | None) -> range:
@@ -54,10 +54,10 @@ def missing(settings: AlignSettings, number: int, home: Path | None) -> tuple[st
     return tuple(phase for phase in phases if home is None or not (home / OUTPUTS[phase]).exists())
 
 
-def _round(settings: AlignSettings, folder: Path, number: int, images: bool) -> Iterator[Stage]:
+def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection[str]) -> Iterator[Stage]:
     for phase in missing(settings, number, round_folder(folder, number)):
         if phase == "candidates":
-            yield from _candidates(settings, number, images)
+            yield from _candidates(settings, number, kinds)
         elif phase == "training":
             yield Stage(f"train ({settings.objective})", training_steps(settings))
         elif phase in (EVALUATION, VALIDATION):
@@ -69,12 +69,14 @@ def training_steps(settings: AlignSettings) -> int:
     return len(plan(settings.items, 1, settings))
 
 
-def _candidates(settings: AlignSettings, number: int, drawn: bool) -> Iterator[Stage]:
+def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) -> Iterator[Stage]:
     captions, images = settings.items * settings.n, settings.items * (settings.n_images or settings.n)
-    yield Stage(f"captions, round {number}", captions, "captions")
-    if drawn:
+    if "text" in kinds:
+        yield Stage(f"captions, round {number}", captions, "captions")
+    if "image" in kinds:
         yield Stage(f"images, round {number}", images, "images")
         yield Stage(f"critic, round {number}", images, "critic")
         if settings.confidence:
             yield Stage("confidence", images)
-    yield Stage(f"similarity ({settings.similarity})", captions)
+    if "text" in kinds:
+        yield Stage(f"similarity ({settings.similarity})", captions)

@@ -129,8 +129,9 @@ class LikelihoodItem:
 
 
 def likelihoods_of(model: Any) -> tuple[str, ...]:
-    """The kinds of `LikelihoodItem` that an alignable model, or its class, gives a likelihood."""
-    return tuple(getattr(model, "likelihoods", ("text", "image")))
+    """The kinds of `LikelihoodItem` that an alignable model, or its class, gives a likelihood: of what it can do."""
+    kinds = {"text": "understanding", "image": "generation"}
+    return tuple(kind for kind in getattr(model, "likelihoods", kinds) if kinds[kind] in model.abilities)
 
 
 class Alignable(UnifiedModel, Protocol):
@@ -141,7 +142,9 @@ class Alignable(UnifiedModel, Protocol):
 
     Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
     many masks, or draws of noise, an image's likelihood is averaged over; ``recompute_activations(on)``, gradient
-    checkpointing; ``likelihoods`` of the class, the kinds of items that have one, where not both do.
+    checkpointing; ``likelihoods`` of the class, the kinds of items that have one, where not both do;
+    ``refuse_untrainable(reference)`` of the class, which raises HermesError for a checkpoint that it runs and cannot
+    train, before weights are read.
     """
 
     module: "torch.nn.Module"

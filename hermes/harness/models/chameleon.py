@@ -18,6 +18,7 @@ class Chameleon(HFModel):
 
     parameters: ClassVar[str] = "7 B, 30 B"
     description: ClassVar[str] = "Chameleon: a checkpoint folder, chameleon:FOLDER or chameleon:HUB_ID[@REVISION]"
+    alignable: ClassVar[bool] = False  # transformers keeps its image tokenizer within what it calls the decoder.
     name: ClassVar[str] = "chameleon"
     checkpoint: ClassVar[str | None] = CHECKPOINT
     model_type: ClassVar[str | None] = "chameleon"

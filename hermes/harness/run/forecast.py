@@ -23,6 +23,7 @@ from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
 from hermes.harness.run.drawing import LOOK_UP, chunks
+from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import known_model
 from hermes.harness.run.loading import check_model
 from hermes.harness.run.plan import Task, check_decoding, keyed, plan_tasks, resolved_config
@@ -63,13 +64,15 @@ class Forecast(Record):
     """A run before anything is loaded.
 
     ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
-    looked for. Bytes: ``weights`` in memory (0: unknown), ``memory`` that is free where they go, ``disk`` that is free
-    where results go. ``seconds`` and ``bytes`` are those of all missing answers, None where one is unknown.
+    looked for. ``undefined``: why a model of one side has no gap, "" for others. Bytes: ``weights`` in memory (0:
+    unknown), ``memory`` that is free where they go, ``disk`` that is free where results go. ``seconds`` and ``bytes``
+    are those of all missing answers, None where one is unknown.
     """
 
     model: str
     device: str
     known: ModelInfo | None
+    undefined: str = ""
     tasks: tuple[TaskForecast, ...]
     weights: int
     memory: int
@@ -96,6 +99,7 @@ def forecast(settings: EvalSettings, progress: Progress | None = None) -> Foreca
         model=settings.model,
         device=device,
         known=known,
+        undefined=lacking(cls.abilities),
         tasks=told,
         weights=weights,
         memory=free_memory(device, options)[0],

@@ -6,13 +6,20 @@ Benchmarks: the mean of the understanding headlines minus that of the generation
 chance and best.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from hermes.harness.records.stats import DIFFERENCE, mean_metric, sum_metric
 from hermes.harness.records.types import Metric, Result, Score
 
 UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
+LACKS = {"understanding": "answers no questions", "generation": "draws no images"}
+
+
+def lacking(abilities: Collection[str]) -> str:
+    """What a model of one side does not do, such as "draws no images"; "" for one of both. It has no gap."""
+    missing = [said for ability, said in LACKS.items() if ability not in abilities]
+    return missing[0] if len(missing) == 1 else ""
 
 
 def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) -> dict[str, Any] | None:
@@ -96,11 +103,15 @@ def normalised(metric: Metric, chance: float, best: float) -> Metric:
     )
 
 
-def gaps(results: Mapping[str, Result], scores: Callable[[str], Iterable[Score]]) -> dict[str, Any]:
+def gaps(
+    results: Mapping[str, Result], scores: Callable[[str], Iterable[Score]], undefined: str = ""
+) -> dict[str, Any]:
     """Both gaps, and under ``variants`` the homologous gap with every other way of drawing that the run holds.
 
-    ``scores`` gives all scores of a task, errors included.
+    ``scores`` gives all scores of a task, errors included. ``undefined`` says of a model of one side why it has no gap.
     """
+    if undefined:
+        return {"homologous": None, "benchmarks": None, "variants": {}, "undefined": undefined}
     both: dict[str, Any] = {"homologous": None, "benchmarks": benchmark_gap(results), "variants": {}}
     if UNDERSTANDING in results:
         for name in sorted(results):

@@ -106,6 +106,7 @@ def plan_tasks(
     wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
     for name in sorted({task.judge for task in tasks.values() if task.judge and to_judge}):
         check_judge(name)
+        refuse_silent(name, model.abilities)
     for task in tasks.values() if to_judge else ():
         check_scope(task)
     return list(tasks.values())
@@ -220,6 +221,15 @@ def check_judge(reference: str) -> None:
     check = getattr(registry.load_class("judges", reference), "check", None)
     if check is not None:
         check(registry.split_reference(reference)[1])
+
+
+def refuse_silent(judge: str, abilities: Collection[str]) -> None:
+    """Raise HermesError for a judge that is the evaluated model where that answers no questions."""
+    if getattr(registry.load_class("judges", judge), "needs_model", False) and "understanding" not in abilities:
+        raise HermesError(
+            f"judge {judge!r} is the evaluated model, which answers no questions; give another --judge "
+            "(`hermes list judges` shows them)"
+        )
 
 
 def check_scope(task: Task) -> None:

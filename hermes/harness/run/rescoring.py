@@ -45,7 +45,7 @@ def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> di
         tasks = [stored_task(settings, old.spec)]
     else:
         tasks = plan_tasks(settings, old.info, to_judge=False)
-    run = Run(settings, old.root, progress)
+    run = Run(settings, old.root, progress, old.undefined)
     spec = old.spec | {"tasks": {name: dict(content) for name, content in old.spec["tasks"].items()}}
     progress.start(f"score ({protocol})", len(tasks))
     for task in tasks:
@@ -78,13 +78,17 @@ def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> di
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run folder as it was left: spec, settings with tasks, commits and data resolved, model, places."""
+    """A run folder as it was left: spec, settings with tasks, commits and data resolved, model, places.
+
+    ``undefined`` says of a model of one side why it has no gap.
+    """
 
     spec: dict[str, Any]
     settings: EvalSettings
     info: ModelInfo
     root: Path
     places: dict[str, dict[str, Path]]
+    undefined: str
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -107,7 +111,8 @@ def read_run(folder: Path) -> FinishedRun:
             "data": settings.data or ("shapes" if results["world"] == "shapes" else "hub"),
             "update_data": False,
         }
-        return FinishedRun(spec, settings.model_copy(update=update), info, root, found)
+        undefined = results["gap"].get("undefined", "")
+        return FinishedRun(spec, settings.model_copy(update=update), info, root, found, undefined)
     except (KeyError, TypeError, IndexError, ValidationError):
         raise HermesError(f"{folder} holds no finished run that this version can read; run hermes eval again") from None
 

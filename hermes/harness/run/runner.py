@@ -18,7 +18,7 @@ from hermes.harness.records.types import GenerationConfig, Result
 from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, chunks, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
-from hermes.harness.run.gap import gaps
+from hermes.harness.run.gap import gaps, lacking
 from hermes.harness.run.judging import Judged, judge_responses
 from hermes.harness.run.loading import device_of, load_judges, load_model
 from hermes.harness.run.plan import (
@@ -47,11 +47,15 @@ ATTEMPTS = 3
 
 @dataclass
 class Run:
-    """What a run has come to so far: results, and where under the root answers and scores lie."""
+    """What a run has come to so far: results, and where under the root answers and scores lie.
+
+    ``undefined`` says of a model of one side why it has no gap.
+    """
 
     settings: EvalSettings
     root: Path
     progress: Progress
+    undefined: str = ""
     watch: Stopwatch = field(default_factory=Stopwatch)
     results: dict[str, Result] = field(default_factory=dict)
     places: dict[str, dict[str, Path]] = field(default_factory=dict)
@@ -61,7 +65,7 @@ class Run:
 
     def gaps(self) -> dict[str, Any]:
         """Both gaps, from the results and the score files."""
-        return gaps(self.results, lambda name: read_scores(self.places[name]["scores"]))
+        return gaps(self.results, lambda name: read_scores(self.places[name]["scores"]), self.undefined)
 
     def finish(
         self,
@@ -93,6 +97,7 @@ def evaluate(
     pins = Pins.of_root(run.root, settings.update_data)
     with run.watch.stage("plan"):
         cls = type(model) if model else model_class(settings.model)
+        run.undefined = lacking(cls.abilities)
         tasks = plan_tasks(settings, cls, pins, run.progress)
         check_decoding(tasks, cls, settings.model)
     for task in tasks:

@@ -55,7 +55,7 @@ const playPage = (() => {
     const both = [
       { side: "u", short: "U", name: "U, understanding", values: of("u"), lows: of("u_low"), highs: of("u_high") },
       { side: "g", short: "G", name: "G, generation", values: of("g"), lows: of("g_low"), highs: of("g_high") },
-    ];
+    ].filter(({ values }) => values.some(format.has)); // A model may have one side alone.
     const gap = [
       {
         side: "gap",
@@ -70,7 +70,7 @@ const playPage = (() => {
       "div",
       { class: "panels" },
       curves.panel("U and G", rounds, both),
-      curves.panel("Gap", rounds, gap, true),
+      gap[0].values.some(format.has) && curves.panel("Gap", rounds, gap, true),
     );
   }
 

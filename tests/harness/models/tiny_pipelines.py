@@ -41,6 +41,74 @@ def stable_diffusion(folder: Path) -> Path:
     return folder
 
 
+def stable_diffusion_xl(folder: Path) -> Path:
+    """Stable Diffusion XL: two CLIPs, a U-Net that is told sizes and the pooled text, too; Euler."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pipe = d.StableDiffusionXLPipeline(
+            vae=_matter(d.AutoencoderKL(**_vae(latents=4))),
+            text_encoder=_matter(t.CLIPTextModel(_clip())),
+            tokenizer=_clip_tokenizer(),
+            text_encoder_2=_matter(t.CLIPTextModelWithProjection(_clip())),
+            tokenizer_2=_clip_tokenizer(),
+            unet=_matter(
+                d.UNet2DConditionModel(
+                    sample_size=8,
+                    block_out_channels=(8, 16),
+                    layers_per_block=1,
+                    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+                    up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+                    cross_attention_dim=2 * WORDS,
+                    attention_head_dim=4,
+                    norm_num_groups=4,
+                    addition_embed_type="text_time",
+                    addition_time_embed_dim=4,
+                    projection_class_embeddings_input_dim=WORDS + 6 * 4,
+                )
+            ),
+            scheduler=d.EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+        )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def stable_diffusion_3(folder: Path) -> Path:
+    """Stable Diffusion 3: two CLIPs and T5, a transformer over patches, flow matching shifted towards noise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pipe = d.StableDiffusion3Pipeline(
+            vae=_matter(d.AutoencoderKL(**_vae(latents=4), shift_factor=0.1, use_quant_conv=False)),
+            text_encoder=_matter(t.CLIPTextModelWithProjection(_clip())),
+            tokenizer=_clip_tokenizer(),
+            text_encoder_2=_matter(t.CLIPTextModelWithProjection(_clip())),
+            tokenizer_2=_clip_tokenizer(),
+            text_encoder_3=_matter(
+                t.T5EncoderModel(
+                    t.T5Config(vocab_size=300, d_model=2 * WORDS, d_ff=32, d_kv=8, num_layers=2, num_heads=4)
+                )
+            ),
+            tokenizer_3=_t5_tokenizer(),
+            transformer=_matter(
+                d.SD3Transformer2DModel(
+                    sample_size=8,
+                    patch_size=1,
+                    in_channels=4,
+                    num_layers=2,
+                    attention_head_dim=8,
+                    num_attention_heads=4,
+                    joint_attention_dim=2 * WORDS,
+                    caption_projection_dim=32,
+                    pooled_projection_dim=2 * WORDS,
+                    out_channels=4,
+                    pos_embed_max_size=16,
+                )
+            ),
+            scheduler=d.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        )
+    pipe.save_pretrained(folder)
+    return folder
+
+
 def flux(folder: Path) -> Path:
     """FLUX.1: CLIP and T5, a transformer over packed latents, flow matching; 16 x 16 pixels."""
     with torch.random.fork_rng():

@@ -1,18 +1,24 @@
 """Any vision-language model of transformers as a model that understands: a folder, or a model of the hub."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.adapters import version_with
+from hermes.harness.models.recompute import recompute
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.models.vlm.ask import Ask
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
+    from hermes.harness.models.vlm.likelihood import Likelihood, LikelihoodBatch, Prepared
     from hermes.harness.models.vlm.model import VLM
 
 MAX_NEW_TOKENS = 256
@@ -30,7 +36,8 @@ class HFModel:
     description: ClassVar[str] = "any transformers VLM: hf:FOLDER, hf:HUB_ID or hf:HUB_ID@REVISION"
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
-    alignable: ClassVar[bool] = False
+    alignable: ClassVar[bool] = True
+    likelihoods: ClassVar[tuple[str, ...]] = ("text",)
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
     name: ClassVar[str] = "hf"
     checkpoint: ClassVar[str | None] = None
@@ -68,6 +75,59 @@ class HFModel:
 
         model, commit = load_vlm(source, device, f"model {cls.name}", options=options, model_type=cls.model_type)
         return cls(model, source, commit, options.adapter)
+
+    @classmethod
+    def refuse_untrainable(cls, reference: str) -> None:
+        """Raise HermesError for a model that cannot be trained by preferences; reads its config.json alone."""
+        from hermes.harness.models.vlm.load import refuse_untrainable
+
+        (source,) = cls.sources(reference)
+        refuse_untrainable(source, f"model {cls.name}", cls.model_type)
+
+    def save(self, folder: Path) -> None:
+        """Write network and processor in the layout in which transformers reads them."""
+        from hermes.harness.models.quiet import quiet
+
+        with quiet():
+            self._model.module.save_pretrained(folder)
+            self._model.processor.save_pretrained(folder)
+
+    @cached_property
+    def module(self) -> "Likelihood":
+        """The network as a likelihood of texts; its language model is trained."""
+        from hermes.harness.models.vlm.likelihood import Likelihood
+
+        return Likelihood(self._model.module).eval()
+
+    @property
+    def network(self) -> "torch.nn.Module":
+        """What a LoRA adapter sits on."""
+        network: torch.nn.Module = self.module.network
+        return network
+
+    def recompute_activations(self, on: bool) -> None:
+        """transformers' gradient checkpointing."""
+        recompute(self._model.module, on)
+
+    def prepare(self, items: Sequence[LikelihoodItem]) -> "list[Prepared]":
+        """Tokenised items; picklable. Raises HermesError for an image item."""
+        from hermes.harness.models.vlm.likelihood import prepare_items
+
+        if any(item.kind == "image" for item in items):
+            raise HermesError(
+                f"the model {self.name!r} draws no images, so they have no likelihood; train on texts alone"
+            )
+        return prepare_items(self._model, items)
+
+    def with_seed(self, prepared: "Prepared", seed: int) -> "Prepared":
+        """The item as it is: an autoregressive likelihood has no masks."""
+        return prepared
+
+    def collate(self, prepared: "Sequence[Prepared]") -> "LikelihoodBatch":
+        """A batch for ``module``."""
+        from hermes.harness.models.vlm.likelihood import collate_items
+
+        return collate_items(self._model, prepared)
 
     def understand(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, with none, one or several images."""

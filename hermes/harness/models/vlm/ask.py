@@ -1,6 +1,7 @@
 """What a vision-language model is asked, and the error of what it cannot answer."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -15,6 +16,13 @@ class Ask:
     temperature: float = 0.0
     top_k: int = 0
     seed: int = 0
+
+
+def conversation(prompt: str, images: int, reply: str | None = None) -> list[dict[str, Any]]:
+    """What chat templates take: a turn of the user's, images first, and the assistant's where it has replied."""
+    asked = {"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}
+    replied = {"role": "assistant", "content": [{"type": "text", "text": reply}]}
+    return [asked] if reply is None else [asked, replied]
 
 
 class Unanswered(RuntimeError):

@@ -11,6 +11,7 @@ from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.pretrained import loading, read_config, read_network
 from hermes.harness.models.source import Source
+from hermes.harness.models.vlm.ask import conversation
 from hermes.harness.models.vlm.model import VLM, Prompt
 from hermes.harness.system import hub
 from hermes.harness.system.errors import HermesError
@@ -57,6 +58,20 @@ def load_vlm(
     return VLM(model.eval(), processor, prompt, answers_only, who), commit
 
 
+def refuse_untrainable(source: Source, who: str, model_type: str | None = None) -> None:
+    """Raise HermesError, which begins with ``who``, for a model without a next-token likelihood of what it answers.
+
+    Its config.json alone is read.
+    """
+    name = source.name
+    with loading(f"{who}: {name}"):
+        config = read_config(name, who, {"revision": source.revision, "trust_remote_code": False}, model_type)
+    if _auto_class(config, who)[1] or config.is_encoder_decoder:
+        raise HermesError(
+            f"{who}: {name} answers from a decoder of its own and cannot be trained by preferences; use a chat model"
+        )
+
+
 def _auto_class(config: Any, who: str) -> tuple[Any, bool]:
     """The class that loads the checkpoint, and whether it is a question-answering model without chat.
 
@@ -93,7 +108,7 @@ def _prompt(processor: Any, answers_only: bool, plain: bool, where: str) -> Prom
         return lambda prompt, images: str(processor.image_token) * images + prompt
     if getattr(processor, "chat_template", None):
         return lambda prompt, images: str(
-            processor.apply_chat_template(_conversation(prompt, images), add_generation_prompt=True)
+            processor.apply_chat_template(conversation(prompt, images), add_generation_prompt=True)
         )
     # BLIP-2 and InstructBLIP know no chat, and put their image tokens before the text themselves.
     if hasattr(processor, "num_query_tokens"):
@@ -102,7 +117,3 @@ def _prompt(processor: Any, answers_only: bool, plain: bool, where: str) -> Prom
         raise HermesError(f"{where} has no chat template; add the chat_template.jinja that it was published with")
     token = getattr(processor, "image_token", None)
     return lambda prompt, images: f"{token}\n" * images + prompt if token else prompt
-
-
-def _conversation(prompt: str, images: int) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}]

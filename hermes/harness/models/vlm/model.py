@@ -31,8 +31,8 @@ class VLM:
     def __init__(self, model: Any, processor: Any, prompt: Prompt, answers_only: bool, who: str) -> None:
         self.fitting = Fitting(BATCH, who, say)
         self.module = model
-        self._processor = processor
-        self._prompt = prompt
+        self.processor, self.tokenizer = processor, processor.tokenizer
+        self.prompt = prompt
         self.answers_only = answers_only
         self._who = who
 
@@ -58,7 +58,7 @@ class VLM:
         """
         lengths = [0] * len(asks)
         if self.answers_only and asks:
-            lengths = [len(ids) for ids in self._processor.tokenizer([ask.prompt for ask in asks])["input_ids"]]
+            lengths = [len(ids) for ids in self.tokenizer([ask.prompt for ask in asks])["input_ids"]]
         groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
         for number, (ask, length) in enumerate(zip(asks, lengths, strict=True)):
             groups[len(ask.images), ask.max_new_tokens, length].append(number)
@@ -76,7 +76,7 @@ class VLM:
 
     @torch.inference_mode()
     def _reply(self, asks: Sequence[Ask]) -> list[Said]:
-        inputs = self._encoded(asks)
+        inputs = self.encoded(asks)
         if not hasattr(self.module, "generate"):
             best = self.module(**inputs).logits.argmax(-1).tolist()
             return [Said(self.module.config.id2label[number]) for number in best]
@@ -88,18 +88,19 @@ class VLM:
         length = prompt.shape[1]
         if out.shape[1] >= length and torch.equal(out[:, :length], prompt):
             out = out[:, length:]
-        texts: list[str] = self._processor.tokenizer.batch_decode(out, skip_special_tokens=True)
-        ends, limit = end_tokens(self.module, self._processor.tokenizer), asks[0].max_new_tokens
+        texts: list[str] = self.tokenizer.batch_decode(out, skip_special_tokens=True)
+        ends, limit = end_tokens(self.module, self.tokenizer), asks[0].max_new_tokens
         return [said(text.strip(), row, limit, ends) for text, row in zip(texts, out.tolist(), strict=True)]
 
-    def _encoded(self, asks: Sequence[Ask]) -> dict[str, Any]:
+    def encoded(self, asks: Sequence[Ask]) -> dict[str, Any]:
+        """Inputs of the network: prompts with their images, padded, on its device; all have as many images."""
         images: list[list[Image.Image]] = [[image.convert("RGB") for image in ask.images] for ask in asks]
         if self.answers_only and len(images[0]) != 1:
             raise ValueError(f"this kind of model looks at exactly one image, not {len(images[0])}")
-        texts = [self._prompt(ask.prompt, len(ask.images)) for ask in asks]
-        bos = self._processor.tokenizer.bos_token
+        texts = [self.prompt(ask.prompt, len(ask.images)) for ask in asks]
+        bos = self.tokenizer.bos_token
         once = {"add_special_tokens": False} if bos and texts[0].startswith(bos) else {}
-        encoded = self._processor(
+        encoded = self.processor(
             images=images if images[0] else None, text=texts, padding=True, return_tensors="pt", **once
         )
         return {key: self._moved(value) for key, value in encoded.items()}
