@@ -11,6 +11,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
 LLM, VIT, OWN = "llm_config.json", "vit_config.json", "config.json"
+READ = ("latent_patch_size", "train_timestep_shift", "vae", "vit_transform", "vae_transform")
 PIXELS = 14 * 14 * 9 * 1024
 
 
@@ -24,7 +25,7 @@ class Rule:
     pixels: int = PIXELS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Settings:
     """``llm`` and ``vit`` are the published files, ``own`` is config.json, which the authors' code does not read.
 
@@ -35,6 +36,10 @@ class Settings:
     llm: dict[str, Any]
     vit: dict[str, Any]
     own: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """All that changes what the model answers."""
+        return repr((sorted(self.llm.items()), sorted(self.vit.items()), [self.own.get(name) for name in READ]))
 
     @property
     def width(self) -> int:

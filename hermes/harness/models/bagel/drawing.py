@@ -43,6 +43,11 @@ class Sampling:
         return self.interval[0] < time <= self.interval[1]
 
 
+# eval/gen/gen_images_mp.py for GenEval, eval/gen/gen_images_mp_imgedit.py and its like for GEdit.
+PAINTED = Sampling()
+CHANGED = Sampling(interval=(0.4, 1.0), renorm="text_channel", image_guidance=1.5)
+
+
 @dataclass(frozen=True)
 class Contexts:
     """What pictures stand behind: all of it; what is left without the last text; and the texts alone.

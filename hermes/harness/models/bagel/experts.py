@@ -91,7 +91,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Parts, turn: tuple[Tensor, Tensor], attend: Attention, layer: int) -> Parts:
         query, key, value = (self._split(_apply(self, f"{name}_proj", x)) for name in "qkv")
-        q, k = (rotated(torch.cat(_apply(self, f"{name}_norm", part)), turn) for name, part in (("q", query), ("k", key)))
+        q, k = (
+            rotated(torch.cat(_apply(self, f"{name}_norm", part)), turn) for name, part in (("q", query), ("k", key))
+        )
         seen = attend(layer, q, k, torch.cat(value)).flatten(1)
         return _apply(self, "o_proj", (seen[: len(x[0])], seen[len(x[0]) :]))
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hermes.harness.models.bagel.config import Settings
 from hermes.harness.models.bagel.network import Bagel
-from hermes.harness.models.bagel.pixels import patches_of, pixels_of, places_of
+from hermes.harness.models.bagel.pixels import patches_of, pixels_of
 from hermes.harness.models.bagel.rows import NOTHING, Marks, Packed, Row, packed
 from hermes.harness.models.noising import flowed, gaussian_log_probs, levels_of, logit_normal, noise_of
 
@@ -65,9 +65,7 @@ class LikelihoodBatch:
 
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
         moved = {
-            one.name: getattr(self, one.name).to(device)
-            for one in fields(self)
-            if one.name not in ("cuts", "draws")
+            one.name: getattr(self, one.name).to(device) for one in fields(self) if one.name not in ("cuts", "draws")
         }
         return replace(self, **moved)
 
@@ -186,9 +184,3 @@ class Likelihood(nn.Module):
         where = rows.picture, within
         both = [table.index_put(where, part.float()) for part in (found, batch.target)]
         return sums + gaussian_log_probs(both[0], both[1], batch.owner, items, batch.draws), batch.counts
-
-
-def seen_places(pixels: Tensor, patch: int, side: int) -> tuple[Tensor, Tensor]:
-    """A picture's patches, and their places in a table of ``side``."""
-    grid = (pixels.shape[1] // patch, pixels.shape[2] // patch)
-    return patches_of(pixels, patch), places_of(grid, side)

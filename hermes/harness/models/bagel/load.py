@@ -15,13 +15,14 @@ from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.bagel.autoencoder import Autoencoder, read_autoencoder
 from hermes.harness.models.bagel.config import LLM, OWN, VIT, Settings, read_settings
 from hermes.harness.models.bagel.network import Bagel
-from hermes.harness.models.bagel.places import VAE, WEIGHTS, WHO, fetched, file_of, weights_of, words_of
+from hermes.harness.models.bagel.places import VAE, WEIGHTS, WHO, fetched, file_of, words_of
 from hermes.harness.models.bagel.rows import Marks
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading
 from hermes.harness.models.source import Source
-from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
+from hermes.harness.models.tensors import before_anchor, misfit, read_tensors, weight_files
+from hermes.harness.models.trained import is_weights
 from hermes.harness.system.errors import HermesError
 
 ANCHOR = "language_model.model.embed_tokens.weight"
@@ -63,6 +64,13 @@ def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded
         raise HermesError(
             f"{WHO}: {vae_at} makes tokens of {channels} numbers, {folders[0]} takes {network.channels}; give its own"
         )
+    stride = autoencoder.factor * settings.latent_patch
+    for rule, side in zip((settings.seen_rule(False), settings.drawn_rule(stride)), network.sides, strict=True):
+        if rule.longest // rule.stride > side:
+            raise HermesError(
+                f"{WHO}: {folders[0]} has places for {side} tokens a side, and its pictures have up to "
+                f"{rule.longest // rule.stride}; give the config.json that belongs to the weights"
+            )
     refuse_not_finite(network.state_dict(), f"{WHO}: {folders[0]}")
     if options.adapter:
         network.language_model = merge_adapter(network.language_model, options.adapter, WHO)
@@ -100,17 +108,33 @@ def _words(folder: Path) -> tuple[Any, Marks]:
 
 def _state(folders: Sequence[Path], settings: Settings) -> dict[str, Tensor]:
     """The checkpoint's tensors, with those for seeing out of a base where a training left them out."""
-    state = _own(weights_of(folders[0]))
+    state = _own(_weights_of(folders[0]))
     if not any(name.startswith(SEEING) for name in state):
         for base in folders[1:]:
-            found = _own(weights_of(base))
+            found = _own(_weights_of(base))
             return state | {name: tensor for name, tensor in found.items() if name.startswith(SEEING)}
         raise HermesError(
             f"{WHO}: the weights in {folders[0]} lack the vision encoder; put the folder of the BAGEL that they were "
             "made of beside it, or into it, under the name base"
         )
     unused = f"vit_model.vision_model.encoder.layers.{settings.vit_layers}."
-    return {name: tensor for name, tensor in state.items() if not name.startswith((unused, "vit_model.vision_model.head."))}
+    return {
+        name: tensor for name, tensor in state.items() if not name.startswith((unused, "vit_model.vision_model.head."))
+    }
+
+
+def _weights_of(folder: Path) -> Path:
+    """The file of the weights, or the folder where they are in shards or under a name of a training's.
+
+    ``ema.safetensors`` goes before what lies beside it, as in the authors' code.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    if weight_files(folder, WEIGHTS)[0]:
+        return folder
+    others = [path for path in sorted(folder.iterdir()) if is_weights(path) and path.name != VAE]
+    return others[0] if len(others) == 1 else folder
 
 
 def _own(path: Path) -> dict[str, Tensor]:

@@ -106,9 +106,7 @@ class Bagel(nn.Module):
         found: Parts = self.language_model(und, gen, places, attend)
         return found
 
-    def read(
-        self, rows: Packed, features: Tensor, latents: Tensor, times: Tensor, cache: Cache | None = None
-    ) -> Parts:
+    def read(self, rows: Packed, features: Tensor, latents: Tensor, times: Tensor, cache: Cache | None = None) -> Parts:
         """States (U, width) and (G, width) of whole rows: features (S, wide) of the seen pictures' patches, latents
         (M, channels) of the drawn ones and their times (pictures,). Keys and values are left in the ``cache``.
         """

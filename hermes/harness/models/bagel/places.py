@@ -9,8 +9,7 @@ from pathlib import Path
 
 from hermes.harness.models.bagel.config import LLM, VIT
 from hermes.harness.models.source import Source, folder_of, source_of
-from hermes.harness.models.tensors import weight_files
-from hermes.harness.models.trained import around, is_weights
+from hermes.harness.models.trained import around
 from hermes.harness.system.errors import HermesError
 
 NAME = "bagel"
@@ -64,17 +63,3 @@ def words_of(folders: Sequence[Path]) -> Path:
             if any((place / name).is_file() for name in ("tokenizer.json", "vocab.json")):
                 return place
     raise HermesError(f"{WHO}: {folders[0]} lacks tokenizer.json; copy that of {PUBLISHED} there")
-
-
-def weights_of(folder: Path) -> Path:
-    """The file of the weights, or the folder where they are in shards or under a name of a training's.
-
-    ``ema.safetensors`` goes before what lies beside it, as in the authors' code.
-    """
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    if weight_files(folder, WEIGHTS)[0]:
-        return folder
-    others = [path for path in sorted(folder.iterdir()) if is_weights(path) and path.name != VAE]
-    return others[0] if len(others) == 1 else folder
