@@ -40,9 +40,9 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
     Show-o's config.json names its class, a diffusers pipeline has a model_index.json, SEED-X its LLM in a folder of its
-    own, BAGEL a settings file of its LLM, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one that transformers knows as
-    image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder ``model``. Raises HermesError
-    where there is none, which names the family where that is known.
+    own, BAGEL one of its LLM's settings, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one
+    that transformers knows as image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder
+    ``model``. Raises HermesError where there is none, which names the family where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
         if original_folder(folder):

@@ -113,4 +113,4 @@ class Pictures:
 
 def spread(x: Tensor, grid: Tensor, rows: int, length: int) -> Tensor:
     """(T, ...) to (rows, length, ...) by their places in it, 0 where nothing stands."""
-    return x.new_zeros(rows * length, *x.shape[1:]).index_copy(0, grid, x).unflatten(0, (rows, length))
+    return x.new_zeros(rows * length, *x.shape[1:]).index_copy(0, grid, x).view(rows, length, *x.shape[1:])

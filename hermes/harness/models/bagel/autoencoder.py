@@ -68,11 +68,12 @@ def read_autoencoder(path: Path, settings: Settings, device: str, who: str) -> A
     """The autoencoder of a file; its sizes are those of the tensors. Raises HermesError where it is not one."""
     import diffusers
 
+    made: Any = diffusers.AutoencoderKL
     stored = read_tensors(path).tensors
     try:
         own = _sizes(stored)
         with torch.device("meta"):
-            vae = diffusers.AutoencoderKL(**own)
+            vae: Any = made(**own)
         levels = len(own["block_out_channels"])
         tensors = {_inner(name, levels): tensor.float() for name, tensor in stored.items()}
         tensors = {name: _flat(name, tensor) for name, tensor in tensors.items()}

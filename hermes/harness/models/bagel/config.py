@@ -107,8 +107,8 @@ class Settings:
 def read_settings(llm: Path, vit: Path, own: Path | None) -> Settings:
     """Raises HermesError where a file is no JSON object or lacks what the network is built of."""
     settings = Settings(_object(llm), _object(vit), _object(own) if own else {})
-    wanted = {llm: ("hidden_size", "num_attention_heads"), vit: ("num_attention_heads", "num_hidden_layers")}
-    wanted[vit] += ("hidden_size", "patch_size")
+    shared = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+    wanted = {llm: shared, vit: (*shared, "patch_size")}
     held = {llm: settings.llm, vit: settings.vit}
     for path, names in wanted.items():
         for name in names:

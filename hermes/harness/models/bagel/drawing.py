@@ -5,6 +5,7 @@ Source: ByteDance-Seed/Bagel commit 056b5fd, modeling/bagel/bagel.py (generate_i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -90,7 +91,7 @@ def flow(network: Bagel, canvas: Canvas, contexts: Contexts, noise: Tensor) -> I
         guided.append(contexts.blind)
     attention = {len(branches): Pictures(branches, canvas.rows) for branches in ([contexts.whole], guided)}
     times = sampling.times().tolist()
-    for now, then in zip(times, times[1:], strict=False):
+    for now, then in pairwise(times):
         branches = guided if sampling.guides(now) else [contexts.whole]
         found = velocities(network, canvas.rows, branches, attention[len(branches)], x, now)
         velocity = found[0] if len(branches) == 1 else mixed(found, canvas)
@@ -115,7 +116,8 @@ def velocities(
     marks = torch.arange(len(rows.ids), device=x.device) // 2
     places = torch.cat([one.places[owner] for owner in (marks, rows.picture) for one in branches])
     _, hidden = network.run(words.repeat(count, 1), tokens.repeat(count, 1), places, attention)
-    return network.llm2vae(hidden).float().unflatten(0, (count, -1))
+    found: Tensor = network.llm2vae(hidden).float()
+    return found.view(count, -1, network.channels)
 
 
 def mixed(found: Tensor, canvas: Canvas) -> Tensor:
@@ -138,8 +140,9 @@ def mixed(found: Tensor, canvas: Canvas) -> Tensor:
 
 
 def _shrunk(plain: Tensor, mix: Tensor, sampling: Sampling) -> Tensor:
-    lengths = [each.norm(dim=-1, keepdim=True) for each in (plain, mix)]
-    return (lengths[0] / (lengths[1] + 1e-8)).clamp(sampling.least, 1.0)
+    long, longer = (torch.linalg.vector_norm(each, dim=-1, keepdim=True) for each in (plain, mix))
+    share: Tensor = long / (longer + 1e-8)
+    return share.clamp(sampling.least, 1.0)
 
 
 def _norms(velocity: Tensor, owner: Tensor, pictures: int) -> Tensor:

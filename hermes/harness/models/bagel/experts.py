@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from hermes.harness.models.bagel.config import Settings
@@ -98,7 +98,7 @@ class SelfAttention(nn.Module):
         return _apply(self, "o_proj", (seen[: len(x[0])], seen[len(x[0]) :]))
 
     def _split(self, x: Parts) -> Parts:
-        first, second = (part.unflatten(-1, (-1, self.head)) for part in x)
+        first, second = (part.view(len(part), part.shape[1] // self.head, self.head) for part in x)
         return first, second
 
 
@@ -173,11 +173,13 @@ def attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> 
     key, value = key.transpose(1, 2), value.transpose(1, 2)
     if mask is not None and mask.shape[1] > 1:
         key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
-        seen = F.scaled_dot_product_attention(query.transpose(1, 2), key, value, attn_mask=mask[:, None])
+        seen = scaled_dot_product_attention(query.transpose(1, 2), key, value, attn_mask=mask[:, None])
         return seen.transpose(1, 2)
-    folded = query.unflatten(2, (-1, groups)).permute(0, 2, 3, 1, 4).reshape(rows, -1, groups * length, head)
-    seen = F.scaled_dot_product_attention(folded, key, value, attn_mask=None if mask is None else mask[:, None])
-    return seen.unflatten(2, (groups, length)).permute(0, 3, 1, 2, 4).reshape(rows, length, heads, head)
+    grouped = query.reshape(rows, length, heads // groups, groups, head).permute(0, 2, 3, 1, 4)
+    folded = grouped.reshape(rows, heads // groups, groups * length, head)
+    seen = scaled_dot_product_attention(folded, key, value, attn_mask=None if mask is None else mask[:, None])
+    seen = seen.view(rows, heads // groups, groups, length, head)
+    return seen.permute(0, 3, 1, 2, 4).reshape(rows, length, heads, head)
 
 
 def _plus(x: Parts, y: Parts) -> Parts:

@@ -8,6 +8,7 @@ out once, and the only noise is that of the times' draws, which winner, loser, p
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -48,9 +49,8 @@ class Prepared:
 class LikelihoodBatch:
     """Rows of texts, and those of pictures of noise, one for each draw.
 
-    patches (S, n) and seen (S,), places of the patches in the encoder's table, ``cuts`` (pictures,) of them each; noised
-    and target (M, channels) and times (draws,); owner (draws,), the item of each draw, of which there are ``draws`` for
-    each; counts (B,).
+    patches (S, n), ``cuts`` (pictures,) of them each; noised and target (M, channels) and times (R,); owner (R,), the
+    item of each draw, of which there are ``draws`` for each; counts (B,).
     """
 
     rows: Packed
@@ -171,7 +171,7 @@ class Likelihood(nn.Module):
     def forward(self, batch: LikelihoodBatch) -> tuple[Tensor, Tensor]:
         network, rows, items = self.network, batch.rows, len(batch.counts)
         ends = torch.tensor([0, *batch.cuts]).cumsum(0).tolist()
-        parts = [slice(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+        parts = [slice(begin, end) for begin, end in pairwise(ends)]
         features = network.looked([(batch.patches[part], rows.seen[part]) for part in parts])
         hidden, made = network.read(rows, features, batch.noised, batch.times)
         sums, _ = _summed(network, rows, hidden, items)

@@ -21,7 +21,7 @@ from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading
 from hermes.harness.models.source import Source
-from hermes.harness.models.tensors import before_anchor, misfit, read_tensors, weight_files
+from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
 from hermes.harness.models.trained import is_weights
 from hermes.harness.system.errors import HermesError
 
@@ -47,8 +47,9 @@ class Loaded:
 def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded:
     """The checkpoint of a folder or hub id. Raises HermesError for what is missing, torn or of another kind."""
     folders = fetched(source)
-    own = folders[0] / OWN
-    settings = read_settings(file_of(folders, LLM), file_of(folders, VIT), own if own.is_file() else None)
+    llm = file_of(folders, LLM)
+    own = llm.with_name(OWN)
+    settings = read_settings(llm, file_of(folders, VIT), own if own.is_file() else None)
     words, marks = _words(words_of(folders))
     vae_at = file_of(folders, VAE)
     state = _state(folders, settings)
@@ -72,9 +73,10 @@ def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded
                 f"{rule.longest // rule.stride}; give the config.json that belongs to the weights"
             )
     refuse_not_finite(network.state_dict(), f"{WHO}: {folders[0]}")
+    network = network.to(torch_dtype(options.dtype, device))
     if options.adapter:
         network.language_model = merge_adapter(network.language_model, options.adapter, WHO)
-    network = network.to(device, torch_dtype(options.dtype, device)).eval()
+    network = network.to(device).eval()
     for name, weight in network.named_parameters():
         weight.requires_grad_(not name.startswith(FROZEN))
     return Loaded(settings, words, marks, network, autoencoder, vae_at, None if source.local else folders[0].name)
@@ -131,9 +133,11 @@ def _weights_of(folder: Path) -> Path:
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
-    if weight_files(folder, WEIGHTS)[0]:
-        return folder
     others = [path for path in sorted(folder.iterdir()) if is_weights(path) and path.name != VAE]
+    if not others:
+        raise HermesError(
+            f"{WHO}: {folder} holds no weights ({', '.join(WEIGHTS)}); download the checkpoint completely"
+        )
     return others[0] if len(others) == 1 else folder
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import gelu
 
 from hermes.harness.models.bagel.attending import Cache, Rows
 from hermes.harness.models.bagel.config import Settings
@@ -27,7 +27,7 @@ class Connector(nn.Module):
         self.fc1, self.fc2 = nn.Linear(wide, width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        y: Tensor = self.fc2(gelu(self.fc1(x), approximate="tanh"))
         return y
 
 

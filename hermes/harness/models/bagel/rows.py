@@ -125,7 +125,11 @@ def packed(
 ) -> Packed:
     """``sides``: of the tables of seen and drawn pictures. ``owners``: the item of each row's parts, in order."""
     length = max((row.length for row in rows), default=0)
-    ids, target, owner, picture, noisy = [], [], [], [], []
+    ids: list[int] = []
+    target: list[int] = []
+    owner: list[int] = []
+    picture: list[int] = []
+    noisy: list[bool] = []
     tables: dict[str, list[Tensor]] = {"seen": [], "drawn": []}
     where: dict[str, list[tuple[range, list[int]]]] = {"ids": [], "seen": [], "drawn": []}
     pictures = 0

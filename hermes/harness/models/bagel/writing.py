@@ -21,9 +21,9 @@ Choose = Callable[[int, Tensor], Sequence[int] | None]
 def remember(
     network: Bagel, rows: Sequence[Row], features: Tensor | None = None, latents: Tensor | None = None, more: int = 0
 ) -> Cache:
-    """The cache of rows, with room for ``more`` tokens: ``features`` of their seen pictures, tokens of their clean ones.
+    """The cache of rows, with room for ``more`` tokens.
 
-    Rows may be empty.
+    ``features`` (S, wide) are those of their seen pictures, ``latents`` (M, channels) the tokens of their clean ones.
     """
     if features is None:
         features = network.vit_model.empty()
