@@ -22,7 +22,7 @@ from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading
 from hermes.harness.models.source import Source
 from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
-from hermes.harness.models.trained import is_weights
+from hermes.harness.models.trained import checkpoint_folder, is_weights
 from hermes.harness.system.errors import HermesError
 
 ANCHOR = "language_model.model.embed_tokens.weight"
@@ -126,14 +126,18 @@ def _state(folders: Sequence[Path], settings: Settings) -> dict[str, Tensor]:
 
 
 def _weights_of(folder: Path) -> Path:
-    """The file of the weights, or the folder where they are in shards or under a name of a training's.
+    """The file of the weights, or their folder where there are several, which a training may have put into this one.
 
     ``ema.safetensors`` goes before what lies beside it, as in the authors' code.
     """
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
+        if (folder / f"{name}.index.json").is_file():
+            return folder
     others = [path for path in sorted(folder.iterdir()) if is_weights(path) and path.name != VAE]
+    if not others and (inner := checkpoint_folder(folder, ())) != folder:
+        return _weights_of(inner)
     if not others:
         raise HermesError(
             f"{WHO}: {folder} holds no weights ({', '.join(WEIGHTS)}); download the checkpoint completely"

@@ -18,7 +18,7 @@ from hermes.align.settings import TrainSettings
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.contracts.options import LoadOptions
-from hermes.harness.models.bagel import places
+from hermes.harness.models.bagel import adapter, places
 from hermes.harness.models.bagel.adapter import BAGEL
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.models.room import folder_bytes
@@ -297,8 +297,30 @@ def test_an_adapter_lies_on_both_experts(folder: Path, tmp_path: Path) -> None:
         assert not torch.equal(found._state()[LAYER.format(end)], before[LAYER.format(end)])
 
 
-def test_a_run_and_a_round(folder: Path, tmp_path: Path, known: None) -> None:
-    assert_same_in_other_batches(f"bagel:{folder}", tmp_path)
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, known: None) -> None:
+    """Few steps and words where none are named."""
+    few = adapter.DEFAULTS.model_copy(update={"steps": 3, "max_new_tokens": 8})
+    monkeypatch.setattr(adapter, "DEFAULTS", few)
+
+
+def test_a_whole_run_is_the_same_in_other_batches(folder: Path, quick: None, tmp_path: Path) -> None:
+    assert_same_in_other_batches(f"bagel:{folder}", tmp_path, limit=1)
+
+
+def test_a_round_of_self_play_trains_it_and_keeps_its_layout(folder: Path, quick: None, tmp_path: Path) -> None:
+    played = hermes.align(
+        str(folder), data="shapes", judge="oracle", items=2, n=2, rounds=1, batch_size=1, bf16=False, threshold=0.0,
+        pairing="either", similarity="minilm", caption_tokens=8, eval_limit=1, device="cpu", confidence=False,
+        replay=0.0, lr=1e-3, masks=2, out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert played.rounds[1].pairs > 0
+    checkpoint = tmp_path / "run" / "round-1" / "checkpoint"
+    before, after = (load_file(home / "ema.safetensors") for home in (folder, checkpoint))
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name].float(), after[name].float())}
+    assert {LAYER.format(""), LAYER.format("_moe_gen")} < moved
+    assert adapter_of(str(checkpoint), ["bagel"]) == "bagel"
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -348,6 +370,12 @@ def test_checkpoints_of_the_same_layout(folder: Path, model: BAGEL, tmp_path: Pa
     index = {"weight_map": {one: name for name, members in parts.items() for one in members}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     assert BAGEL.load(str(copy)).info.fingerprint == model.info.fingerprint
+    inner = shutil.copytree(folder, tmp_path / "training")
+    (inner / "checkpoint-7" / "unwrapped_model").mkdir(parents=True)
+    torch.save({"module": {f"module.{name}": one for name, one in state.items()}}, inner / "all.bin")
+    (inner / "all.bin").rename(inner / "checkpoint-7" / "unwrapped_model" / "pytorch_model.bin")
+    (inner / "ema.safetensors").unlink()
+    assert BAGEL.load(str(inner)).info.fingerprint == model.info.fingerprint
     (copy / "model-00001-of-00002.safetensors").unlink()
     with pytest.raises(HermesError, match=r"model-00001-of-00002.safetensors, which .* names, is missing"):
         BAGEL.load(str(copy))
