@@ -1,4 +1,4 @@
-"""BAGEL as its authors run it, re-implemented plainly on our weights: one row at a time, one branch of guidance at a time.
+"""BAGEL as its authors run it, re-implemented plainly on our weights: a row at a time, a branch of guidance at a time.
 
 Read from ByteDance-Seed/Bagel commit 056b5fd, modeling/bagel/qwen2_navit.py and bagel.py. Each segment of a context is
 a forward. A cache is put together anew in every layer of every forward, with the new tokens between; where drawn tokens
@@ -6,6 +6,7 @@ are among them, both experts write into tensors of zeros by index. Left out: con
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -57,7 +58,9 @@ def forward(
     for number, layer in enumerate(body.layers):
         attention = layer.self_attn
         normed = _routed(layer, "input_layernorm", x, where)
-        query, key, value = (_split(_routed(attention, f"{name}_proj", normed, where), attention.head) for name in "qkv")
+        query, key, value = (
+            _split(_routed(attention, f"{name}_proj", normed, where), attention.head) for name in "qkv"
+        )
         query = rotated(_routed(attention, "q_norm", query, where), turn)
         key = rotated(_routed(attention, "k_norm", key, where), turn)
         past = cache[number]
@@ -98,7 +101,7 @@ def draw(
     """Tokens (m, channels) of one picture behind [all, without the text, the texts alone]."""
     x, times = noise, sampling.times().tolist()
     drawn = torch.tensor([False, *[True] * len(noise), False])
-    for now, then in zip(times, times[1:], strict=False):
+    for now, then in pairwise(times):
         guided = sampling.guides(now)
 
         def velocity(context: Context, now: float = now, x: Tensor = x) -> Tensor:

@@ -111,13 +111,12 @@ def prompts(count: int, words: int) -> list[list[int]]:
 
 
 def text_case(size: Size, chosen: argparse.Namespace) -> Case:
-    """Greedy answers of ``tokens`` ids, each about its own picture."""
+    """Greedy answers of ``tokens`` ids, which nothing ends, each about its own picture."""
     network = random_model(size)
     asked = prompts(BATCH, size.words)
     places = places_of((size.seen, size.seen), size.seen)
     generator = torch.Generator().manual_seed(2)
     looks = [(torch.randn(size.seen**2, 3 * 14 * 14, generator=generator), places) for _ in asked]
-    marks = Marks(MARKS.begin, NEVER, MARKS.picture, MARKS.picture_end)  # every answer has all its tokens
 
     @torch.inference_mode()
     def released() -> list[list[int]]:
@@ -145,13 +144,10 @@ def text_case(size: Size, chosen: argparse.Namespace) -> Case:
 
     @torch.inference_mode()
     def ours() -> list[list[int]]:
-        features = network.looked(looks)
         rows = [Row(MARKS).seen((size.seen, size.seen)).text(ids) for ids in asked]
-        cache = remember(network, rows, features, more=chosen.tokens)
-        rows = [replace(row, marks=marks) for row in rows]
-        cache_draws, limits = [Draw(0)] * BATCH, [chosen.tokens] * BATCH
-        begun = [replace(row, marks=replace(marks, begin=MARKS.begin)) for row in rows]
-        return write(network, begun, cache, cache_draws, limits, size.words)
+        cache = remember(network, rows, network.looked(looks), more=chosen.tokens)
+        endless = [replace(row, marks=replace(MARKS, end=NEVER)) for row in rows]
+        return write(network, endless, cache, [Draw(0)] * BATCH, [chosen.tokens] * BATCH, size.words)
 
     def difference() -> str:
         told, mine = released(), ours()
@@ -218,7 +214,6 @@ def images_case(size: Size, chosen: argparse.Namespace) -> Case:
     runs: list[tuple[str, Callable[[], Any]]] = []
     for name, sampling in (("GenEval script", script), ("demo", demo)):
         runs.append((f"released, {name}", lambda sampling=sampling: released(sampling)))
-        runs.append((f"ours one by one, {name}", lambda sampling=sampling: ours(sampling, 1)))
         runs.append((f"ours, {PICTURES} together, {name}", lambda sampling=sampling: ours(sampling, PICTURES)))
     return Case([Variant(name, PICTURES, run) for name, run in runs], difference)
 

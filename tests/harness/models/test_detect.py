@@ -51,7 +51,7 @@ def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"model_type": "gpt2"}, "'gpt2' has no adapter and is not an image-to-text model of transformers; known: h"),
+        ({"model_type": "gpt2"}, "'gpt2' has no adapter and is not an image-to-text model of transformers; known: b"),
         ({"model_type": "my-own", "auto_map": {"AutoModel": "x.Y"}}, "brings its own code, which is never run"),
         ({"_class_name": "UNet2DConditionModel"}, "no config.json with a model_type"),
         (["model_type"], "no config.json with a model_type"),

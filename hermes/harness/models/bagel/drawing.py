@@ -44,7 +44,7 @@ class Sampling:
         return self.interval[0] < time <= self.interval[1]
 
 
-# eval/gen/gen_images_mp.py for GenEval, eval/gen/gen_images_mp_imgedit.py and its like for GEdit.
+# As the authors' scripts draw for GenEval, and change pictures for GEdit.
 PAINTED = Sampling()
 CHANGED = Sampling(interval=(0.4, 1.0), renorm="text_channel", image_guidance=1.5)
 
