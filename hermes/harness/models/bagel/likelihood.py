@@ -9,6 +9,7 @@ out once, and the only noise is that of the times' draws, which winner, loser, p
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -70,56 +71,61 @@ class LikelihoodBatch:
         return replace(self, **moved)
 
 
+class _Part(NamedTuple):
+    """What one item, or texts behind the same, add to a batch; tensors as in `LikelihoodBatch`."""
+
+    rows: list[Row]
+    patches: Tensor
+    noised: Tensor
+    target: Tensor
+    times: Tensor
+
+
 def collate_items(
     items: Sequence[Prepared], marks: Marks, settings: Settings, sides: tuple[int, int], channels: int, draws: int
 ) -> LikelihoodBatch:
     """Texts and pictures in one batch. Texts behind the same picture and prompt stand in one row, and see none of each
     other: what they stand behind is most of the work on a winner and a loser.
     """
-    rows: list[Row] = []
-    owners: list[list[int]] = []
-    patches, cuts = [], []
-    noised, target, times, owner = [], [], [], []
-    counts = torch.zeros(len(items))
-    for group in _alike(items):
+    groups = _alike(items)
+    nothing = _Part([], torch.empty(0, 3 * settings.patch**2), *torch.empty(2, 0, channels), torch.empty(0))
+    parts = []
+    for group in groups:
         first = items[group[0]]
-        if first.text is not None:
-            pixels = pixels_of(first.seen)
-            grid = (pixels.shape[1] // settings.patch, pixels.shape[2] // settings.patch)
-            row = Row(marks).seen(grid).text(first.prompt)
-            for part, number in enumerate(group, 1):
-                text = items[number].text or ()
-                row = row.answer(text, part)
-                counts[number] = len(text) + 1
-            rows.append(row)
-            owners.append(group)
-            patches.append(patches_of(pixels, settings.patch))
-            cuts.append(len(patches[-1]))
-            continue
-        clean = torch.from_numpy(first.tokens)
-        counts[group[0]] = clean.numel()
-        drawn_times = logit_normal(levels_of(first.seed, draws), shift=settings.train_shift).float()
-        noise = noise_of(first.seed, draws, clean.shape)
-        moved, wanted = flowed(clean.expand_as(noise), noise, drawn_times)
-        noised.append(moved.flatten(0, 1))
-        target.append(wanted.flatten(0, 1))
-        times.append(drawn_times)
-        for _ in range(draws):
-            rows.append(Row(marks).text(first.prompt).noise(first.grid))
-            owners.append(group)
-            owner.append(group[0])
-    empty = torch.empty(0, channels)
+        if first.text is None:
+            parts.append(_drawn(first, marks, settings, draws, nothing))
+        else:
+            parts.append(_read(first, [items[number].text or () for number in group], marks, settings, nothing))
+    numbered = [(group, part) for group, part in zip(groups, parts, strict=True) for _ in part.rows]
+    joined = [torch.cat([getattr(part, name) for part in (nothing, *parts)]) for name in _Part._fields[1:]]
     return LikelihoodBatch(
-        rows=packed(rows, sides, owners),
-        patches=torch.cat([torch.empty(0, 3 * settings.patch**2), *patches]),
-        cuts=tuple(cuts),
-        noised=torch.cat([empty, *noised]),
-        target=torch.cat([empty, *target]),
-        times=torch.cat([torch.empty(0), *times]),
-        owner=torch.tensor(owner, dtype=torch.long),
-        counts=counts,
-        draws=draws,
+        packed([row for part in parts for row in part.rows], sides, [group for group, _ in numbered]),
+        joined[0],
+        tuple(len(part.patches) for part in parts if len(part.patches)),
+        *joined[1:],
+        torch.tensor([group[0] for group, part in numbered if len(part.times)], dtype=torch.long),
+        torch.tensor([float(item.tokens.size if item.text is None else len(item.text) + 1) for item in items]),
+        draws,
     )
+
+
+def _read(item: Prepared, texts: Sequence[Sequence[int]], marks: Marks, settings: Settings, nothing: _Part) -> _Part:
+    """Texts behind the item's picture and prompt, in a row."""
+    pixels, patch = pixels_of(item.seen), settings.patch
+    row = Row(marks).seen((pixels.shape[1] // patch, pixels.shape[2] // patch)).text(item.prompt)
+    for number, text in enumerate(texts, 1):
+        row = row.answer(text, number)
+    return nothing._replace(rows=[row], patches=patches_of(pixels, patch))
+
+
+def _drawn(item: Prepared, marks: Marks, settings: Settings, draws: int, nothing: _Part) -> _Part:
+    """A picture under noise behind its prompt, in a row for each draw."""
+    clean = torch.from_numpy(item.tokens)
+    times = logit_normal(levels_of(item.seed, draws), shift=settings.train_shift).float()
+    noise = noise_of(item.seed, draws, clean.shape)
+    noised, target = flowed(clean.expand_as(noise), noise, times)
+    rows = [Row(marks).text(item.prompt).noise(item.grid)] * draws
+    return nothing._replace(rows=rows, noised=noised.flatten(0, 1), target=target.flatten(0, 1), times=times)
 
 
 def _alike(items: Sequence[Prepared]) -> list[list[int]]:
