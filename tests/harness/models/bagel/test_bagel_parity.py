@@ -37,7 +37,6 @@ from hermes.harness.records.images import ImageHandle
 
 GOLDEN = Path(__file__).parents[5] / "shared" / "parity" / "bagel"
 pytestmark = pytest.mark.skipif(not GOLDEN.exists(), reason="the golden files are not here")
-STRIDE = 16
 
 
 def told(name: str) -> Any:
@@ -63,6 +62,11 @@ def vae(loaded: Loaded) -> Autoencoder:
     return loaded.autoencoder
 
 
+def stride_of(loaded: Loaded) -> int:
+    """Pixels of a side for each drawn token."""
+    return loaded.autoencoder.factor * loaded.settings.latent_patch
+
+
 def image(number: int) -> Image.Image:
     return ImageHandle(GOLDEN / f"image_{number}.png").open()
 
@@ -83,7 +87,7 @@ class Look:
         settings = self.loaded.settings
         picture = image(number)
         if first:
-            picture = resized(picture, settings.drawn_rule(STRIDE))
+            picture = resized(picture, settings.drawn_rule(stride_of(self.loaded)))
         pixels = pixels_of(levels_of(resized(picture, settings.seen_rule(False))))
         return self.patches(pixels)
 
@@ -95,8 +99,9 @@ class Look:
         return self
 
     def latent(self, latents: Tensor) -> "Look":
-        self.clean.append(tokens_of(latents, 2))
-        self.row = self.row.latent((latents.shape[1] // 2, latents.shape[2] // 2))
+        patch = self.loaded.settings.latent_patch
+        self.clean.append(tokens_of(latents, patch))
+        self.row = self.row.latent((latents.shape[1] // patch, latents.shape[2] // patch))
         return self
 
     def text(self, text: str) -> "Look":
@@ -128,14 +133,17 @@ def test_preprocessing(loaded: Loaded) -> None:
     wanted, settings, sides = golden("preprocess"), loaded.settings, loaded.network.sides
     for number in range(4):
         picture = image(number)
-        drawn_as = resized(picture, settings.drawn_rule(STRIDE))
+        drawn_as = resized(picture, settings.drawn_rule(stride_of(loaded)))
         seen_as = resized(picture, settings.seen_rule(False))
         pairs = {"vae_pixels": drawn_as, "vit_pixels": seen_as}
         if f"vit_pixels_after_vae_resize_{number}" in wanted:
             pairs["vit_pixels_after_vae_resize"] = resized(drawn_as, settings.seen_rule(True))
         for name, one in pairs.items():
             close(pixels_of(levels_of(one)), wanted[f"{name}_{number}"], "pixels")
-        for name, one, side, stride in (("vit", seen_as, 0, settings.patch), ("latent", drawn_as, 1, STRIDE)):
+        for name, one, side, stride in (
+            ("vit", seen_as, 0, settings.patch),
+            ("latent", drawn_as, 1, stride_of(loaded)),
+        ):
             grid = (one.height // stride, one.width // stride)
             assert torch.equal(places_of(grid, sides[side]), wanted[f"{name}_pos_{number}"])
         if f"vit_patches_{number}" in wanted:
@@ -163,16 +171,17 @@ def test_components(loaded: Loaded, vae: Autoencoder) -> None:
     grids = {}
     for number in range(4):
         height, width = pixels[f"vae_pixels_{number}"].shape[1:]
-        grids[number] = (height // 8, width // 8)
+        grids[number] = (height // vae.factor, width // vae.factor)
     number = next(n for n, grid in grids.items() if grid == tuple(wanted["vae_latent"].shape[2:]))
     told_by = vae.moments(pixels[f"vae_pixels_{number}"])
     close(told_by.parameters, wanted["vae_moments"], "components")
     latents = vae.encode(pixels[f"vae_pixels_{number}"], wanted["vae_noise"])
     close(latents, wanted["vae_latent"][0], "components")
-    close(tokens_of(latents, 2), wanted["latent_tokens"], "components")
+    patch = loaded.settings.latent_patch
+    close(tokens_of(latents, patch), wanted["latent_tokens"], "components")
     close(vae.decode(wanted["vae_z"][0]), wanted["vae_decoded"][0], "decoded")
-    grid = (latents.shape[1] // 2, latents.shape[2] // 2)
-    assert torch.equal(latents_of(tokens_of(latents, 2), 2, grid), latents)
+    grid = (latents.shape[1] // patch, latents.shape[2] // patch)
+    assert torch.equal(latents_of(tokens_of(latents, patch), patch, grid), latents)
     lengths = wanted["vit_seqlens"].tolist()
     found = []
     for length in lengths:
@@ -304,7 +313,7 @@ def test_pictures_step_by_step(loaded: Loaded, vae: Autoencoder, name: str) -> N
         if f"{name}.vae_pixels" in wanted:
             assert case["inputs"][0].startswith("image_")
             number = int(case["inputs"][0][6:])
-            picture = resized(image(number), loaded.settings.drawn_rule(STRIDE))
+            picture = resized(image(number), loaded.settings.drawn_rule(stride_of(loaded)))
             close(pixels_of(levels_of(picture)), wanted[f"{name}.vae_pixels"], "pixels")
             seen = pixels_of(levels_of(resized(picture, loaded.settings.seen_rule(True))))
             close(seen, wanted[f"{name}.vit_pixels"], "pixels")
@@ -327,7 +336,7 @@ def test_pictures_step_by_step(loaded: Loaded, vae: Autoencoder, name: str) -> N
     if f"{name}.vae_pixels" in wanted:
         alone = cached(loaded, texts)
         blind = Behind(alone, alone.lengths, torch.tensor([look.row.place for look in texts]))
-    grids = [(height // STRIDE, width // STRIDE) for height, width in sizes]
+    grids = [(height // stride_of(loaded), width // stride_of(loaded)) for height, width in sizes]
     rows = packed([Row(loaded.marks).noise(grid) for grid in grids], loaded.network.sides, masked=False)
     canvas = Canvas(rows, torch.full((len(grids),), scale), sampling)
     contexts = Contexts(whole, wordless, blind)
@@ -345,7 +354,7 @@ def test_pictures_step_by_step(loaded: Loaded, vae: Autoencoder, name: str) -> N
     for number, grid in enumerate(grids):
         tokens = last[begin : begin + grid[0] * grid[1]]
         begin += len(tokens)
-        latents = latents_of(tokens, 2, grid)
+        latents = latents_of(tokens, loaded.settings.latent_patch, grid)
         suffix = f"_{number}" if "prompts" in case else ""
         if f"{name}.latent_tokens_{number}" in wanted:
             close(tokens, wanted[f"{name}.latent_tokens_{number}"], "flow")
@@ -370,7 +379,7 @@ def test_one_norm_for_each_picture_makes_a_batch_as_good_as_one(loaded: Loaded) 
     contexts = Contexts(
         Behind(cache, cache.lengths, torch.tensor([look.row.place for look in looks])), Behind(None, nothing, nothing)
     )
-    grids = [(height // STRIDE, width // STRIDE) for height, width in both[0]["image_hw"]]
+    grids = [(height // stride_of(loaded), width // stride_of(loaded)) for height, width in both[0]["image_hw"]]
     rows = packed([Row(loaded.marks).noise(grid) for grid in grids], loaded.network.sides, masked=False)
     args = both[1]["args"]
     sampling = Sampling(args["num_timesteps"], args["timestep_shift"], tuple(args["cfg_interval"]))
@@ -453,9 +462,10 @@ def test_a_training_batch(loaded: Loaded) -> None:
     times = torch.sigmoid(wanted["batch.packed_timesteps"])
     shift = case["train_timestep_shift"]
     times = shift * times / (1 + (shift - 1) * times)
+    cut = loaded.settings.latent_patch
     clean = torch.cat(
         [
-            tokens_of(latents[:, : 2 * h, : 2 * w], 2)
+            tokens_of(latents[:, : cut * h, : cut * w], cut)
             for latents, (h, w) in zip(wanted["padded_latent"], case["patchified_vae_latent_shapes"], strict=True)
         ]
     )
