@@ -88,7 +88,8 @@ def collate_items(
     other: what they stand behind is most of the work on a winner and a loser.
     """
     groups = _alike(items)
-    nothing = _Part([], torch.empty(0, 3 * settings.patch**2), *torch.empty(2, 0, channels), torch.empty(0))
+    latents = torch.empty(0, channels)
+    nothing = _Part([], torch.empty(0, 3 * settings.patch**2), latents, latents, torch.empty(0))
     parts = []
     for group in groups:
         first = items[group[0]]
@@ -97,15 +98,16 @@ def collate_items(
         else:
             parts.append(_read(first, [items[number].text or () for number in group], marks, settings, nothing))
     numbered = [(group, part) for group, part in zip(groups, parts, strict=True) for _ in part.rows]
-    joined = [torch.cat([getattr(part, name) for part in (nothing, *parts)]) for name in _Part._fields[1:]]
+    owner = [group[0] for group, part in numbered if len(part.times)]
+    counts = [float(item.tokens.size if item.text is None else len(item.text) + 1) for item in items]
+    joined = {name: torch.cat([getattr(part, name) for part in (nothing, *parts)]) for name in _Part._fields[1:]}
     return LikelihoodBatch(
-        packed([row for part in parts for row in part.rows], sides, [group for group, _ in numbered]),
-        joined[0],
-        tuple(len(part.patches) for part in parts if len(part.patches)),
-        *joined[1:],
-        torch.tensor([group[0] for group, part in numbered if len(part.times)], dtype=torch.long),
-        torch.tensor([float(item.tokens.size if item.text is None else len(item.text) + 1) for item in items]),
-        draws,
+        rows=packed([row for part in parts for row in part.rows], sides, [group for group, _ in numbered]),
+        cuts=tuple(len(part.patches) for part in parts if len(part.patches)),
+        owner=torch.tensor(owner, dtype=torch.long),
+        counts=torch.tensor(counts),
+        draws=draws,
+        **joined,
     )
 
 
