@@ -7,6 +7,9 @@ from typing import Any
 from hermes.harness.models import layouts
 from hermes.harness.models.anole.places import NAME as ANOLE
 from hermes.harness.models.anole.places import original_folder
+from hermes.harness.models.bagel.config import LLM as BAGEL_LLM
+from hermes.harness.models.bagel.places import NAME as BAGEL
+from hermes.harness.models.bagel.places import is_bagel
 from hermes.harness.models.families import refuse_other_family, refuse_other_folder
 from hermes.harness.models.seedx.places import LLM, VARIANTS, home_of
 from hermes.harness.models.seedx.places import NAME as SEEDX
@@ -20,6 +23,7 @@ SHOWO, DIFFUSERS, ANY_VLM = "showo", "diffusers", "hf"
 PIPELINE = "model_index.json"
 OWN_TYPES = {"vila_u_llama": "vilau"}
 """Adapters whose checkpoints have another ``model_type`` than their name."""
+NAMING = {"model_type", "_class_name", PIPELINE}
 INNER = "model"
 LLM_SETTINGS = (f"{LLM}/config.json", f"{VARIANTS[0]}/{LLM}/config.json")
 NOTHING = "holds no config.json with a model_type; give a checkpoint folder"
@@ -36,9 +40,9 @@ def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
     Show-o's config.json names its class, a diffusers pipeline has a model_index.json, SEED-X its LLM in a folder of its
-    own, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one that transformers knows as
-    image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder ``model``. Raises HermesError
-    where there is none, which names the family where that is known.
+    own, BAGEL one of its LLM's settings, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one
+    that transformers knows as image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder
+    ``model``. Raises HermesError where there is none, which names the family where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
         if original_folder(folder):
@@ -90,8 +94,11 @@ def _of_folder(folder: Path) -> dict[str, Any] | None:
     if not found and (folder / INNER / SETTINGS_FILES[0]).is_file():
         found, folder = [SETTINGS_FILES[0]], folder / INNER
     settings = _read(folder / found[0]) if found else None
-    if not {"model_type", "_class_name", PIPELINE} & set(settings or ()) and home_of(folder):
-        return {"model_type": SEEDX}
+    if not NAMING & set(settings or ()):
+        if is_bagel(folder):
+            return {"model_type": BAGEL}
+        if home_of(folder):
+            return {"model_type": SEEDX}
     if not found:
         refuse_other_folder(folder)
         raise HermesError(f"{folder} {without_settings(folder, SETTINGS_FILES[0])}")
@@ -104,10 +111,15 @@ def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
 
     hub.unreachable()
     lacking: Exception | None = None
-    for name in (*SETTINGS_FILES, *LLM_SETTINGS):
+    found: dict[str, Any] | None = None
+    for name in (*SETTINGS_FILES, BAGEL_LLM, *LLM_SETTINGS):
         try:
             path = Path(hf_hub_download(repository, name, revision=revision))
-            return {"model_type": SEEDX} if name in LLM_SETTINGS else _read(path)
+            if name not in SETTINGS_FILES:
+                return {"model_type": BAGEL if name == BAGEL_LLM else SEEDX}
+            found = _read(path)
+            if NAMING & set(found or ()):
+                return found
         except LocalEntryNotFoundError as error:  # no network; the other file may still be in the cache
             lacking = error
         except EntryNotFoundError:
@@ -116,7 +128,7 @@ def _of_hub(repository: str, revision: str | None) -> dict[str, Any] | None:
             raise _not_there(repository, error) from None
     if lacking is not None:
         raise _not_there(repository, lacking)
-    return None
+    return found
 
 
 def _not_there(repository: str, error: Exception) -> HermesError:

@@ -19,13 +19,11 @@ TYPES = {
         "BAAI/Emu3-Gen-hf"
     ),
     "llada": "LLaDA, which knows no pictures; give MMaDA, which was made of it, as Gen-Verse/MMaDA-8B-MixCoT",
-    "bagel": f"BAGEL, for which there is no adapter; {ANSWERS}",
     "llava_llama": LLAVA,
     "llava_mistral": LLAVA,
     "llava_qwen": f"{LLAVA}; or BLIP3-o, for which there is no adapter",
 }
 AUTHORS_LLAVA = ("LlavaLlamaForCausalLM", "LlavaMistralForCausalLM")
-BAGEL_FILES = ("llm_config.json", "vit_config.json")
 
 
 def other_family(settings: dict[str, Any]) -> str | None:
@@ -52,8 +50,6 @@ def refuse_other_family(settings: dict[str, Any], where: str) -> None:
 
 def refuse_other_folder(folder: Path) -> None:
     """Raise HermesError for a folder that no adapter reads, by its config.json or its other files."""
-    if all((folder / name).is_file() for name in BAGEL_FILES):
-        raise HermesError(f"{folder} is {TYPES['bagel']}")
     with suppress(OSError, ValueError):
         settings = json_file(folder / "config.json")
         if isinstance(settings, dict):

@@ -12,7 +12,7 @@ import hermes
 from hermes.harness.models.detect import adapter_of
 from hermes.harness.system.errors import HermesError
 
-KNOWN = ["hermes-tiny", "janus", "mmada", "null", "vilau"]
+KNOWN = ["bagel", "hermes-tiny", "janus", "mmada", "null", "vilau"]
 
 
 def folder(home: Path, settings: Any, name: str = "config.json") -> str:
@@ -51,7 +51,7 @@ def test_a_pipeline_is_known_by_its_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"model_type": "gpt2"}, "'gpt2' has no adapter and is not an image-to-text model of transformers; known: h"),
+        ({"model_type": "gpt2"}, "'gpt2' has no adapter and is not an image-to-text model of transformers; known: b"),
         ({"model_type": "my-own", "auto_map": {"AutoModel": "x.Y"}}, "brings its own code, which is never run"),
         ({"_class_name": "UNet2DConditionModel"}, "no config.json with a model_type"),
         (["model_type"], "no config.json with a model_type"),
@@ -91,8 +91,9 @@ def test_a_family_is_named_whatever_adapter_was_asked_for(name: str, tmp_path: P
 def test_a_family_without_settings_is_known_by_its_files(tmp_path: Path) -> None:
     for name in ("llm_config.json", "vit_config.json"):
         (tmp_path / name).write_text("{}")
-    with pytest.raises(HermesError, match="is BAGEL, for which there is no adapter"):
-        adapter_of(str(tmp_path), KNOWN)
+    assert adapter_of(str(tmp_path), KNOWN) == "bagel"
+    (tmp_path / "config.json").write_text('{"architectures": []}')
+    assert adapter_of(str(tmp_path), KNOWN) == "bagel"
 
 
 class Hub:
@@ -114,11 +115,14 @@ def test_a_hub_repository_is_asked_for_its_settings(tmp_path: Path, monkeypatch:
         ("showlab/show-o", None, "config.json"): {"_class_name": "Showo"},
         ("org/painter", "v2", "model_index.json"): {"_class_name": "X", "_diffusers_version": "1"},
         ("org/talker", None, "config.json"): {"model_type": "llava"},
+        ("org/both", None, "config.json"): {"architectures": []},
+        ("org/both", None, "llm_config.json"): {"model_type": "qwen2"},
     }
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", Hub(tmp_path, files))
     assert adapter_of("showlab/show-o", KNOWN) == "showo"
     assert adapter_of("org/painter@v2", KNOWN) == "diffusers"
     assert adapter_of("org/talker", KNOWN) == "hf"
+    assert adapter_of("org/both", KNOWN) == "bagel"
     with pytest.raises(HermesError, match="org/painter holds no config"):
         adapter_of("org/painter", KNOWN)
 
