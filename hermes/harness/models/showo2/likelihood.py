@@ -6,7 +6,7 @@ are the means of the autoencoder's posterior, so an item's are the same every ti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -63,8 +63,8 @@ class LikelihoodBatch:
     draws: int
 
     def to(self, device: str | torch.device) -> "LikelihoodBatch":
-        held: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: each.to(device) for name, each in held.items() if isinstance(each, Tensor)})
+        moved = {name: each.to(device) for name, each in vars(self).items() if isinstance(each, Tensor)}
+        return LikelihoodBatch(**{**vars(self), **moved})
 
 
 def collate_items(
