@@ -176,5 +176,5 @@ class Network(nn.Module):
         Token n has the latents from place p * p * n on in raster order, p the patch's side, not those of its own patch.
         """
         out = self.diffusion_head_b(states, time)
-        made: Tensor = out.reshape(len(out), -1, self.channels).transpose(1, 2)
+        made: Tensor = out.reshape(len(out), size[0] * size[1], self.channels).transpose(1, 2)
         return made.reshape(len(out), self.channels, *size)
