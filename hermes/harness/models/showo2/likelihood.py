@@ -151,7 +151,8 @@ class Likelihood(nn.Module):
         count, length = shown.shape[1], batch.ids.shape[1]
         at = batch.begin[:, None] + torch.arange(count, device=device)
         where = torch.arange(len(shown), device=device)[:, None], at
-        embedded = network.words(batch.ids).index_put(where, shown)
+        embedded = network.words(batch.ids)
+        embedded = embedded.index_put(where, shown.to(embedded))
         allowed = omni(length, batch.box, count)
         return network.read(embedded, allowed, torch.arange(length, device=device)[None], None), time, allowed
 

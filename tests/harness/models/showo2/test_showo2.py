@@ -28,7 +28,6 @@ from hermes.harness.models.showo2.images import cropped, padded
 from hermes.harness.models.showo2.places import llm_folder, siglip_settings
 from hermes.harness.models.showo2.prompting import drawing, question
 from hermes.harness.models.showo2.wan import load_wan, sampled
-from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import HermesError
 
 ELEMENTS = float(tiny_showo2.CHANNELS * (tiny_showo2.PATCH * tiny_showo2.GRID) ** 2)
@@ -176,15 +175,15 @@ def test_log_probabilities_are_those_of_the_velocity(model: Showo2) -> None:
         torch.testing.assert_close(model.module(batch)[0][0], -0.5 * errors.mean())
 
 
-def test_pictures_are_padded_to_be_read_and_cropped_to_be_learnt(model: Showo2, released: Showo2) -> None:
+def test_pictures_are_padded_to_be_read_and_cropped_to_be_learnt(model: Showo2) -> None:
     wide = noise(4, (64, 32))
-    middle = ImageHandle(wide.open().crop((16, 0, 48, 32)))
-    items = [LikelihoodItem(kind, "a cat", one, "no") for kind in ("image", "text") for one in (wide, middle)]
-    of = [one.latents for one in model.prepare(items)]
-    assert torch.allclose(of[0], of[1], atol=0.6)  # of the same pixels but for the resizing at the edges
-    assert not torch.allclose(of[2], of[3], atol=0.6)
+    learnt, seen = model.prepare([LikelihoodItem(kind, "a cat", wide, "no") for kind in ("image", "text")])
+    assert torch.equal(learnt.latents, model.wan.posterior(cropped(wide.open(), 48))[0])
+    assert torch.equal(seen.latents, model.wan.posterior(padded(wide.open(), 48))[0])
     black = padded(wide.open(), 48)
-    assert bool((black[:, :12] == -1).all() and (black[:, -12:] == -1).all() and (black[:, 12:-12] != -1).any())
+    assert bool((black[:, :12] == -1).all())
+    assert bool((black[:, -12:] == -1).all())
+    assert bool((black[:, 12:-12] != -1).any())
     square = noise(5, (30, 30)).open()
     assert torch.equal(padded(square, 48), cropped(square, 48))
 
@@ -230,7 +229,8 @@ def test_saved_and_loaded_it_is_the_same_model(model: Showo2, folder: Path, tmp_
     again = Showo2.load(f"showo2:{tmp_path / 'again'}", "cpu")
     assert again.info == model.info.model_copy(update={"name": "again"})
     assert again.understand(asked(max_new_tokens=4)) == model.understand(asked(max_new_tokens=4))
-    assert pixels(again.generate(drawn(**FEW))) == pixels(model.generate(drawn(**FEW)))
+    # Weights at other addresses may be multiplied in another order.
+    assert max(map(apart, again.generate(drawn(**FEW)), model.generate(drawn(**FEW)))) <= 1
     with torch.no_grad():
         again.network.diffusion_head_b.linear.bias[0] += 1
     assert again.info.fingerprint != model.info.fingerprint
@@ -421,26 +421,34 @@ def test_a_whole_run_is_the_same_in_other_batches(model: Showo2, tmp_path: Path)
     assert_same_in_other_batches(model, tmp_path)
 
 
+def margins(model: Showo2) -> tuple[float, float]:
+    """By how much the winner is likelier than the loser, of texts and, meaned over seeds, of pictures."""
+    text, image = pair()
+    items = [one.__class__(**vars(one) | {"seed": seed}) for seed in range(6) for one in image]
+    with torch.no_grad():
+        told = model.module(model.collate(model.prepare([*text, *items])))[0]
+    return float(told[0] - told[1]), float((told[2::2] - told[3::2]).mean())
+
+
+def pair() -> tuple[tuple[LikelihoodItem, LikelihoodItem], tuple[LikelihoodItem, LikelihoodItem]]:
+    red, no = (LikelihoodItem("text", "What is this?", noise(1), said) for said in ("a red mat", "no"))
+    winner, loser = (LikelihoodItem("image", "a red square", noise(number)) for number in (2, 3))
+    return (red, no), (winner, loser)
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_training_raises_the_winner(rank: int, folder: Path, tmp_path: Path) -> None:
-    model, before = Showo2.load(str(folder), "cpu"), Showo2.load(str(folder), "cpu")
-    text = [LikelihoodItem("text", "What is this?", noise(1), said) for said in ("a red mat", "no")]
-    image = [LikelihoodItem("image", "a red square", noise(n)) for n in (2, 3)]
-    pair = TrainPair("p", (text[0], text[1]), (image[0], image[1]))
-    told = TrainSettings(lr=1e-3, epochs=4, replay=0.0, batch_size=1, bf16=False, lora_rank=rank, masks=2)
-    train(model, [pair], [], told, tmp_path / "training")
+    model = Showo2.load(str(folder), "cpu")
+    told = TrainSettings(
+        lr=1e-2 if rank else 1e-3, epochs=6, replay=0.0, batch_size=1, bf16=False, lora_rank=rank, masks=2
+    )
+    before = margins(model)
+    train(model, [TrainPair("p", *pair())], [], told, tmp_path / "training")
     model.save(tmp_path / "after")
-    margins = []
-    for one in (before, Showo2.load(str(tmp_path / "after"), "cpu")):
-        with torch.no_grad():
-            found = one.module(one.collate(one.prepare([*text, *image])))[0]
-        margins.append((float(found[0] - found[1]), float(found[2] - found[3])))
-    assert margins[1][0] > margins[0][0]
-    assert margins[1][1] > margins[0][1]
+    after = margins(Showo2.load(str(tmp_path / "after"), "cpu"))
+    assert after[0] > before[0]
+    assert after[1] > before[1]
     old, new = (load_file(where / "pytorch_model.safetensors") for where in (folder, tmp_path / "after"))
     moved = {name.partition(".")[0] for name in old if not torch.equal(old[name].float(), new[name].float())}
-    blocks = {"showo", "und_trans", "diffusion_head_a"}
-    if rank:
-        assert moved == blocks
-    else:
-        assert moved > blocks | {"fusion_proj", "time_embed", "diffusion_head_b", "position_embedding"}
+    assert moved > {"showo", "und_trans", "diffusion_head_a", "fusion_proj", "time_embed", "diffusion_head_b"}
+    assert ("position_embedding" in moved) == (rank == 0)
