@@ -82,8 +82,7 @@ def load_wan(path: Path, device: str, rounded: torch.dtype = torch.float32) -> W
         raise HermesError(f"{WHO}: {path} {odd}; {ADVICE}")
     refuse_not_finite(held, f"{WHO}: {path}")
     network.load_state_dict(state, assign=True)
-    _flatten(network)
-    return Wan(network.to(device).eval().requires_grad_(False), path, rounded)
+    return Wan(flattened(network).to(device).eval().requires_grad_(False), path, rounded)
 
 
 def _sizes(held: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -111,8 +110,8 @@ def _sizes(held: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _flatten(network: nn.Module) -> None:
-    """Keep the last slice in time of each kernel: a single picture meets no other, and the rest is a third's work."""
+def flattened(network: Any) -> Any:
+    """The network with the last slice in time of each kernel: a picture alone meets no other, and the rest is idle."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
     for module in network.modules():
@@ -120,3 +119,4 @@ def _flatten(network: nn.Module) -> None:
             module.weight = nn.Parameter(module.weight[:, :, -1:].contiguous(), requires_grad=False)
             module.kernel_size = (1, *module.kernel_size[1:])
             module._padding = (*module._padding[:4], 0, 0)
+    return network
