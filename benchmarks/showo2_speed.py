@@ -25,7 +25,7 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig
 
 from hermes.harness.models.seeded import Draw
-from hermes.harness.models.showo2.answering import see, write_steps
+from hermes.harness.models.showo2.answering import see, write
 from hermes.harness.models.showo2.drawing import draw_latents
 from hermes.harness.models.showo2.flow import HeadSizes
 from hermes.harness.models.showo2.network import Network
@@ -125,7 +125,7 @@ def text_case(size: Size, chosen: argparse.Namespace) -> Case:
     def ours(rows: int) -> list[list[int]]:
         cache = see(model, before, pictures[:rows], END)
         draws, lengths = [Draw(0)] * rows, [chosen.tokens] * rows
-        return write_steps(model, cache, range(rows), asked[:rows], draws, lengths, END)[0]
+        return write(model, cache, range(rows), asked[:rows], draws, lengths, END)
 
     def difference() -> str:
         batch = ours(BATCH)

@@ -162,7 +162,7 @@ class Showo2:
 
         from hermes.harness.models.ended import said
         from hermes.harness.models.noising import noise_of
-        from hermes.harness.models.showo2.answering import see, write_steps
+        from hermes.harness.models.showo2.answering import see, write
         from hermes.harness.models.showo2.wan import sampled
 
         questions = [self._question(request.prompt, pictured) for request in requests]
@@ -181,7 +181,7 @@ class Showo2:
         asked = [question.after[1 if pictured else 0 :] for question in questions]
         draws = [draw_of(request, DEFAULTS, temperature=0.0) for request in requests]
         lengths = [max_new_tokens_of(request, DEFAULTS) for request in requests]
-        written, _ = write_steps(self.network, cache, which, asked, draws, lengths, self.words.eos)
+        written = write(self.network, cache, which, asked, draws, lengths, self.words.eos)
         return [
             said(self.words.decode(row).strip(), row, length, {self.words.eos})
             for row, length in zip(written, lengths, strict=True)

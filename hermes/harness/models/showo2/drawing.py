@@ -23,12 +23,12 @@ SHIFT = 3.0
 
 @dataclass(frozen=True)
 class Step:
-    """Latents (B, C, 2h, 2w) at a time, and their velocities: guided (B, ...), and of every row (B + guided, ...)."""
+    """Latents (B, C, 2h, 2w) at a time, their guided velocities, and the latents at the next time."""
 
     time: float
     latents: Tensor
     velocity: Tensor
-    rows: Tensor
+    after: Tensor
 
 
 def grid(points: int, shift: float = SHIFT) -> Tensor:
@@ -46,11 +46,8 @@ def draw_latents(
     points: int,
 ) -> Tensor:
     """The latents (B, C, 2h, 2w) of B pictures, float32; arguments as in ``draw_steps``."""
-    times = grid(points).tolist()
-    latents = noise.to(model.device)
-    for number, step in enumerate(draw_steps(model, prompts, empty, noise, guidance, points)):
-        latents = step.latents + (times[number + 1] - times[number]) * step.velocity
-    return latents
+    *_, last = draw_steps(model, prompts, empty, noise, guidance, points)
+    return last.after
 
 
 @torch.inference_mode()
@@ -69,10 +66,10 @@ def draw_steps(
     latents = noise.to(model.device, torch.float32)
     times = grid(points).tolist()
     for now, then in pairwise(times):
-        rows = reader(latents, now)
-        velocity = reader.guided(rows)
-        yield Step(now, latents, velocity, rows)
-        latents = latents + (then - now) * velocity
+        velocity = reader.guided(reader(latents, now))
+        after = latents + (then - now) * velocity
+        yield Step(now, latents, velocity, after)
+        latents = after
 
 
 class Reader:

@@ -68,9 +68,9 @@ def load_checkpoint(folder: Path, device: str, options: LoadOptions) -> Loaded:
         )
     network = _network(llm, held, config, siglip, folder)
     dtype = torch_dtype(options.dtype, device)
-    refuse_not_finite(network.state_dict(), f"{WHO}: {folder}")
     for part in _others(network):
         part.to(dtype)
+    refuse_not_finite(network.state_dict(), f"{WHO}: {folder}")
     if options.adapter:
         network = merge_adapter(network, options.adapter, WHO)
     if options.device_map:

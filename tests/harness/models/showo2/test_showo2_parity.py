@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import DynamicCache
 
 from hermes.harness.models.noising import logit_normal
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.showo2.adapter import Showo2
-from hermes.harness.models.showo2.answering import see, write_steps
+from hermes.harness.models.showo2.answering import see, write, write_steps
 from hermes.harness.models.showo2.attending import omni
 from hermes.harness.models.showo2.drawing import Reader, draw_latents, draw_steps, grid
 from hermes.harness.models.showo2.images import cropped, padded, picture_of
@@ -263,11 +264,17 @@ def test_answers(released: bool, model: Showo2, meta: dict[str, Any]) -> None:
     behind = [one.after[1:] for _, one, _ in cases]
     kind = "" if released else "aligned_"
     wanted = [expected[f"{key}.{kind}tokens"].tolist() for key, *_ in cases]
-    cache = see(model.network, cases[0][1].before, torch.stack(latents), words.end, released)
     # The aligned answers were stored up to a limit.
     lengths = [300 if released else len(row) for row in wanted]
-    written, logits = write_steps(model.network, cache, which, behind, [Draw(0)] * len(cases), lengths, words.eos)
+
+    def seen() -> DynamicCache:
+        return see(model.network, cases[0][1].before, torch.stack(latents), words.end, released)
+
+    draws = [Draw(0)] * len(cases)
+    written = write(model.network, seen(), which, behind, draws, lengths, words.eos)
     assert written == wanted
+    count = max(map(len, wanted))
+    logits = [step.logits for step in write_steps(model.network, seen(), which, behind, draws, count, words.eos)]
     for row, (key, _, told) in enumerate(cases):
         if released:
             assert written[row] == told["tokens"]
