@@ -86,12 +86,13 @@ NOISE = (
     "k_layernorm.bias",
     "und_trans.layers.0.self_attn.k_proj.bias",
     "und_trans.layers.1.self_attn.k_proj.bias",
+    "adaLN_modulation.1.weight",
     "attn.key.bias",
     "look_out.mix.0.bias",
     "look_out.mix.2.bias",
 )
 """Weights whose gradients are rounding, which AdamW scales up: those that add a constant to all that a softmax takes,
-and those of hermes-tiny's units that hardly ever fire."""
+those of hermes-tiny's units that hardly ever fire, and those behind inputs of Show-o2's times that are nearly 0."""
 
 
 def load(name: str, home: Path) -> Any:
