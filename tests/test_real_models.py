@@ -8,6 +8,7 @@ import tiny_emu3
 import tiny_janus
 import tiny_mmada
 import tiny_showo
+import tiny_showo2
 import tiny_vilau
 import torch
 from safetensors.torch import load_file
@@ -17,7 +18,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.system.disk import read_json
 
 
-@pytest.fixture(scope="module", params=["janus", "showo", "emu3", "mmada", "vilau"])
+@pytest.fixture(scope="module", params=["janus", "showo", "emu3", "mmada", "vilau", "showo2"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny checkpoint of each model that can be aligned."""
     home = tmp_path_factory.mktemp("checkpoints") / f"tiny-{request.param}"
@@ -27,6 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "emu3": tiny_emu3.save,
         "mmada": tiny_mmada.save,
         "vilau": tiny_vilau.save,
+        "showo2": tiny_showo2.save,
     }[request.param]
     home.mkdir()
     return make(home)

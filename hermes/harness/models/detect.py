@@ -19,7 +19,9 @@ from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
 
-SHOWO, DIFFUSERS, ANY_VLM = "showo", "diffusers", "hf"
+DIFFUSERS, ANY_VLM = "diffusers", "hf"
+OWN_CLASSES = {"Showo": "showo", "Showo2Qwen2_5": "showo2"}
+"""Adapters of checkpoints whose config.json names a class of their authors'."""
 PIPELINE = "model_index.json"
 OWN_TYPES = {"vila_u_llama": "vilau"}
 """Adapters whose checkpoints have another ``model_type`` than their name."""
@@ -39,10 +41,10 @@ def model_class(reference: str) -> Any:
 def adapter_of(reference: str, known: Collection[str]) -> str:
     """The registered name that runs a folder, or a hub repository OWNER/NAME[@REVISION]; ``known`` are all names.
 
-    Show-o's config.json names its class, a diffusers pipeline has a model_index.json, SEED-X its LLM in a folder of its
-    own, BAGEL one of its LLM's settings, and all others a ``model_type``: a registered name, one of OWN_TYPES, or one
-    that transformers knows as image-to-text; `layouts` knows those that share one. VILA-U may have it in a folder
-    ``model``. Raises HermesError where there is none, which names the family where that is known.
+    Show-o's and Show-o2's config.json name their class, a diffusers pipeline has a model_index.json, SEED-X its LLM in
+    a folder of its own, BAGEL one of its LLM's settings, and all others a ``model_type``: a registered name, one of
+    OWN_TYPES, or one that transformers knows as image-to-text; `layouts` knows those that share one. VILA-U may have it
+    in a folder ``model``. Raises HermesError where there is none, which names the family where that is known.
     """
     if (folder := Path(reference).expanduser()).is_dir():
         if original_folder(folder):
@@ -67,8 +69,8 @@ def _named(settings: dict[str, Any], known: Collection[str], where: str) -> str:
     name, kind = settings.get("_class_name"), settings.get("model_type")
     if PIPELINE in settings:
         return DIFFUSERS
-    if name == "Showo":
-        return SHOWO
+    if isinstance(name, str) and name in OWN_CLASSES:
+        return OWN_CLASSES[name]
     refuse_other_family(settings, where)
     if isinstance(name, str) and "_diffusers_version" in settings:
         raise HermesError(f"{where}: there is no adapter for {name}; of a pipeline give the folder of {PIPELINE}")

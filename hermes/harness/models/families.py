@@ -30,11 +30,8 @@ def other_family(settings: dict[str, Any]) -> str | None:
     """What a config.json is of where no adapter reads it, to follow "is "; None where one may."""
     name, kind = settings.get("_class_name"), settings.get("model_type")
     architectures = settings.get("architectures")
-    if isinstance(name, str):
-        if name.startswith("Showo2"):
-            return f"Show-o2; there is no adapter for {name}; {ANSWERS}"
-        if name == "MAGVITv2":
-            return "Show-o's image tokeniser, not a model; give the folder of a Show-o checkpoint"
+    if name == "MAGVITv2":
+        return "Show-o's image tokeniser, not a model; give the folder of a Show-o checkpoint"
     if "vision_gen_dec_config" in settings:
         return f"JanusFlow, for which there is no adapter; {ANSWERS}"
     if isinstance(architectures, list) and any(one in AUTHORS_LLAVA for one in architectures):

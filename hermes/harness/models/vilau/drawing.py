@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from hermes.harness.models.cache import give_room
 from hermes.harness.models.seeded import Draw
-from hermes.harness.models.vilau.cache import give_room
 from hermes.harness.models.vilau.depth import Cache
 from hermes.harness.models.vilau.network import Network
 from hermes.harness.models.vilau.sampling import Choose, Cuts

@@ -15,7 +15,7 @@ class Roomy(DynamicLayer):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(read.keys, read.values)
         self.held: list[Tensor] = [_with_room(states, rows, more) for states in (read.keys, read.values)]
-        self._show(read.get_seq_length())
+        self.show(read.get_seq_length())
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **settings: Any) -> tuple[Tensor, Tensor]:
         """All keys and values (R, heads, length, width), with new ones behind those that were there."""
@@ -23,9 +23,10 @@ class Roomy(DynamicLayer):  # type: ignore[no-untyped-call]
         end = begin + key_states.shape[2]
         for held, states in zip(self.held, (key_states, value_states), strict=True):
             held[:, :, begin:end] = states
-        return self._show(end)
+        return self.show(end)
 
-    def _show(self, length: int) -> tuple[Tensor, Tensor]:
+    def show(self, length: int) -> tuple[Tensor, Tensor]:
+        """Hold the first ``length`` positions; what is written next goes behind them."""
         keys, values = (held[:, :, :length] for held in self.held)
         self.keys, self.values = keys, values
         return keys, values
@@ -35,6 +36,12 @@ def give_room(cache: Any, rows: Tensor, more: int) -> None:
     """Keep these rows of transformers' DynamicCache, each as often as it is named, with room for ``more`` positions."""
     for number, layer in enumerate(cache.layers):
         cache.layers[number] = Roomy(layer, rows.to(layer.keys.device), more)
+
+
+def rewind(cache: Any, length: int) -> None:
+    """Forget all but the first ``length`` positions of a cache that was given room."""
+    for layer in cache.layers:
+        layer.show(length)
 
 
 def _with_room(states: Tensor, rows: Tensor, more: int) -> Tensor:
