@@ -8,6 +8,7 @@ MODEL ?= hermes-tiny
 
 demo: .venv/.installed
 	$(BIN)/hermes eval --model $(MODEL) --profile
+	$(BIN)/hermes eval --model hermes-flow
 	$(BIN)/hermes align --model $(MODEL) --rounds 3
 	$(BIN)/hermes leaderboard runs/ --format md
 

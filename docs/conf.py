@@ -13,7 +13,7 @@ release = version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="
 
 # The source is the whole repository, so that a link to ../README.md leads to a page here as it does on GitHub.
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "examples/*.md", "hermes/harness/models/tiny/weights/*.md"]
+include_patterns = ["*.md", "docs/**.md", "examples/*.md", "hermes/harness/models/*/weights/*.md"]
 exclude_patterns = [".*", "**/.*", "runs*", "build", "dist", "site", "tests", "hermes/[!h]*"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "helptext"]

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "hermes/harness/models/tiny/weights/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "hermes/harness/models/*/weights/*.md")
     for path in ROOT.glob(pattern)
 )
 PARSED_ONLY = re.compile(r"<!-- parsed only: \w[\w ,]+ -->")
