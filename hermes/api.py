@@ -122,6 +122,8 @@ def align(
     fresh_items: bool | None = None,
     n: int = 10,
     n_images: int | None = None,
+    open_prompts: float = 0.0,
+    plan: Literal["on", "off"] | None = None,
     caption_prompt: str = "Provide a one-sentence caption for the provided image.",
     caption_tokens: int = 64,
     guidance: float = 0.0,

@@ -40,7 +40,10 @@ def refuse(command: Command, arguments: Sequence[object], *said: str) -> None:
         (("--data", "no/such/folder"), ["no/such/folder does not exist"]),
         (("--device", "abacus"), ["unknown device 'abacus'"]),
         (("--device", "cuda:99"), ["no device 'cuda:99'"]),
-        (("--config", "no.toml"), ["no.toml does not exist and is not a recipe", "columns, one-base, paper"]),
+        (
+            ("--config", "no.toml"),
+            ["no.toml does not exist and is not a recipe", "columns, flow, flow-draws, one-base, paper"],
+        ),
         (("--config", "no/such.toml"), ["no/such.toml cannot be read"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

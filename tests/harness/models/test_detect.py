@@ -79,8 +79,8 @@ def test_what_nobody_runs_is_one_line(settings: Any, words: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["showo", "diffusers", "janus", "hf", "emu3", "chameleon", "vilau"])
 def test_a_family_is_named_whatever_adapter_was_asked_for(name: str, tmp_path: Path) -> None:
-    where = folder(tmp_path, {"model_type": "bagel"})
-    with pytest.raises(HermesError, match="is BAGEL, for which there is no adapter") as caught:
+    where = folder(tmp_path, {"model_type": "multi_modality", "vision_gen_dec_config": {}})
+    with pytest.raises(HermesError, match="is JanusFlow, for which there is no adapter") as caught:
         hermes.load_model(f"{name}:{where}", "cpu")
     assert "\n" not in str(caught.value)
 

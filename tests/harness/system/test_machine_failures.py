@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ class Failing(VLM):
     """Fails on every batch with the given error."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(None, None, lambda prompt, images: prompt, False, "it")
+        super().__init__(None, SimpleNamespace(tokenizer=None), lambda prompt, images: prompt, False, "it")
         self.error = error
 
     def _reply(self, asks: object) -> list[str]:
