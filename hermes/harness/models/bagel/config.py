@@ -12,6 +12,14 @@ from hermes.harness.system.parsing import json_file
 
 LLM, VIT, OWN = "llm_config.json", "vit_config.json", "config.json"
 READ = ("latent_patch_size", "train_timestep_shift", "vae", "vit_transform", "vae_transform")
+SIZES = ("max_image_size", "min_image_size", "image_stride", "max_pixels")
+# Numbers that may be left out or null; those of objects in config.json stand behind the object's name.
+OPTIONAL = {
+    LLM: ("num_key_value_heads", "head_dim", "rope_theta", "rms_norm_eps"),
+    VIT: ("layer_norm_eps",),
+    OWN: ("latent_patch_size", "max_latent_size", "vit_max_num_patch_per_side", "train_timestep_shift"),
+}
+INNER = {"vae": ("scale_factor", "shift_factor"), "vit_transform": SIZES, "vae_transform": SIZES}
 PIXELS = 14 * 14 * 9 * 1024
 
 
@@ -30,7 +38,8 @@ class Settings:
     """``llm`` and ``vit`` are the published files, ``own`` is config.json, which the authors' code does not read.
 
     From ``own`` are taken, under the names of the authors' code, what that code sets: vae (scale_factor, shift_factor),
-    vit_transform, vae_transform, latent_patch_size and train_timestep_shift.
+    vit_transform, vae_transform, latent_patch_size and train_timestep_shift; and max_latent_size and
+    vit_max_num_patch_per_side where the weights lack the tables of places.
     """
 
     llm: dict[str, Any]
@@ -66,7 +75,11 @@ class Settings:
 
     @property
     def eps(self) -> float:
-        return float(self.llm.get("rms_norm_eps", 1e-6))
+        return float(self.llm.get("rms_norm_eps") or 1e-6)
+
+    @property
+    def act(self) -> str:
+        return str(self.llm.get("hidden_act") or "silu")
 
     @property
     def vit_layers(self) -> int:
@@ -87,7 +100,14 @@ class Settings:
     def latent_scale(self) -> tuple[float, float]:
         """What the autoencoder's latents are multiplied by, after a number is taken off: (scale, shift)."""
         told = self.own.get("vae") or {}
-        return float(told.get("scale_factor", 0.3611)), float(told.get("shift_factor", 0.1159))
+        scale, shift = (told.get(name) for name in INNER["vae"])
+        return float(scale or 0.3611), 0.1159 if shift is None else float(shift)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """How many tokens of a side seen and drawn pictures have at most, where no table in the weights tells."""
+        told = self.own.get("vit_max_num_patch_per_side"), self.own.get("max_latent_size")
+        return int(told[0] or 70), int(told[1] or 64)
 
     @property
     def train_shift(self) -> float:
@@ -115,6 +135,7 @@ def read_settings(llm: Path, vit: Path, own: Path | None) -> Settings:
             value = held[path].get(name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise HermesError(f"{path}: {name} is {value!r}, not a whole number above 0; download the file again")
+    _check_optional((llm, settings.llm, LLM), (vit, settings.vit, VIT), (own or llm, settings.own, OWN))
     for path, whole, parts in (
         (llm, settings.width, settings.heads),
         (llm, settings.heads, settings.kv_heads),
@@ -123,6 +144,26 @@ def read_settings(llm: Path, vit: Path, own: Path | None) -> Settings:
         if whole % parts:
             raise HermesError(f"{path}: {parts} heads do not divide {whole}; download the file again")
     return settings
+
+
+def _check_optional(*files: tuple[Path, dict[str, Any], str]) -> None:
+    """Raises HermesError where what may be left out is there, and not what it should be."""
+    from transformers.activations import ACT2FN
+
+    for path, told, file in files:
+        held = [(name, told.get(name)) for name in OPTIONAL[file]]
+        for outer, names in INNER.items() if file == OWN else ():
+            inner = told.get(outer) or {}
+            if not isinstance(inner, dict):
+                raise HermesError(f"{path}: {outer} is {inner!r}, not an object; download the file again")
+            held += [(f"{outer}.{name}", inner.get(name)) for name in names]
+        for name, value in held:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (fits and (value > 0 or name == "vae.shift_factor")):
+                raise HermesError(f"{path}: {name} is {value!r}, not a number above 0; download the file again")
+        act = told.get("hidden_act")
+        if act is not None and act not in ACT2FN:
+            raise HermesError(f"{path}: hidden_act is {act!r}, which transformers does not have; download it again")
 
 
 def _rule(told: dict[str, Any] | None, default: Rule) -> Rule:

@@ -49,7 +49,7 @@ class Mlp(nn.Module):
         self.gate_proj = nn.Linear(width, inner, bias=False)
         self.up_proj = nn.Linear(width, inner, bias=False)
         self.down_proj = nn.Linear(inner, width, bias=False)
-        self.act: Callable[[Tensor], Tensor] = ACT2FN[settings.llm.get("hidden_act", "silu")]
+        self.act: Callable[[Tensor], Tensor] = ACT2FN[settings.act]
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.down_proj(self.act(self.gate_proj(x)) * self.up_proj(x))

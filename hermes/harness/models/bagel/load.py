@@ -17,9 +17,11 @@ from hermes.harness.models.bagel.config import LLM, OWN, VIT, Settings, read_set
 from hermes.harness.models.bagel.network import Bagel
 from hermes.harness.models.bagel.places import VAE, WEIGHTS, WHO, fetched, file_of, words_of
 from hermes.harness.models.bagel.rows import Marks
+from hermes.harness.models.bagel.tables import with_tables
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.precision import torch_dtype
 from hermes.harness.models.pretrained import loading
+from hermes.harness.models.quiet import quiet
 from hermes.harness.models.source import Source
 from hermes.harness.models.tensors import before_anchor, misfit, read_tensors
 from hermes.harness.models.trained import checkpoint_folder, is_weights
@@ -27,6 +29,9 @@ from hermes.harness.system.errors import HermesError
 
 ANCHOR = "language_model.model.embed_tokens.weight"
 SEEING = ("vit_model.", "connector.", "vit_pos_embed.")
+NEEDED = SEEING[:2]
+# Buffers that older transformers stored; the network works them out.
+BUFFERS = (".rotary_emb.inv_freq", ".embeddings.position_ids")
 FROZEN = ("vit_model.", "vit_pos_embed.", "latent_pos_embed.")
 MARKS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 
@@ -66,11 +71,17 @@ def load_checkpoint(source: Source, device: str, options: LoadOptions) -> Loaded
             f"{WHO}: {vae_at} makes tokens of {channels} numbers, {folders[0]} takes {network.channels}; give its own"
         )
     stride = autoencoder.factor * settings.latent_patch
-    for rule, side in zip((settings.seen_rule(False), settings.drawn_rule(stride)), network.sides, strict=True):
-        if rule.longest // rule.stride > side:
+    rules = settings.seen_rule(False), settings.drawn_rule(stride)
+    for rule, unit, side in zip(rules, (settings.patch, stride), network.sides, strict=True):
+        if rule.stride % unit:
+            raise HermesError(
+                f"{WHO}: {folders[0]} makes its pictures multiples of {rule.stride} px, and a token is {unit} px; "
+                "give the config.json that belongs to the weights"
+            )
+        if rule.longest // unit > side:
             raise HermesError(
                 f"{WHO}: {folders[0]} has places for {side} tokens a side, and its pictures have up to "
-                f"{rule.longest // rule.stride}; give the config.json that belongs to the weights"
+                f"{rule.longest // unit}; give the config.json that belongs to the weights"
             )
     refuse_not_finite(network.state_dict(), f"{WHO}: {folders[0]}")
     network = network.to(torch_dtype(options.dtype, device))
@@ -100,7 +111,7 @@ def write_checkpoint(loaded: Loaded, folder: Path) -> None:
 def _words(folder: Path) -> tuple[Any, Marks]:
     from transformers import AutoTokenizer
 
-    with loading(f"{WHO}: the tokenizer in {folder}"):
+    with quiet(), loading(f"{WHO}: the tokenizer in {folder}"):  # of config.json's model_type, which it does not know
         words = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     known = words.get_vocab()
     if lost := [mark for mark in MARKS if mark not in known]:
@@ -109,20 +120,19 @@ def _words(folder: Path) -> tuple[Any, Marks]:
 
 
 def _state(folders: Sequence[Path], settings: Settings) -> dict[str, Tensor]:
-    """The checkpoint's tensors, with those for seeing out of a base where a training left them out."""
+    """The checkpoint's tensors that are run, with those for seeing out of a base where a training left them out."""
     state = _own(_weights_of(folders[0]))
-    if not any(name.startswith(SEEING) for name in state):
-        for base in folders[1:]:
-            found = _own(_weights_of(base))
-            return state | {name: tensor for name, tensor in found.items() if name.startswith(SEEING)}
-        raise HermesError(
-            f"{WHO}: the weights in {folders[0]} lack the vision encoder; put the folder of the BAGEL that they were "
-            "made of beside it, or into it, under the name base"
-        )
-    unused = f"vit_model.vision_model.encoder.layers.{settings.vit_layers}."
-    return {
-        name: tensor for name, tensor in state.items() if not name.startswith((unused, "vit_model.vision_model.head."))
-    }
+    if not all(any(name.startswith(part) for name in state) for part in NEEDED):
+        if len(folders) == 1:
+            raise HermesError(
+                f"{WHO}: the weights in {folders[0]} lack the vision encoder; put the folder of the BAGEL that they "
+                "were made of beside it, or into it, under the name base"
+            )
+        base = _own(_weights_of(folders[1]))
+        state = {name: tensor for name, tensor in base.items() if name.startswith(SEEING)} | state
+    unused = f"vit_model.vision_model.encoder.layers.{settings.vit_layers}.", "vit_model.vision_model.head."
+    used = {name: one for name, one in state.items() if not (name.startswith(unused) or name.endswith(BUFFERS))}
+    return with_tables(used, settings)
 
 
 def _weights_of(folder: Path) -> Path:

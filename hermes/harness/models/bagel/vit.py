@@ -31,8 +31,12 @@ class _Vision(nn.Module):
         from transformers import SiglipVisionConfig
 
         super().__init__()
-        told = {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, **settings.vit}
-        config = SiglipVisionConfig(**{name: value for name, value in told.items() if name != "model_type"})
+        told = settings.vit
+        config = SiglipVisionConfig(
+            **{name: told[name] for name in ("hidden_size", "num_attention_heads", "intermediate_size")},
+            hidden_act=told.get("hidden_act") or "gelu_pytorch_tanh",
+            layer_norm_eps=float(told.get("layer_norm_eps") or 1e-6),
+        )
         config._attn_implementation = "sdpa"
         width = config.hidden_size
         self.embeddings = _Embeddings(width, settings.patch, places)

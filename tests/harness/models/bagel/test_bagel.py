@@ -1,6 +1,7 @@
 """BAGEL on a tiny checkpoint: ragged batches, seeds, edits, likelihoods, layouts, a run and a round."""
 
 import json
+import math
 import pickle
 import shutil
 from pathlib import Path
@@ -390,15 +391,42 @@ def test_a_training_without_the_vision_encoder_is_completed_from_its_base(
     save_file({name: one for name, one in state.items() if not name.startswith(seeing)}, copy / "ema.safetensors")
     with pytest.raises(HermesError, match="lack the vision encoder; put the folder of the BAGEL"):
         BAGEL.load(str(copy))
-    (tmp_path / "base").symlink_to(folder)
+    base = shutil.copytree(folder, tmp_path / "base")
+    last = "vit_model.vision_model.encoder.layers.2.mlp.fc1.bias"  # which is not run
+    save_file({**state, last: torch.ones(20)}, base / "ema.safetensors")
+    assert BAGEL.load(str(copy)).info.fingerprint == model.info.fingerprint
+    save_file({name: one for name, one in state.items() if not name.startswith("conn")}, copy / "ema.safetensors")
     assert BAGEL.load(str(copy)).info.fingerprint == model.info.fingerprint
 
 
 def test_the_layers_that_are_not_run_may_be_there(folder: Path, model: BAGEL, tmp_path: Path) -> None:
     last = "vit_model__vision_model__encoder__layers__2__mlp__fc1__bias"
-    head = "vit_model__vision_model__head__probe"
-    copy = changed(folder, tmp_path, **{last: torch.ones(20), head: torch.ones(1)})
+    others = (
+        "vit_model__vision_model__head__probe",
+        "vit_model__vision_model__embeddings__position_ids",
+        "language_model__model__rotary_emb__inv_freq",
+        "language_model__model__layers__0__self_attn__rotary_emb__inv_freq",
+    )
+    copy = changed(folder, tmp_path, **{last: torch.ones(20)}, **{name: torch.ones(1) for name in others})
     assert BAGEL.load(str(copy)).info.fingerprint == model.info.fingerprint
+
+
+def test_tables_that_are_left_out_are_worked_out(folder: Path, tmp_path: Path) -> None:
+    tables = {"vit_pos_embed.pos_embed": 4, "latent_pos_embed.pos_embed": 8}
+    copy = changed(folder, tmp_path, **{name.replace(".", "__"): None for name in tables})
+    own = {**tiny_bagel.OWN, "vit_max_num_patch_per_side": 4, "max_latent_size": 8}
+    (copy / "config.json").write_text(json.dumps(own))
+    state = BAGEL.load(str(copy)).loaded.network.state_dict()
+    for name, side in tables.items():
+        assert state[name].shape == (side**2, tiny_bagel.WIDTH)
+        for row, column in ((0, 0), (1, 2), (3, 1)):
+            wanted = [
+                part(place / 10000 ** (step / 6))
+                for place in (column, row)
+                for part in (math.sin, math.cos)
+                for step in range(6)
+            ]
+            torch.testing.assert_close(state[name][row * side + column], torch.tensor(wanted))
 
 
 @pytest.mark.parametrize(
@@ -445,6 +473,40 @@ def test_files_of_another_kind(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "ema.safetensors", copy / "ae.safetensors")
     with pytest.raises(HermesError, match="is no whole FLUX autoencoder"):
         BAGEL.load(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "words"),
+    [
+        ("config.json", {"vae": "ae.safetensors"}, "vae is 'ae.safetensors', not an object"),
+        ("config.json", {"vae": {"scale_factor": "x"}}, "vae.scale_factor is 'x', not a number above 0"),
+        ("config.json", {"vit_transform": {"max_image_size": "big"}}, "vit_transform.max_image_size is 'big'"),
+        ("config.json", {"train_timestep_shift": "x"}, "train_timestep_shift is 'x'"),
+        ("config.json", {"vae_transform": {"max_image_size": 32, "image_stride": 6}}, "of 6 px, and a token is 4 px"),
+        ("llm_config.json", {"rope_theta": "x"}, "rope_theta is 'x'"),
+        ("llm_config.json", {"hidden_act": "foo"}, "hidden_act is 'foo'"),
+        ("vit_config.json", {"layer_norm_eps": True}, "layer_norm_eps is True"),
+    ],
+)
+def test_settings_that_cannot_be(folder: Path, tmp_path: Path, name: str, told: dict[str, Any], words: str) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / name).write_text(json.dumps({**json.loads((copy / name).read_text()), **told}))
+    with pytest.raises(HermesError, match=words):
+        BAGEL.load(str(copy))
+
+
+def test_settings_that_are_null_are_as_if_left_out(folder: Path, model: BAGEL, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    nulls = {
+        "config.json": {"vae": {"scale_factor": None, "shift_factor": None}, "train_timestep_shift": None},
+        "llm_config.json": {"rope_theta": None, "rms_norm_eps": None, "hidden_act": None, "head_dim": None},
+        "vit_config.json": {"hidden_act": None, "layer_norm_eps": None},
+    }
+    for name, told in nulls.items():
+        (copy / name).write_text(json.dumps({**json.loads((copy / name).read_text()), **told}))
+    found = BAGEL.load(str(copy))
+    assert found.understand(asked()) == model.understand(asked())
+    assert pixels(found.generate(drawn(steps=2))) == pixels(model.generate(drawn(steps=2)))
 
 
 def test_the_base_of_the_hub_gives_what_a_repository_lacks(
