@@ -24,10 +24,9 @@ def cropped(picture: Image.Image, side: int) -> Tensor:
 
 def padded(picture: Image.Image, side: int) -> Tensor:
     """Pixels (3, side, side) in -1..1 of the whole picture, its longer side resized to ``side``, centred on black."""
-    width, height = picture.size
-    size = (side, min(math.ceil(height * side / width), side))
-    if height > width:
-        size = (min(math.ceil(width * side / height), side), side)
+    # The quotient comes first, as in the authors' code: rounding may add a row, as for 26 x 13 pixels at 432.
+    scale = side / max(picture.size)
+    size = (min(math.ceil(picture.width * scale), side), min(math.ceil(picture.height * scale), side))
     resized = picture.convert("RGB").resize(size)
     canvas = Image.new("RGB", (side, side))
     canvas.paste(resized, ((side - size[0]) // 2, (side - size[1]) // 2))

@@ -32,6 +32,7 @@ from hermes.harness.system.errors import HermesError
 
 BEFORE, EMBEDDED, HEAD = "showo.", "showo.model.embed_tokens.weight", "showo.lm_head.weight"
 HAS = (EMBEDDED, "image_embedder_gen.proj.weight", "fusion_proj.1.weight")
+HEAD_LAYERS, SIGLIP_LAYERS = "diffusion_head_a.", "und_trans.layers."
 WEIGHTS = "pytorch_model.safetensors"
 WHOLE = "give a whole checkpoint in the layout of showlab/show-o2-1.5B"
 WORDS = ("*.json", "*.txt", "*.jinja")
@@ -122,6 +123,7 @@ def _llm(home: Path, held: Mapping[str, Tensor], device: str, options: LoadOptio
         raise HermesError(f"{WHO}: {folder} holds no {EMBEDDED}; {WHOLE}")
     with loading(f"{WHO}: {folder}", f"; {WHOLE}"):
         settings = read_config(str(home), WHO, {"trust_remote_code": False}, "qwen2")
+        _refuse_other_depth(folder, held, f"{BEFORE}model.layers.", settings.num_hidden_layers)
         settings.vocab_size = len(embedded)
         tied = settings.tie_word_embeddings and (head is None or torch.equal(head, embedded))
         settings.tie_word_embeddings = tied
@@ -145,6 +147,9 @@ def _llm(home: Path, held: Mapping[str, Tensor], device: str, options: LoadOptio
 def _network(llm: Any, held: dict[str, Tensor], config: Config, siglip: dict[str, Any], folder: Path) -> Network:
     """The language model with the other parts, on the CPU as stored."""
     own = {name: tensor for name, tensor in held.items() if not name.startswith(BEFORE)}
+    _refuse_other_depth(folder, held, HEAD_LAYERS, config.told.get("num_diffusion_layers"))
+    if isinstance(deep := siglip.get("num_hidden_layers"), int):
+        _refuse_other_depth(folder, held, SIGLIP_LAYERS, deep - 1)  # SigLIP's last layer is not used
     try:
         with torch.device("meta"):
             network = Network(
@@ -159,7 +164,8 @@ def _network(llm: Any, held: dict[str, Tensor], config: Config, siglip: dict[str
     except KeyError as error:
         raise HermesError(f"{WHO}: {folder} lacks {error.args[0]}; {WHOLE}") from None
     except Exception as error:  # transformers' settings raise a class of their own
-        raise HermesError(f"{WHO}: {folder} does not fit its settings ({error}); {WHOLE}") from None
+        reason = " ".join(str(error).split())
+        raise HermesError(f"{WHO}: {folder} does not fit its settings ({reason}); {WHOLE}") from None
     wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(BEFORE)}
     if odd := misfit(wanted, own):
         raise HermesError(f"{WHO}: {folder} {odd}; {WHOLE}")
@@ -168,7 +174,7 @@ def _network(llm: Any, held: dict[str, Tensor], config: Config, siglip: dict[str
 
 
 def _head(held: Mapping[str, Tensor]) -> HeadSizes:
-    first = "diffusion_head_a.0."
+    first = f"{HEAD_LAYERS}0."
     head = len(held[f"{first}self_attn.q_norm.weight"])
     return HeadSizes(
         width=len(held[f"{first}input_layernorm.weight"]),
@@ -176,7 +182,7 @@ def _head(held: Mapping[str, Tensor]) -> HeadSizes:
         heads=len(held[f"{first}self_attn.q_proj.weight"]) // head,
         kv_heads=len(held[f"{first}self_attn.k_proj.weight"]) // head,
         inner=len(held[f"{first}mlp.gate_proj.weight"]),
-        layers=_layers(held, "diffusion_head_a."),
+        layers=_layers(held, HEAD_LAYERS),
         out=len(held["diffusion_head_b.linear.bias"]),
     )
 
@@ -187,8 +193,8 @@ def _siglip(held: Mapping[str, Tensor], told: Mapping[str, Any]) -> Any:
     width = held["position_embedding.weight"].shape[1]
     settings = SiglipVisionConfig(
         hidden_size=width,
-        intermediate_size=len(held["und_trans.layers.0.mlp.fc1.bias"]),
-        num_hidden_layers=_layers(held, "und_trans.layers."),
+        intermediate_size=len(held[f"{SIGLIP_LAYERS}0.mlp.fc1.bias"]),
+        num_hidden_layers=_layers(held, SIGLIP_LAYERS),
         **{name: told[name] for name in ("num_attention_heads", "layer_norm_eps", "hidden_act") if name in told},
     )
     if width % settings.num_attention_heads:
@@ -199,6 +205,13 @@ def _siglip(held: Mapping[str, Tensor], told: Mapping[str, Any]) -> Any:
 
 def _layers(held: Mapping[str, Tensor], before: str) -> int:
     return len({name.removeprefix(before).partition(".")[0] for name in held if name.startswith(before)})
+
+
+def _refuse_other_depth(folder: Path, held: Mapping[str, Tensor], before: str, told: object) -> None:
+    """A checkpoint that lost its last layers, or whose settings are another's, would run and be another model."""
+    count = _layers(held, before)
+    if isinstance(told, int) and count and told != count:
+        raise HermesError(f"{WHO}: {folder} has {count} layers {before}N, and its settings say {told}; {WHOLE}")
 
 
 def _table(rows: int, config: Config) -> tuple[int, int]:

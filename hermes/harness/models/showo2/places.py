@@ -47,7 +47,10 @@ def siglip_settings(folder: Path, path: str) -> dict[str, Any]:
         for place in around(folder):
             if name and (place / name / "config.json").is_file():
                 found = settings_of(place / name / "config.json")
-                return dict(found.get("vision_config", found))
+                vision = found.get("vision_config", found)
+                if not isinstance(vision, dict):
+                    raise HermesError(f"{WHO}: {place / name} has no vision_config; give the config.json of {path!r}")
+                return dict(vision)
     if Path(path).name in SIGLIPS:
         return dict(SIGLIPS[Path(path).name])
     raise HermesError(

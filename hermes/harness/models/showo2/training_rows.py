@@ -30,7 +30,9 @@ def caption_row(words: Words, caption: str, tokens: int) -> TrainingRow:
 
 
 def conversation_row(words: Words, turns: Sequence[tuple[str, str]], tokens: int, plain: bool = False) -> TrainingRow:
-    """Questions and answers about a picture, which the first question names; answers and their ends are labelled.
+    """Questions and answers about a picture; answers and their ends are labelled. Of a long answer the end is cut, too.
+
+    The picture stands where the first question names it, or before one that does not.
 
     ``plain``: as the authors' "pre-training" has it, without the system's words and roles and with the picture alone
     as the first question.
@@ -41,19 +43,25 @@ def conversation_row(words: Words, turns: Sequence[tuple[str, str]], tokens: int
     for number, (question, answer) in enumerate(turns):
         asked = [] if plain else words.encode(USER)
         if number == 0:
-            begin = len(ids) + len(asked) + 1
-            asked += [words.begin, *[words.image] * tokens, words.end]
-        asked += words.encode(behind_picture(question))[:MOST]
+            before, behind = (words.encode(part) for part in around_picture(question, plain))
+            begin = len(ids) + len(asked) + len(before) + 1
+            asked += [*before, words.begin, *[words.image] * tokens, words.end]
+            asked += behind[: max(0, MOST - 1 - len(before))]
+        else:
+            asked += words.encode(question)[:MOST]
         if not plain:
             asked += [words.eos, *words.encode(ASSISTANT)]
-        said = [*words.encode(answer)[:MOST], words.eos]
+        said = [*words.encode(answer), words.eos][:MOST]
         ids += [*asked, *said]
         labels += [*[IGNORED] * len(asked), *said]
     return TrainingRow(ids, labels, begin)
 
 
-def behind_picture(question: str) -> str:
-    """What stands behind the picture of a question that may name one; a picture at its end goes to the front."""
+def around_picture(question: str, plain: bool) -> tuple[str, str]:
+    """What stands before and behind the picture of a question; a picture at its end goes to the front."""
+    if plain:
+        return "", ""
     if question.endswith(f"\n{PICTURE}"):
-        return "\n" + question.removesuffix(f"\n{PICTURE}")
-    return question.removeprefix(PICTURE)
+        return "", "\n" + question.removesuffix(f"\n{PICTURE}")
+    before, named, behind = question.partition(PICTURE)
+    return (before, behind) if named else ("", question)

@@ -26,7 +26,8 @@ from hermes.harness.models.showo2.config import TEXT, max_text, read_config
 from hermes.harness.models.showo2.drawing import draw_latents
 from hermes.harness.models.showo2.images import cropped, padded
 from hermes.harness.models.showo2.places import llm_folder, siglip_settings
-from hermes.harness.models.showo2.prompting import drawing, question
+from hermes.harness.models.showo2.prompting import SYSTEM, USER, drawing, question
+from hermes.harness.models.showo2.training_rows import IGNORED, MOST, TrainingRow, conversation_row
 from hermes.harness.models.showo2.wan import load_wan, sampled
 from hermes.harness.system.errors import HermesError
 
@@ -188,6 +189,37 @@ def test_pictures_are_padded_to_be_read_and_cropped_to_be_learnt(model: Showo2) 
     assert torch.equal(padded(square, 48), cropped(square, 48))
 
 
+def test_a_padded_picture_is_as_large_as_the_authors_make_it() -> None:
+    """Their quotient is rounded before it is multiplied: 13 * (432 / 26) is a little more than 216."""
+    white = Image.new("RGB", (26, 13), (255, 255, 255))
+    for picture, axis in ((white, 1), (white.transpose(Image.Transpose.ROTATE_90), 0)):
+        assert int((padded(picture, 432)[0] == 1).any(axis).sum()) == 217
+
+
+def test_a_picture_stands_where_the_first_question_names_it(model: Showo2) -> None:
+    words = model.words
+
+    def row(question: str, answer: str = "no") -> TrainingRow:
+        return conversation_row(words, [(question, answer)], 10)
+
+    def question_of(made: TrainingRow) -> str:
+        ids = [one for one in made.ids if one not in (words.image, words.bos)]
+        return words.decode(ids).removeprefix("system\nYou are a helpful assistant.\nuser\n")
+
+    for text, before in (("<image>\nWhy?", ""), ("\nWhy?", ""), ("Is <image> red?", "Is "), ("Why?\n<image>", "")):
+        made = row(text)
+        head = [words.bos, *words.encode(SYSTEM), *words.encode(USER), *words.encode(before), words.begin]
+        assert made.ids[: made.begin] == head
+        assert made.ids[made.begin : made.begin + 11] == [*[words.image] * 10, words.end]
+    assert row("Why?\n<image>") == row("<image>\nWhy?") == row("\nWhy?")
+    assert question_of(row("Is <image> red?")) == "Is  red?\nassistant\nno"
+    # The picture is one of the question's tokens, the end one of the answer's.
+    assert len(row("<image>" + "a" * 600).ids) == len(row("").ids) + MOST - 1
+    long = row("", "a" * 600)
+    assert long.labels[-MOST:] == words.encode("a" * MOST)
+    assert long.labels[-MOST - 1] == IGNORED
+
+
 def test_the_released_way_has_a_name_and_its_own_answers(model: Showo2, released: Showo2) -> None:
     assert released.info.name == f"{model.info.name}-as-released"
     assert (model.version, released.version) == ("1", "1-as-released")
@@ -288,6 +320,11 @@ def weights(change: Callable[[dict[str, Tensor]], Any]) -> Callable[[Path], None
     return edit
 
 
+def drop(held: dict[str, Tensor], before: str) -> None:
+    for name in [name for name in held if name.startswith(before)]:
+        del held[name]
+
+
 def autoencoder(change: Callable[[dict[str, Tensor]], Any]) -> Callable[[Path], None]:
     def edit(copy: Path) -> None:
         held = torch.load(copy / "Wan2.1_VAE.pth", weights_only=True)
@@ -313,11 +350,19 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another table": (settings(CONFIG, lambda found: found.update(image_latent_dim=4)), "the shape"),
     "no LLM": (lambda copy: shutil.rmtree(copy / "llm"), "language model 'llm'"),
     "another LLM": (settings(LLM, lambda found: found.update(model_type="llama")), "'llama' model"),
-    "fewer layers": (settings(LLM, lambda found: found.update(num_hidden_layers=3, layer_types=None)), "lack"),
+    "fewer layers": (settings(LLM, lambda found: found.update(num_hidden_layers=3, layer_types=None)), "2 layers"),
+    "more layers": (settings(LLM, lambda found: found.update(num_hidden_layers=1, layer_types=None)), "2 layers"),
+    "a lost layer of the head": (weights(lambda held: drop(held, "diffusion_head_a.1.")), "1 layers diffusion_head_a"),
+    "a lost layer of SigLIP": (weights(lambda held: drop(held, "und_trans.layers.1.")), "1 layers und_trans"),
     "no SigLIP": (lambda copy: shutil.rmtree(copy / "siglip"), "SigLIP 'google/siglip'"),
     "other heads": (
         settings("siglip/config.json", lambda found: found["vision_config"].update(num_attention_heads=5)),
         "5 heads",
+    ),
+    "no vision": (settings("siglip/config.json", lambda found: found.update(vision_config=None)), "no vision_config"),
+    "no heads": (
+        settings("siglip/config.json", lambda found: found["vision_config"].update(num_attention_heads=None)),
+        "does not fit its settings",
     ),
     "no tokenizer": (lambda copy: (copy / "llm" / "tokenizer.json").unlink(), "tokenizer"),
     "torn": (torn("pytorch_model.safetensors"), "cannot be loaded"),
