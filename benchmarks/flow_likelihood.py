@@ -3,9 +3,9 @@
     python benchmarks/flow_likelihood.py --items 48
 
 For items of the train split with open prompts, ``--pictures`` are drawn without guidance and plan; the oracle's best
-and worst of an item are a pair. A line for each K and each mean of the times: the mean over pairs of log p(winner) - log p(loser)
-in nats, its deviation over ``--draws`` seeds with one noise for winner and loser and with one for each, its deviation
-over pairs, and the share of pairs in which the winner is the likelier.
+and worst of an item are a pair. A line for each K and each mean of the times: the mean over pairs of log p(winner)
+- log p(loser) in nats, its deviation over ``--draws`` seeds with one noise for winner and loser and with one for each,
+its deviation over pairs, and the share of pairs in which the winner is the likelier.
 """
 
 import argparse
