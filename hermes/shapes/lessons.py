@@ -1,4 +1,4 @@
-"""What hermes-tiny is taught: prompts for a picture, and questions about it in the very prompts of the benchmarks."""
+"""What the small models are taught: prompts for a picture, and questions in the very prompts of the benchmarks."""
 
 import random
 from collections.abc import Iterator

@@ -125,7 +125,8 @@ def test_a_plan_is_added_exactly_and_the_picture_is_drawn_from_it(model: FlowMod
     common = {"kind": "image", "image": image(1), "seed": 5}
     planned = LikelihoodItem(prompt="a circle", plan="a red circle", **common)  # type: ignore[arg-type]
     bare = LikelihoodItem(prompt="a red circle", **common)  # type: ignore[arg-type]
-    (both, alone), counts = model.module(model.collate(model.prepare([planned, bare])))
+    with torch.inference_mode():
+        (both, alone), counts = model.module(model.collate(model.prepare([planned, bare])))
     assert float(both) < float(alone)
     assert counts.tolist() == [IMAGE_TOKENS * CHANNELS + 4, IMAGE_TOKENS * CHANNELS]
 

@@ -76,7 +76,7 @@ class TextTokenizer:
         except (OSError, ValueError) as error:
             raise HermesError(f"{path}: the vocabulary cannot be read ({error}); save the model again") from None
         if not isinstance(pieces, list) or tuple(pieces[: len(SPECIALS)]) != SPECIALS:
-            raise HermesError(f"{path}: not a vocabulary of hermes-tiny; save the model again")
+            raise HermesError(f"{path}: not a vocabulary of hermes-tiny or hermes-flow; save the model again")
         return cls(pieces)
 
 
