@@ -15,12 +15,16 @@ from hermes.harness.records.seeds import derive_seed
 
 
 def levels_of(seed: int, count: int) -> Tensor:
-    """``count`` uniform numbers in (0, 1), float64, one in each of as many equal parts, that depend on the seed alone.
+    """``count`` levels, as ``stratified``, that depend on the seed alone."""
+    return stratified(np.random.default_rng(derive_seed(seed, "times")), count)
 
-    Stratified, because the time explains most of an error: drawn freely, K of them would be far noisier.
+
+def stratified(rng: np.random.Generator, count: int) -> Tensor:
+    """``count`` uniform numbers in (0, 1), float64, one in each of as many equal parts.
+
+    The time explains most of an error: drawn freely, K of them would be far noisier.
     """
-    drawn = np.random.default_rng(derive_seed(seed, "times")).random(count)
-    return torch.from_numpy((np.arange(count) + drawn) / count).clamp(1e-6, 1 - 1e-6)
+    return torch.from_numpy((np.arange(count) + rng.random(count)) / count).clamp(1e-6, 1 - 1e-6)
 
 
 def logit_normal(levels: Tensor, mean: float = 0.0, deviation: float = 1.0, shift: float = 1.0) -> Tensor:

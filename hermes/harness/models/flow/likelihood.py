@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hermes.harness.models.flow.latents import CHANNELS
 from hermes.harness.models.flow.network import FlowTransformer
-from hermes.harness.models.flow.packing import FlowBatch, collate, drawn_row, seen_row
+from hermes.harness.models.flow.packing import Floats, FlowBatch, collate, drawn_row, seen_row
 from hermes.harness.models.noising import gaussian_log_probs, levels_of, logit_normal, noise_of
 from hermes.harness.models.tiny.likelihood import Prepared
 from hermes.harness.models.tiny.packing import NOTHING, Row, plan_row
@@ -35,10 +34,16 @@ class LikelihoodBatch:
         return LikelihoodBatch(self.rows.to(device), self.item.to(device), self.counts.to(device), self.draws)
 
 
+def times_at(levels: Tensor) -> Floats:
+    """Times (K,) by the law of training, from uniform levels."""
+    times: Floats = logit_normal(levels, TIME_MEAN, TIME_DEVIATION).float().numpy()
+    return times
+
+
 def _rows(item: Prepared, draws: int) -> list[Row]:
     if item.text is not None:
         return [seen_row(item.image, [(item.prompt, item.text)])]
-    times = logit_normal(levels_of(item.seed, draws), TIME_MEAN, TIME_DEVIATION).float().numpy()
+    times = times_at(levels_of(item.seed, draws))
     noise = noise_of(item.seed, draws, (IMAGE_TOKENS, CHANNELS)).numpy()
     planned = [] if item.plan is None else [plan_row(item.prompt, item.plan)]
     return [drawn_row(item.plan or item.prompt, item.image, times, noise), *planned]
@@ -80,9 +85,3 @@ class Likelihood(nn.Module):
         owner = batch.item[noised.nonzero()[:, 0]]
         drawn = model.velocity(hidden[noised]), rows.velocity[noised]
         return total + gaussian_log_probs(*drawn, owner, len(batch.counts), batch.draws), batch.counts
-
-
-def training_times(rng: np.random.Generator, copies: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
-    """``copies`` times of a picture in training, stratified, by the law of the likelihood."""
-    levels = (np.arange(copies) + rng.random(copies)) / copies
-    return logit_normal(torch.from_numpy(levels).clamp(1e-6, 1 - 1e-6), TIME_MEAN, TIME_DEVIATION).float().numpy()

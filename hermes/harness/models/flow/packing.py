@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hermes.harness.models.flow.latents import CHANNELS
+from hermes.harness.models.noising import flowed
 from hermes.harness.models.tiny import packing
 from hermes.harness.models.tiny.packing import NOTHING, Row, generation_row, understanding_row
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS
@@ -55,14 +56,9 @@ def drawn_row(prompt: Sequence[int], latent: Floats, times: Floats, noise: Float
     """The prompt and a noised copy of the picture (36, 8) for each of K times, noise (K, 36, 8); they do not see each
     other."""
     row = generation_row(prompt, _PLACEHOLDER, [_SHOWN] * len(times))
-    t = times[:, None, None]
-    noised, velocity = (1 - t) * latent + t * noise, noise - latent
-    return FlowRow(
-        **vars(row),
-        latent=noised.reshape(-1, CHANNELS),
-        time=times.repeat(IMAGE_TOKENS),
-        velocity=velocity.reshape(-1, CHANNELS),
-    )
+    noised, velocity = flowed(*(torch.from_numpy(array) for array in (latent[None], noise, times)))
+    latents, velocities = (tensor.reshape(-1, CHANNELS).numpy() for tensor in (noised, velocity))
+    return FlowRow(**vars(row), latent=latents, time=times.repeat(IMAGE_TOKENS), velocity=velocities)
 
 
 def collate(rows: Sequence[Row]) -> FlowBatch:

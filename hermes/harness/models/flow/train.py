@@ -10,10 +10,11 @@ from torch import Tensor
 
 from hermes.harness.models.flow.adapter import FlowModel
 from hermes.harness.models.flow.latents import CHANNELS, LatentCoder
-from hermes.harness.models.flow.likelihood import training_times
+from hermes.harness.models.flow.likelihood import times_at
 from hermes.harness.models.flow.network import FlowTransformer
 from hermes.harness.models.flow.packing import Floats, FlowBatch, FlowRow, collate, drawn_row, seen_row
 from hermes.harness.models.flow.train_latents import train_latents
+from hermes.harness.models.noising import stratified
 from hermes.harness.models.tiny.course import HARD, SCENES, Board, Course, Phase, teach
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS
 from hermes.harness.models.tiny.tokenizer_text import build_vocabulary
@@ -42,7 +43,7 @@ def board_of(images: LatentCoder) -> Board:
 
     def drawn(prompt: Sequence[int], latent: Floats, rng: np.random.Generator) -> FlowRow:
         noise = rng.standard_normal((COPIES, IMAGE_TOKENS, CHANNELS), dtype=np.float32)
-        return drawn_row(prompt, latent, training_times(rng, COPIES), noise)
+        return drawn_row(prompt, latent, times_at(stratified(rng, COPIES)), noise)
 
     def states(model: FlowTransformer, batch: FlowBatch) -> tuple[list[Tensor], Any]:
         return model.states(batch.tokens, batch.place, batch.cell, batch.mask, batch.latent, batch.time)
