@@ -2,13 +2,14 @@
 
 import errno
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from hermes.harness.system.endpoint.bounds import Background, TooLarge, bounded_client
-from hermes.harness.system.endpoint.settings import EndpointSettings
+from hermes.harness.system.endpoint.settings import EndpointSettings, is_local
 from hermes.harness.system.errors import AskError, HermesError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.processes import current
@@ -20,6 +21,9 @@ T = TypeVar("T")
 LONGEST_BACKOFF = 8.0
 LONGEST_WAIT = 120.0
 MOST_BYTES = 1 << 22
+MOST_DETAIL = 4000
+LOOK = 30.0
+"""Seconds for a reply to something that costs nothing."""
 
 
 class EndpointClient:
@@ -34,12 +38,13 @@ class EndpointClient:
         self.settings = settings
         self.requests = self.tokens_in = self.tokens_out = 0
         self._most_bytes = most_bytes
+        self._http = bounded_client(most_bytes)
         self._openai = AsyncOpenAI(
             api_key=settings.key,
             base_url=settings.address,
             timeout=settings.timeout,
             max_retries=0,
-            http_client=bounded_client(most_bytes),
+            http_client=self._http,
         )
         self._background = Background()
         self._pace = Pace(settings.requests_a_minute)
@@ -69,8 +74,53 @@ class EndpointClient:
             count = int(tries.statistics["attempt_number"])
             times = f" after {count} tries" if count > 1 else ""
             raise AskError(
-                f"openai:{settings.model} at {settings.host}: {error}{times}", refused=error.refused
+                f"openai:{settings.model} at {settings.host}: {error}{times}",
+                refused=error.refused,
+                detail=error.detail,
             ) from None
+
+    def fetch(self, url: str, read: Callable[[bytes], T], stopped: Event) -> T:
+        """What ``read`` finds in a file that a reply names, which is fetched without the key and not from elsewhere.
+
+        A server of the open net may not name one of the private network. Raises what `ask` raises.
+        """
+
+        async def fetched(_: Any) -> bytes:
+            try:
+                response = await self._http.get(url, follow_redirects=False)
+            except (TooLarge, HermesError):
+                raise
+            except Exception as error:  # of the HTTP client below the SDK
+                raise AskError(
+                    f"the file at {host} cannot be fetched ({short(error) or type(error).__name__})"
+                ) from None
+            if response.status_code != 200:
+                again = response.status_code == 429 or response.status_code >= 500
+                raise AskError(f"the file at {host} cannot be fetched (HTTP {response.status_code})", again=again)
+            return bytes(response.content)
+
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:
+            host = ""
+        if not host or (is_local(host) and not is_local(urlsplit(self.settings.address).hostname or "")):
+            raise AskError(f"the reply names a file that may not be fetched ({short(url)})", again=False)
+        return self.ask(fetched, read, stopped)
+
+    def look(self, question: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """The reply to something that costs nothing, asked once; the SDK's error where the server refuses it.
+
+        Raises HermesError where no server answers, AskError where it answers late or strangely.
+        """
+        import openai
+
+        async def looked() -> Any:
+            try:
+                return await question(self._openai)
+            except openai.APIStatusError as error:
+                return error
+
+        return self._request(looked(), Event(), min(LOOK, self.settings.timeout))
 
     def usage(self) -> list[str]:
         """What was asked and what it cost, in a few words each."""
@@ -86,24 +136,24 @@ class EndpointClient:
         self._pace.wait(stopped)
         if stopped.is_set():
             raise AskError("not asked, since the command stops", again=False)
-        reply = self._request(question(self._openai), stopped)
-        self._count(getattr(reply, "usage", None))
+        reply = self._request(question(self._openai), stopped, self.settings.timeout)
+        self._count(reply)
         return read(reply)
 
-    def _request(self, work: Coroutine[Any, Any, Any], stopped: Event) -> Any:
+    def _request(self, work: Coroutine[Any, Any, Any], stopped: Event, seconds: float) -> Any:
         import openai
 
         try:
-            reply = self._background.run(work, self.settings.timeout, stopped)
+            reply = self._background.run(work, seconds, stopped)
         except TimeoutError:
             self._reached = True
-            raise AskError(f"no whole reply within {self.settings.timeout:g} seconds") from None
+            raise AskError(f"no whole reply within {seconds:g} seconds") from None
         except TooLarge:
             self._reached = True
             raise AskError(f"a reply of more than {self._most_bytes >> 20} MiB", again=False) from None
         except openai.APIStatusError as error:
             self._reached = True
-            raise self._status_error(error) from None
+            raise self.status_error(error) from None
         except openai.APIConnectionError as error:
             if out_of_files := next((cause for cause in _causes(error) if _is_out_of_files(cause)), None):
                 raise HermesError(str(machine_failure(out_of_files))) from None
@@ -121,7 +171,8 @@ class EndpointClient:
         self._reached = True
         return reply
 
-    def _status_error(self, error: Any) -> HermesError:
+    def status_error(self, error: Any) -> HermesError:
+        """What to raise for a status that is an error, the SDK's exception."""
         status, settings = error.status_code, self.settings
         reason = f"HTTP {status} ({short(error.message)})"
         if status in (401, 403):
@@ -132,12 +183,15 @@ class EndpointClient:
                 "check the model's name and the address, which usually ends in /v1"
             )
         again = status in (408, 409, 429) or status >= 500
-        return AskError(reason, refused=not again, again=again, wait=_retry_after(error.response.headers))
+        wait = _retry_after(error.response.headers)
+        return AskError(reason, refused=not again, again=again, wait=wait, detail=str(error.message)[:MOST_DETAIL])
 
-    def _count(self, usage: Any) -> None:
+    def _count(self, reply: Any) -> None:
+        """Add up what a reply says that it has cost; of pictures some servers say it in other words."""
+        usage = _field(reply, "usage")
         with self._lock:
-            self.tokens_in += _whole(getattr(usage, "prompt_tokens", 0))
-            self.tokens_out += _whole(getattr(usage, "completion_tokens", 0))
+            self.tokens_in += _whole(_field(usage, "prompt_tokens") or _field(usage, "input_tokens"))
+            self.tokens_out += _whole(_field(usage, "completion_tokens") or _field(usage, "output_tokens"))
 
 
 def _wait(backoff: float) -> "Callable[[RetryCallState], float]":
@@ -210,6 +264,10 @@ def short(message: object) -> str:
     """One line of at most 160 characters, for error messages."""
     text = " ".join(str(message).split())
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _field(record: Any, name: str) -> Any:
+    return record.get(name) if isinstance(record, Mapping) else getattr(record, name, None)
 
 
 def _whole(count: Any) -> int:
