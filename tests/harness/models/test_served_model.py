@@ -90,7 +90,13 @@ def run(server: ModelServer, quick: Callable[..., None], tmp_path: Path) -> Call
 
     def go(task: str, limit: int = 2, **more: Any) -> Any:
         return hermes.evaluate(
-            model=server.model, tasks=(task,), limit=limit, runs=tmp_path / "runs", progress=Silent(), **more
+            model=server.model,
+            tasks=(task,),
+            data="shapes",
+            limit=limit,
+            runs=tmp_path / "runs",
+            progress=Silent(),
+            **more,
         )
 
     return go
@@ -339,7 +345,7 @@ class TestRun:
                 return good(asked) if left[0] >= 0 else replace(good(asked), after=hang)
 
         server.answer = answer
-        arguments = ["eval", "--model", server.model, "--tasks", "pope", "--limit", "24", "--runs", "runs"]
+        arguments = ["eval", "--model", server.model, "--tasks", "pope", "--data", "shapes", "--limit", "24"]
         command = subprocess.Popen(
             [sys.executable, "-m", "hermes", *arguments],
             env=environment | {"NO_PROXY": "127.0.0.1", "HERMES_MODEL_CONCURRENCY": "4"},
@@ -348,7 +354,7 @@ class TestRun:
             stdout=subprocess.DEVNULL,
         )
         stored, deadline = 0, time.monotonic() + 120
-        while stored < 9 and command.poll() is None and time.monotonic() < deadline:
+        while min(stored, len(server.answered)) < 9 and command.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
             stored = sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("runs/answers/*/*/responses.*.jsonl"))
         command.send_signal(signal.SIGKILL)
@@ -367,10 +373,11 @@ class TestRun:
 class TestWhatItCan:
     def test_a_server_without_pictures_is_told_so_in_one_line(self, server, command):
         server.paths = {CHAT}
-        told = command("eval", "--model", server.model, "--tasks", "geneval", "--judge", "oracle", "--limit", 1)
+        told = command("eval", "--model", server.model, "--tasks", "geneval", "--data", "shapes", "--limit", 1)
         assert told.code == 2
         assert told.err.splitlines()[-1] == (
-            f"hermes: task 'geneval' needs generation, which model '{server.model}' does not support; leave the task out"
+            f"hermes: task 'geneval' needs generation, which model '{server.model}' does not support; "
+            "leave the task out"
         )
         assert server.asked == []
 
@@ -398,7 +405,7 @@ class TestWhatItCan:
             make()
 
     def test_a_dry_run_asks_nothing(self, server, command):
-        told = command("eval", "--model", server.model, "--tasks", "pope", "--limit", 2, "--dry-run")
+        told = command("eval", "--model", server.model, "--tasks", "pope", "--data", "shapes", "--dry-run")
         assert told.code == 0, told.err
         assert (server.asked, server.looked) == ([], [])
 
@@ -412,6 +419,6 @@ class TestWhatItCan:
         ],
     )
     def test_a_name_that_makes_no_sense_is_one_line(self, server, command, reference, says):
-        told = command("eval", "--model", reference, "--tasks", "pope", "--limit", 1)
+        told = command("eval", "--model", reference, "--tasks", "pope", "--data", "shapes")
         assert told.code == 2
         assert says in told.err.splitlines()[-1]
