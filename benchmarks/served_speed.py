@@ -28,6 +28,8 @@ from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.progress import Silent
 
 SPREAD = 0.5
+QUESTIONS, IMAGES = 6, 3
+"""So many questions has an item of the twin, and so many pictures are asked for of each."""
 
 
 def serve(port: int, seconds: float, side: int) -> None:
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=1.0, help="mean time of a reply")
-    parser.add_argument("--pictures", action="store_true", help="ask for pictures (GenEval's twin), not words (POPE's)")
+    parser.add_argument("--pictures", action="store_true", help="ask for pictures, not words")
     parser.add_argument("--side", type=int, default=512)
     chosen = parser.parse_args()
     os.environ |= {"HERMES_MODEL_CONCURRENCY": str(chosen.in_flight), "NO_PROXY": "127.0.0.1"}
@@ -106,13 +108,13 @@ def main() -> None:
     root = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{root}/stats")
-        items = chosen.requests // 4 if chosen.pictures else chosen.requests  # four pictures a prompt
+        each = IMAGES if chosen.pictures else QUESTIONS
         with tempfile.TemporaryDirectory() as folder:
             settings = EvalSettings(
                 model=f"openai:waits@{root}/v1",
-                tasks=("geneval",) if chosen.pictures else ("pope",),
+                tasks=(f"homologous-g@num_images={IMAGES}",) if chosen.pictures else ("homologous-u",),
                 data="shapes",
-                limit=items,
+                limit=-(-chosen.requests // each),
                 runs=Path(folder),
             )
             cpu, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()

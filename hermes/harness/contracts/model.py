@@ -1,6 +1,6 @@
 """What a model adapter offers. A model never sees an evaluator, only requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +110,10 @@ class Model:
         return ModelInfo(name=self.name, fingerprint=f"{self.name}-{self.version}", abilities=self.abilities)
 
 
+Arrivals = Generator[list[tuple[int, Any]], None, None]
+"""Lists of (place in the requests, answer or the exception in place of one), as soon as there are any."""
+
+
 @runtime_checkable
 class Flowing(Protocol):
     """A model that is asked ``in_flight`` things at once and answers in whatever order replies come, as servers do.
@@ -119,8 +123,8 @@ class Flowing(Protocol):
 
     in_flight: int
 
-    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Iterator[list[tuple[int, Any]]]:
-        """Lists of (place in ``requests``, answer or the exception in place of one), as soon as there are any."""
+    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Arrivals:
+        """The answers; closing it asks no more."""
         ...
 
 

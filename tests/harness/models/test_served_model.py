@@ -53,6 +53,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     for name in (*VARIABLES, "HERMES_MODEL_CONCURRENCY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(adapter.atexit, "register", lambda _: None)
     with model_server() as running:
         yield running
 
@@ -67,7 +68,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return found._replace(settings=replace(found.settings, **{"backoff": 0.001} | changes))
 
         monkeypatch.setattr(adapter, "read_reference", read)
-        monkeypatch.setattr(adapter.atexit, "register", lambda _: None)
 
     change()
     return change
@@ -287,12 +287,12 @@ def test_it_waits_as_long_as_the_server_says(server, make):
 
 class TestRun:
     def test_an_evaluation_stores_what_it_stores_of_other_models(self, server, run):
-        content = run("pope", 6)
+        content = run("pope", 2)
         result, asked = content["results"]["pope"], len(server.asked)
-        assert (result.n, result.counts["scored"], asked) == (6, 6, 6)
+        assert (result.n, result.counts["scored"], asked) == (12, 12, 12)
         assert (content["model"]["name"], content["model"]["revision"]) == ("m", "vllm 0.11.0")
         assert {one.text for one in answers(content["folder"], "pope").values()} == {"yes"}
-        assert run("pope", 6)["folder"] == content["folder"]
+        assert run("pope", 2)["folder"] == content["folder"]
         assert len(server.asked) == asked
         assert environments(content["folder"])[0]["model"]["dtype"] == "as served"
 
@@ -306,24 +306,26 @@ class TestRun:
 
         server.answer = answer
         first = run("geneval", 3, judge="oracle")["results"]["geneval"]
-        assert (first.counts["scored"], first.counts["error"]) == (8, 4)
+        bad = prompts.count(prompts[0])
+        assert (first.counts["scored"], first.counts["error"]) == (len(prompts) - bad, bad)
+        assert 0 < bad < len(prompts)
         assert "HTTP 500" in next(iter(first.failures))
         server.answer = good
         again = run("geneval", 3, judge="oracle")["results"]["geneval"]
-        assert (again.counts["scored"], again.counts["error"]) == (12, 0)
-        assert len(server.asked) == 16
+        assert (again.counts["scored"], again.counts["error"]) == (len(prompts), 0)
+        assert len(server.asked) == len(prompts) + bad
 
     def test_failures_in_a_row_stop_it(self, server, run, quick):
         quick(retries=0, concurrency=2)
-        server.answer = lambda asked: Reply(b"<html>")
-        with pytest.raises(HermesError, match="5 answers in a row failed, the first with: openai:m at"):
-            run("pope", 60, max_failures=5)
-        assert len(server.asked) < 12
+        server.answer = lambda asked: Reply(b"<html>", after=0.02)
+        with pytest.raises(HermesError, match=r"\d+ answers in a row failed, the first with: openai:m at"):
+            run("pope", 100, max_failures=5)
+        assert 5 <= len(server.asked) < 300
 
     def test_many_are_asked_at_once_and_no_more_than_allowed(self, server, run, quick):
         quick(concurrency=8)
         server.answer = lambda asked: replace(good(asked), after=0.05)
-        run("pope", 48)
+        run("pope", 8)
         assert 4 <= server.busiest <= 8
 
     def test_another_version_is_another_run_and_another_machine_is_not(self, server, run, make):
@@ -345,7 +347,7 @@ class TestRun:
                 return good(asked) if left[0] >= 0 else replace(good(asked), after=hang)
 
         server.answer = answer
-        arguments = ["eval", "--model", server.model, "--tasks", "pope", "--data", "shapes", "--limit", "24"]
+        arguments = ["eval", "--model", server.model, "--tasks", "pope", "--data", "shapes", "--limit", "4"]
         command = subprocess.Popen(
             [sys.executable, "-m", "hermes", *arguments],
             env=environment | {"NO_PROXY": "127.0.0.1", "HERMES_MODEL_CONCURRENCY": "4"},
@@ -354,20 +356,21 @@ class TestRun:
             stdout=subprocess.DEVNULL,
         )
         stored, deadline = 0, time.monotonic() + 120
-        while min(stored, len(server.answered)) < 9 and command.poll() is None and time.monotonic() < deadline:
+        while (
+            min(stored, len(server.answered), len(server.asked) - 4) < 9
+            and command.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.01)
             stored = sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("runs/answers/*/*/responses.*.jsonl"))
         command.send_signal(signal.SIGKILL)
         command.wait()
-        assert stored == 9
-        before = list(server.answered)
-        assert len(before) == 9
+        assert (stored, len(server.answered), len(server.asked)) == (9, 9, 13)
         server.answer = good
-        result = run("pope", 24)["results"]["pope"]
+        result = run("pope", 4)["results"]["pope"]
         hang.set()
         assert result.counts["scored"] == 24
-        after = [asked.prompt for asked in server.asked[len(before) + 4 :]]
-        assert len(after) == 15
+        assert len(server.asked) == 13 + 24 - 9
 
 
 class TestWhatItCan:

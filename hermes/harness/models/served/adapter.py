@@ -1,7 +1,7 @@
 """Any model behind an OpenAI-compatible server as a model: asked many things at once, answered as replies come."""
 
 import atexit
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
-from hermes.harness.contracts.model import Said
+from hermes.harness.contracts.model import Arrivals, Said
 from hermes.harness.models.served import pictures
 from hermes.harness.models.served.reference import Reference, read_reference
 from hermes.harness.models.served.sameness import Sameness
@@ -88,8 +88,8 @@ class ServedModel:
         """One picture for each request. Raises AskError where one got no reply, or an empty picture."""
         return self._all(requests, "generation")
 
-    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Iterator[list[tuple[int, Any]]]:
-        """Lists of (place in ``requests``, answer or the exception in place of one), as soon as there are any.
+    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Arrivals:
+        """The answers and failures in the order of their arrival.
 
         Closing the iterator, or stopping the command, asks no more; replies that are on their way then are given yet.
         """

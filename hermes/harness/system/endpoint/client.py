@@ -69,7 +69,8 @@ class EndpointClient:
             reraise=True,
         )
         try:
-            return tries(self._paced, question, read, stopped)
+            found: T = tries(self._paced, question, read, stopped)
+            return found
         except AskError as error:
             count = int(tries.statistics["attempt_number"])
             times = f" after {count} tries" if count > 1 else ""
