@@ -285,6 +285,19 @@ def test_it_waits_as_long_as_the_server_says(server, make):
     assert times[1] - times[0] >= 0.4
 
 
+def test_a_stopped_command_gets_what_is_on_its_way_and_asks_no_more(server, make):
+    hang = threading.Event()
+    server.answer = lambda asked: good(asked) if asked.prompt == "0" else replace(good(asked), after=hang)
+    arrivals = make(concurrency=2).as_they_come(asks(*map(str, range(9))), "understanding")
+    assert next(arrivals) == [(0, "yes")]
+    threading.Timer(0.2, hang.set).start()
+    late = dict(arrivals.throw(KeyboardInterrupt()))
+    assert late in ({1: "yes"}, {1: "yes", 2: "yes"})
+    with pytest.raises(KeyboardInterrupt):
+        next(arrivals)
+    assert len(server.asked) == 1 + len(late)
+
+
 class TestRun:
     def test_an_evaluation_stores_what_it_stores_of_other_models(self, server, run):
         content = run("pope", 2)

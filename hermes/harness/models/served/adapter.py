@@ -107,8 +107,8 @@ class ServedModel:
         except (KeyboardInterrupt, SystemExit):
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            late = wait(places, timeout=GRACE).done
-            yield [(places[job], job.result()) for job in late if not job.cancelled() and job.exception() is None]
+            late = wait([job for job in places if not job.cancelled()], timeout=GRACE).done
+            yield [(places[job], job.result()) for job in late if job.exception() is None]
             raise
         finally:
             stopped.set()
