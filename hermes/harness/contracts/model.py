@@ -1,6 +1,6 @@
 """What a model adapter offers. A model never sees an evaluator, only requests."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +108,24 @@ class Model:
     @cached_property
     def info(self) -> ModelInfo:
         return ModelInfo(name=self.name, fingerprint=f"{self.name}-{self.version}", abilities=self.abilities)
+
+
+Arrivals = Generator[list[tuple[int, Any]], None, None]
+"""Lists of (place in the requests, answer or the exception in place of one), as soon as there are any."""
+
+
+@runtime_checkable
+class Flowing(Protocol):
+    """A model that is asked ``in_flight`` things at once and answers in whatever order replies come, as servers do.
+
+    Each answer is stored when it comes, so a batch may be many times as large as what is in flight.
+    """
+
+    in_flight: int
+
+    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Arrivals:
+        """The answers; closing it asks no more."""
+        ...
 
 
 @dataclass(frozen=True)

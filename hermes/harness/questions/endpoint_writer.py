@@ -9,7 +9,7 @@ from typing import Any
 from hermes.harness.data.homologous.records import Item, Question, Written
 from hermes.harness.judges.endpoint.client import ChatClient
 from hermes.harness.questions.tifa_writer import TYPES, tifa_type
-from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.harness.system.errors import AskError, HermesError
 from hermes.harness.system.parsing import json_value
 
 PROMPT_VERSION = "1"
@@ -61,7 +61,7 @@ class EndpointWriter:
     def _one(self, caption: str, stopped: Event) -> Written:
         try:
             return read(self.client.complete(INSTRUCTION + caption, MAX_TOKENS, stopped))
-        except JudgeError as error:
+        except AskError as error:
             return Written(error=str(error))
 
 

@@ -132,8 +132,8 @@ def make_writer(by: str, seed: int, device: str) -> QuestionWriter:
         return TifaWriter(load_text_model("AutoModelForCausalLM", argument or CHECKPOINT, pick_device(device)))
     if name == "openai" and argument:
         from hermes.harness.judges.endpoint.client import ChatClient
-        from hermes.harness.judges.endpoint.settings import read_settings
         from hermes.harness.questions.endpoint_writer import EndpointWriter
+        from hermes.harness.system.endpoint.settings import read_settings
         from hermes.harness.system.registry import load_class
 
         load_class("judges", "openai")

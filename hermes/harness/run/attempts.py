@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from hermes.harness.system.errors import HermesError, ImageError, JudgeError
+from hermes.harness.system.errors import AskError, HermesError, ImageError, JudgeError
 from hermes.harness.system.failures import free_memory, is_out_of_memory, machine_failure, out_of_memory
 from hermes.harness.system.fitting import fewer
 from hermes.harness.system.text import plain
@@ -51,20 +51,29 @@ class Attempts(Generic[T, R]):
                 self._most = self._fitted
                 self._say(fewer(self._label, len(part), self._fitted))
 
+    def failed(self, item: T, error: Exception) -> R:
+        """The record of an item that failed elsewhere, which counts here. Raises what is no item's failure."""
+        return self._fail(item, self._reason(error))
+
+    def succeeded(self) -> None:
+        """An item was done elsewhere."""
+        self._row = 0
+
     def refuse_more(self) -> None:
         """Raise HermesError where too many failed in a row; to be called when what there is has been stored."""
-        if self._given_up:
+        if self.given_up:
             raise HermesError(
                 f"{self._label}: {self._row} {self._what} in a row failed, the first with: {self._first}; fix the "
                 "cause and run the same command again, which goes on from here (--max-failures says when it stops)"
             )
 
     @property
-    def _given_up(self) -> bool:
+    def given_up(self) -> bool:
+        """Whether too many failed in a row."""
         return bool(self._in_a_row) and self._row >= self._in_a_row
 
     def _tried(self, part: Sequence[T]) -> Iterator[R]:
-        if self._given_up:
+        if self.given_up:
             return
         try:
             found = self._work(part)
@@ -79,17 +88,20 @@ class Attempts(Generic[T, R]):
             self._short = True
             free_memory()
         if len(part) == 1:
-            self._first = self._first if self._row else reason
-            self._row += 1
-            yield self._failed(part[0], reason)
+            yield self._fail(part[0], reason)
             return
         step = -(-len(part) // 2) if short else 1
         for begin in range(0, len(part), step):
             yield from self._tried(part[begin : begin + step])
 
+    def _fail(self, item: T, reason: str) -> R:
+        self._first = self._first if self._row else reason
+        self._row += 1
+        return self._failed(item, reason)
+
     def _reason(self, error: Exception) -> str:
         """Why an item failed. Raises what is no item's failure."""
-        if isinstance(error, ImageError | JudgeError):
+        if isinstance(error, AskError | ImageError | JudgeError):
             return plain(str(error), longest=LONGEST)
         if isinstance(error, HermesError):
             raise error

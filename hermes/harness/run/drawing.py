@@ -3,13 +3,14 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
-from hermes.harness.contracts.model import Drew, UnifiedModel
+from hermes.harness.contracts.model import Drew, Flowing, UnifiedModel
 from hermes.harness.records.journal import Index
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.store import Store
@@ -22,6 +23,8 @@ from hermes.harness.system.progress import Progress, Silent
 
 A = TypeVar("A")
 LOOK_UP = 512
+ROUNDS = 32
+"""So often what a model has in flight is a batch: only the last round of a batch leaves places empty."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ def draw(
     processes.wait()
     if processes.main and (damage := index.complaint()):
         progress.say(damage)
-    asker = Asker(model, store, index, ability, pinned, Failing(label, progress.say, max_failures))
+    failing = Failing(label, progress.say, max_failures)
+    asker = Asker(
+        model, store, index, ability, pinned, failing, lambda count: progress.advance(count * processes.world)
+    )
+    batch_size = batch_of(model, batch_size)
     progress.start(label, total)
     seen, pending = 0, 0
     mine: list[Request] = []
@@ -77,14 +84,17 @@ def draw(
         seen, pending = seen + len(chunk), pending + len(new)
         while len(mine) >= batch_size:
             asker.answer(mine[:batch_size])
-            progress.advance(batch_size * processes.world)
             mine = mine[batch_size:]
     if mine:
         asker.answer(mine)
-        progress.advance(len(mine) * processes.world)
     processes.wait()
     asked = processes.total(asker.asked)
     return Drawn(asked, seen - asked)
+
+
+def batch_of(model: UnifiedModel, batch_size: int) -> int:
+    """How many requests are given to the model together; to one that is asked many at once so many that few wait."""
+    return max(batch_size, ROUNDS * model.in_flight) if isinstance(model, Flowing) else batch_size
 
 
 def chunks(items: Iterable[A], size: int) -> Iterator[list[A]]:
@@ -103,7 +113,10 @@ class Failing(NamedTuple):
 
 
 class Asker:
-    """Answers batches and stores them; counts how many requests went to the model."""
+    """Answers batches and stores them; counts how many requests went to the model.
+
+    ``advance`` is told how many requests are answered, from the store or by the model.
+    """
 
     def __init__(
         self,
@@ -113,9 +126,11 @@ class Asker:
         ability: Ability | None,
         pinned: bool,
         failing: Failing,
+        advance: Callable[[int], object],
     ) -> None:
         self.model, self.store, self.index, self.ability, self.pinned = model, store, index, ability, pinned
         self.asked = 0
+        self._advance = advance
         self._attempts = Attempts(self._respond, _failed, failing.label, "answers", failing.say, failing.in_a_row)
 
     def answer(self, batch: Sequence[Request]) -> list[Response]:
@@ -131,28 +146,75 @@ class Asker:
                 found.append(old.model_copy(update={"key": request.key, "content": content}))
             else:
                 open_ones.append((request, content))
-        if open_ones:
-            answers = self._attempts.results([request for request, _ in open_ones])
+        if open_ones and isinstance(self.model, Flowing):
+            self._keep(found)
+            found += self._flowed(self.model, open_ones)
+        else:
+            answers = self._attempts.results([request for request, _ in open_ones]) if open_ones else ()
             new = [
-                answer.model_copy(update={"content": content}) if content else answer
+                _named(answer, content)
                 for answer, (_, content) in zip(answers, open_ones, strict=False)  # fewer where the rest is given up
             ]
-            found += new
             self.asked += len(new)
-        self.store.responses.append(found)
+            found += new
+            self._keep(found)
         self._attempts.refuse_more()
         return found
 
+    def _keep(self, responses: Sequence[Response]) -> None:
+        self.store.responses.append(responses)
+        self._advance(len(responses))
+
+    def _flowed(self, model: Flowing, open_ones: Sequence[tuple[Request, str]]) -> list[Response]:
+        """The answers in order, each stored when it comes; fewer where the rest is given up."""
+        requests = [request for request, _ in open_ones]
+        found: dict[int, Response] = {}
+        since = time.perf_counter()
+        with closing(model.as_they_come(requests, self._ability_of(requests))) as groups:
+            for group in groups:
+                now = time.perf_counter()
+                seconds, since, fatal = (now - since) / max(len(group), 1), now, None
+                new: list[Response] = []
+                for place, answer in group:
+                    try:
+                        new.append(_named(self._arrived(requests[place], answer, seconds), open_ones[place][1]))
+                        found[place] = new[-1]
+                    except HermesError as error:  # what has come beside it is stored before it is told
+                        fatal = fatal or error
+                self.asked += len(new)
+                self._keep(new)
+                if fatal is not None:
+                    raise fatal
+                if self._attempts.given_up:
+                    break
+        return [found[place] for place in sorted(found)]
+
+    def _arrived(self, request: Request, answer: Any, seconds: float) -> Response:
+        """What is stored of an answer, or of the exception that came in its place, unless every other would fail so."""
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            (response,) = self._responses([request], [answer], seconds)
+        except Exception as error:
+            return self._attempts.failed(request, error)
+        self._attempts.succeeded()
+        return response
+
+    def _ability_of(self, requests: Sequence[Request]) -> Ability:
+        return self.ability or ("understanding" if requests[0].images else "generation")
+
     def _respond(self, batch: Sequence[Request]) -> list[Response]:
         """The model's answers to one batch."""
-        ability = self.ability or ("understanding" if batch[0].images else "generation")
         begin = time.perf_counter()
-        understand = ability == "understanding"
+        understand = self._ability_of(batch) == "understanding"
         answers: Sequence[Any] = self.model.understand(batch) if understand else self.model.generate(batch)
         if len(answers) != len(batch):
             raise RuntimeError(f"the model gave {len(answers)} answers to {len(batch)} requests")
-        seconds = (time.perf_counter() - begin) / len(batch)
-        if understand:
+        return self._responses(batch, answers, (time.perf_counter() - begin) / len(batch))
+
+    def _responses(self, batch: Sequence[Request], answers: Sequence[Any], seconds: float) -> list[Response]:
+        """What is stored of answers; their pictures lie on the disk then."""
+        if self._ability_of(batch) == "understanding":
             contents = [{"text": str(_checked(answer, str))} for answer in answers]
         else:
             drawn = [answer.image if isinstance(answer, Drew) else answer for answer in answers]
@@ -169,6 +231,10 @@ class Asker:
             if failure := machine_failure(error, where=self.store.folder):
                 raise HermesError(failure) from error
             raise
+
+
+def _named(response: Response, content: str) -> Response:
+    return response.model_copy(update={"content": content}) if content else response
 
 
 def _content_key(request: Request) -> str:

@@ -80,10 +80,7 @@ def plan_tasks(
     for one in parsed:
         evaluator = evaluators[one.reference]
         if evaluator.ability not in model.abilities:
-            raise HermesError(
-                f"task {one.reference!r} needs {evaluator.ability}, which model {settings.model!r} does not support; "
-                "leave the task out"
-            )
+            raise _unable(one.reference, evaluator, settings)
         if one.name in tasks:
             raise HermesError(f"task {one.name!r} is asked for with two revisions; leave one out")
         key = (one.reference, one.revision)
@@ -110,6 +107,26 @@ def plan_tasks(
     for task in tasks.values() if to_judge else ():
         check_scope(task)
     return list(tasks.values())
+
+
+def able_tasks(tasks: list[Task], info: ModelInfo, settings: EvalSettings, progress: Progress) -> list[Task]:
+    """The tasks that the model can do as it was found when it was loaded: a server may do less than others.
+
+    Raises HermesError for one that was asked for and is none of them.
+    """
+    able = [task for task in tasks if task.evaluator.ability in info.abilities]
+    for task in tasks:
+        if task not in able and (settings.tasks or settings.task_file or not able):
+            raise _unable(task.name, task.evaluator, settings)
+        if task not in able:
+            progress.say(f"skipped {task.name}: it needs {task.evaluator.ability}, which the model does not support")
+    return able
+
+
+def _unable(name: str, evaluator: Evaluator, settings: EvalSettings) -> HermesError:
+    return HermesError(
+        f"task {name!r} needs {evaluator.ability}, which model {settings.model!r} does not support; leave the task out"
+    )
 
 
 def _wanted(settings: EvalSettings) -> Wanted:

@@ -15,7 +15,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
-from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, chunks, draw
+from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, chunks, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
 from hermes.harness.run.gap import gaps, lacking
@@ -23,6 +23,7 @@ from hermes.harness.run.judging import Judged, judge_responses
 from hermes.harness.run.loading import device_of, load_judges, load_model
 from hermes.harness.run.plan import (
     Task,
+    able_tasks,
     check_decoding,
     keyed,
     plan_tasks,
@@ -104,6 +105,7 @@ def evaluate(
         run.progress.detail(f"data: {_said_of_data(task)}")
     with run.watch.stage("load"):
         model = model or load_model(settings.model, settings.device, options_of(settings), run.progress)
+        tasks = able_tasks(tasks, model.info, settings, run.progress)
         judges = load_judges([task.judge for task in tasks], model, settings.device)
     identities = {name: judge.identity for name, judge in judges.items()}
     spec = run_spec(tasks, model.info, code_version(model), identities, settings.seed, settings.protocol)
@@ -220,13 +222,13 @@ def _drawn_in_turn(
     So the rows need not be read again for the scores.
     """
     failing = Failing(task.name, run.progress.say, run.settings.max_failures)
-    asker = Asker(model, store, store.responses.index(), task.evaluator.ability, task.pinned, failing)
+    index, advance = store.responses.index(), run.progress.advance
+    asker = Asker(model, store, index, task.evaluator.ability, task.pinned, failing, advance)
     run.progress.start(task.name, task.data.info.n * config.num_images)
     note(store.folder, {"start": True, **run.start})
-    for batch in chunks(written(task, config, store), run.settings.batch_size):
+    for batch in chunks(written(task, config, store), batch_of(model, run.settings.batch_size)):
         with run.watch.stage(f"draw {task.name}"):
             answers = asker.answer([request_of(one, config) for one in batch])
-        run.progress.advance(len(batch))
         for one, response in zip(batch, answers, strict=True):
             yield Entry(one.sample, one.number, response)
     note(store.folder, {"end": True, "asked": asker.asked})

@@ -23,6 +23,20 @@ class JudgeError(HermesError):
     """A judge that failed on one image or question. A run counts it as an error of that image and goes on."""
 
 
+class AskError(HermesError):
+    """A question to a server without a reply. A run counts it as an error of that question and goes on.
+
+    ``refused``: the server works, but not for this question; ``detail`` is all that it says of a bad one. ``again``:
+    another try may help, after ``wait`` seconds at least.
+    """
+
+    def __init__(
+        self, reason: str, *, refused: bool = False, again: bool = True, wait: float = 0.0, detail: str = ""
+    ) -> None:
+        super().__init__(reason)
+        self.refused, self.again, self.wait, self.detail = refused, again, wait, detail
+
+
 class MissingExtra(HermesError):
     """A package that an optional part of Hermes needs is not installed."""
 

@@ -21,7 +21,7 @@ from hermes.harness.system.errors import HermesError, JudgeError, MissingExtra
 pytest.importorskip("openai")
 
 from hermes.harness.judges.endpoint.judge import EndpointJudge
-from hermes.harness.judges.endpoint.settings import read_settings
+from hermes.harness.system.endpoint.settings import read_settings
 
 Make = Callable[..., EndpointJudge]
 

@@ -23,7 +23,7 @@ from hermes.harness.system.progress import Silent
 pytest.importorskip("openai")
 
 from hermes.harness.judges.endpoint import judge as endpoint
-from hermes.harness.judges.endpoint.settings import read_settings
+from hermes.harness.system.endpoint.settings import read_settings
 
 
 class TestRun:

@@ -4,18 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from hermes.harness.judges.endpoint.settings import read_settings
+from hermes.harness.judges.endpoint.judge import replies_file
+from hermes.harness.models.served.reference import MODEL
+from hermes.harness.system.endpoint.settings import read_settings
 from hermes.harness.system.errors import HermesError
 
 
 def test_the_name_says_model_and_address():
-    settings = read_settings(
-        "org/model:7b@1@https://h.example:81/v1/", {"OPENAI_API_KEY": "sk-5", "HERMES_CACHE": "/c"}
-    )
+    settings = read_settings("org/model:7b@1@https://h.example:81/v1/", {"OPENAI_API_KEY": "sk-5"})
     assert (settings.model, settings.address) == ("org/model:7b@1", "https://h.example:81/v1")
     assert settings.host == "h.example:81"
-    assert settings.replies == Path("/c/judges/org%2Fmodel%3A7b%401.jsonl")
     assert "sk-5" not in repr(settings)
+
+
+def test_replies_are_kept_by_the_models_name(monkeypatch):
+    monkeypatch.setenv("HERMES_CACHE", "/c")
+    assert replies_file("org/model:7b@1") == Path("/c/judges/org%2Fmodel%3A7b%401.jsonl")
+
+
+def test_a_model_has_variables_of_its_own():
+    settings = read_settings("m", {"OPENAI_API_KEY": "k", "HERMES_MODEL_TIMEOUT": "7", "HERMES_JUDGE_RPM": "9"}, MODEL)
+    assert (settings.timeout, settings.concurrency, settings.requests_a_minute) == (7.0, 32, None)
 
 
 def test_the_address_may_come_from_the_environment():

@@ -80,7 +80,7 @@ def server(monkeypatch):
 def writer(server):
     pytest.importorskip("openai")
     from hermes.harness.judges.endpoint.client import ChatClient
-    from hermes.harness.judges.endpoint.settings import read_settings
+    from hermes.harness.system.endpoint.settings import read_settings
 
     return EndpointWriter(ChatClient(replace(read_settings(f"m@{server.address}"), retries=1, backoff=0.01)))
 

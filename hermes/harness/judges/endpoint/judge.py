@@ -5,18 +5,21 @@ import base64
 import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
 from threading import Event, Lock
 from typing import ClassVar
+from urllib.parse import quote
 
 from PIL import Image
 
 from hermes.harness.contracts.judge import Detections
-from hermes.harness.judges.endpoint.client import AskError, ChatClient
-from hermes.harness.judges.endpoint.settings import EndpointSettings, read_settings
+from hermes.harness.judges.endpoint.client import ChatClient
 from hermes.harness.judges.endpoint.store import ReplyStore
 from hermes.harness.judges.replies import PROMPT_VERSION, WORDING, is_plain, plain_reply, writable
 from hermes.harness.records.images import pixel_sha256, png_bytes
-from hermes.harness.system.errors import HermesError, JudgeError
+from hermes.harness.system.cache import cache_folder
+from hermes.harness.system.endpoint.settings import EndpointSettings, read_settings
+from hermes.harness.system.errors import AskError, HermesError, JudgeError
 from hermes.harness.system.text import remark
 
 FAILURES_IN_A_ROW = 8
@@ -35,7 +38,7 @@ class EndpointJudge:
         self.settings = settings
         self.identity = f"openai-{settings.model}@{settings.host}-{PROMPT_VERSION}"
         self._client = ChatClient(settings)
-        self._store = ReplyStore(settings.replies)
+        self._store = ReplyStore(replies_file(settings.model))
         self._paid: set[str] = set()
         self._used: set[str] = set()
         self._failed: set[str] = set()
@@ -61,7 +64,7 @@ class EndpointJudge:
         """What the endpoint says to each (image, question), from the store where it holds the reply.
 
         Raises JudgeError where a question got no reply; the others are asked nevertheless, and stored. Raises
-        HermesError, and asks no more, where the endpoint cannot answer at all: see `ChatClient.ask`, or eight
+        HermesError, and asks no more, where the endpoint cannot answer at all: see `EndpointClient.ask`, or eight
         failures in a row, counted over questions where the endpoint fails and over images where it refuses.
         """
         distinct = {id(image): image for image in images}
@@ -75,7 +78,7 @@ class EndpointJudge:
         error = self._ask_all(missing, hashes) if missing else None
         self._used.update(key for key in keys if key in self._store)
         if error is not None:
-            raise error
+            raise JudgeError(str(error))
         return [writable(self._store[key]) for key in keys]
 
     def detect(self, images: Sequence[Image.Image], colored: Sequence[Collection[str]]) -> list[Detections]:
@@ -83,11 +86,7 @@ class EndpointJudge:
 
     def usage(self) -> str:
         """What was asked and what it cost, in one line."""
-        client, price = self._client, self.settings.price
-        parts = [f"requests: {client.requests:,}", f"tokens: {client.tokens_in:,} in, {client.tokens_out:,} out"]
-        if price is not None:
-            dollars = (client.tokens_in * price[0] + client.tokens_out * price[1]) / 1e6
-            parts.append(f"cost: ${dollars:.4f}")
+        parts = self._client.usage()
         parts.append(f"stored replies used: {len(self._used - self._paid):,}")
         strange = sum(not is_plain(plain_reply(self._store[key])) for key in self._used)
         parts.append(f"neither yes nor no: {strange:,}")
@@ -102,10 +101,10 @@ class EndpointJudge:
         parts = (self.settings.model, self.settings.address, WORDING, image_sha256, question)
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
-    def _ask_all(self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str]) -> JudgeError | None:
+    def _ask_all(self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str]) -> AskError | None:
         """Ask and store all; returns the first failure that leaves the endpoint in use, and raises any other."""
         stopped = Event()
-        first: JudgeError | None = None
+        first: AskError | None = None
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             try:
                 urls: dict[str, Future[str]] = {}
@@ -130,7 +129,7 @@ class EndpointJudge:
     def _ask(self, key: str, sha256: str, url: "Future[str]", question: str, stopped: Event) -> None:
         """Ask one question and store the reply; what would fail every question sets ``stopped`` first."""
         try:
-            reply = self._client.ask(url.result(), question, stopped)
+            reply = self._client.ask_about(url.result(), question, stopped)
             self._store.put(key, reply, model=self.settings.model, image=sha256, question=question)
         except AskError as error:
             if not stopped.is_set() and self._is_down(error, key, sha256):
@@ -152,6 +151,11 @@ class EndpointJudge:
         with self._lock:
             self._failed.add(sha256 if error.refused else key)
             return len(self._failed) >= FAILURES_IN_A_ROW
+
+
+def replies_file(model: str) -> Path:
+    """Where the replies of a model are kept, whatever its address."""
+    return cache_folder() / "judges" / f"{quote(model, safe='')}.jsonl"
 
 
 def _data_url(image: Image.Image) -> str:

@@ -7,7 +7,6 @@ from threading import Event, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-MOST_BYTES = 1 << 22
 STEP = 0.1
 GRACE = 1.0
 """Seconds for replies that are on their way, and paid for, when the command stops."""
@@ -34,14 +33,17 @@ class Background:
         return future.result()
 
 
-def bounded_client() -> Any:
-    """The SDK's own HTTP client, for replies of MOST_BYTES at most. They come uncompressed, so that none grows."""
+def bounded_client(most_bytes: int) -> Any:
+    """The SDK's own HTTP client, for replies of so many bytes at most. They come uncompressed, so that none grows."""
     from openai import DefaultAsyncHttpxClient
 
-    return DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, headers={"Accept-Encoding": "identity"})
+    async def bound(response: Any) -> None:
+        _bound(response, most_bytes)
+
+    return DefaultAsyncHttpxClient(event_hooks={"response": [bound]}, headers={"Accept-Encoding": "identity"})
 
 
-async def _bound(response: Any) -> None:
+def _bound(response: Any, most_bytes: int) -> None:
     """Have the reply's body end in TooLarge where it does not end before. Which httpx it is of is the SDK's affair."""
     stream = response.stream
     kind: Any = type(stream)
@@ -54,7 +56,7 @@ async def _bound(response: Any) -> None:
             size = 0
             async for chunk in stream:
                 size += len(chunk)
-                if size > MOST_BYTES:
+                if size > most_bytes:
                     raise TooLarge
                 yield chunk
 

@@ -1,18 +1,31 @@
-"""Where an OpenAI-compatible endpoint is and how it may be used, read from the judge's name and the environment."""
+"""Where an OpenAI-compatible endpoint is and how it may be used, read from a name and the environment."""
 
 import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
-from hermes.harness.system.cache import cache_folder
 from hermes.harness.system.errors import HermesError
 
 OPENAI = "https://api.openai.com/v1"
+
+
+class Use(NamedTuple):
+    """What an endpoint is asked as, "judge" or "model"; its variables are HERMES_JUDGE_CONCURRENCY and so on."""
+
+    kind: str
+    concurrency: int
+    timeout: float
+
+    def variable(self, name: str) -> str:
+        """The environment variable of a setting, such as "RPM"."""
+        return f"HERMES_{self.kind.upper()}_{name}"
+
+
+JUDGE = Use("judge", concurrency=8, timeout=60.0)
 
 
 @dataclass(frozen=True)
@@ -26,14 +39,13 @@ class EndpointSettings:
 
     model: str
     address: str
-    replies: Path
     key: str = field(default="none", repr=False)
-    concurrency: int = 8
+    concurrency: int = JUDGE.concurrency
     requests_a_minute: float | None = None
     price: tuple[float, float] | None = None
     retries: int = 6
     backoff: float = 0.5
-    timeout: float = 60.0
+    timeout: float = JUDGE.timeout
 
     @property
     def host(self) -> str:
@@ -41,35 +53,36 @@ class EndpointSettings:
         return urlsplit(self.address).netloc
 
 
-def read_settings(argument: str | None, environment: Mapping[str, str] = os.environ) -> EndpointSettings:
+def read_settings(
+    argument: str | None, environment: Mapping[str, str] = os.environ, use: Use = JUDGE
+) -> EndpointSettings:
     """The settings of "openai:<argument>", that is MODEL or MODEL@http://HOST:PORT/v1.
 
-    From the environment: OPENAI_BASE_URL, OPENAI_API_KEY, HERMES_CACHE, HERMES_JUDGE_CONCURRENCY, HERMES_JUDGE_RPM,
-    HERMES_JUDGE_TIMEOUT, HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError for what is missing or makes no sense; sends
-    no request.
+    From the environment: OPENAI_BASE_URL, OPENAI_API_KEY, and as ``use`` names them, here for a judge:
+    HERMES_JUDGE_CONCURRENCY, HERMES_JUDGE_RPM, HERMES_JUDGE_TIMEOUT, HERMES_JUDGE_PRICE ("IN,OUT"). Raises HermesError
+    for what is missing or makes no sense; sends no request.
     """
     found = re.fullmatch(r"(?P<model>.+?)(?:@(?P<address>https?:.*))?", argument or "", re.DOTALL)
     if found is None or not found["model"].strip():
-        raise HermesError("the judge openai needs a model; give openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+        raise HermesError(f"the {use.kind} openai needs a model; give openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
     model, given = found["model"].strip(), found["address"]
     if not given and "@" in model:
-        raise HermesError(f"judge openai:{model}: the address behind '@' must begin with http:// or https://")
+        raise HermesError(f"{use.kind} openai:{model}: the address behind '@' must begin with http:// or https://")
     address = (given or environment.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
     url = _url(address)
     key = environment.get("OPENAI_API_KEY", "").strip()
-    if not key and not _is_local(url.hostname or ""):
-        raise HermesError(f"the judge openai:{model} at {url.netloc} needs a key; set OPENAI_API_KEY")
+    if not key and not is_local(url.hostname or ""):
+        raise HermesError(f"the {use.kind} openai:{model} at {url.netloc} needs a key; set OPENAI_API_KEY")
     if not (key.isascii() and key.isprintable()):
         raise HermesError("OPENAI_API_KEY contains characters that no key has; set it again")
     return EndpointSettings(
         model=model,
         address=address,
-        replies=cache_folder(environment) / "judges" / f"{quote(model, safe='')}.jsonl",
         key=key or "none",
-        concurrency=_number(environment, "HERMES_JUDGE_CONCURRENCY", int) or EndpointSettings.concurrency,
-        timeout=_number(environment, "HERMES_JUDGE_TIMEOUT", float) or EndpointSettings.timeout,
-        requests_a_minute=_number(environment, "HERMES_JUDGE_RPM", float),
-        price=_price(environment),
+        concurrency=_number(environment, use.variable("CONCURRENCY"), int) or use.concurrency,
+        timeout=_number(environment, use.variable("TIMEOUT"), float) or use.timeout,
+        requests_a_minute=_number(environment, use.variable("RPM"), float),
+        price=_price(environment, use.variable("PRICE")),
     )
 
 
@@ -87,7 +100,7 @@ def _url(address: str) -> SplitResult:
     return url
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     """Whether the host is this machine or one of a private network, where most servers need no key."""
     try:
         return ipaddress.ip_address(host).is_private
@@ -109,8 +122,8 @@ def _number(environment: Mapping[str, str], name: str, kind: type[Any]) -> Any:
     return number
 
 
-def _price(environment: Mapping[str, str]) -> tuple[float, float] | None:
-    text = environment.get("HERMES_JUDGE_PRICE", "").strip()
+def _price(environment: Mapping[str, str], name: str) -> tuple[float, float] | None:
+    text = environment.get(name, "").strip()
     if not text:
         return None
     try:
@@ -118,5 +131,5 @@ def _price(environment: Mapping[str, str]) -> tuple[float, float] | None:
     except ValueError:
         tokens_in = tokens_out = -1.0
     if not (0 <= tokens_in < float("inf") and 0 <= tokens_out < float("inf")):
-        raise HermesError(f"HERMES_JUDGE_PRICE={text!r} is not 'IN,OUT', dollars per million tokens; fix or unset it")
+        raise HermesError(f"{name}={text!r} is not 'IN,OUT', dollars per million tokens; fix or unset it")
     return tokens_in, tokens_out
