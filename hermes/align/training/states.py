@@ -120,7 +120,7 @@ class States:
         from torch.distributed.checkpoint.api import CheckpointException
 
         try:
-            reader = _reader(self._place(step))
+            reader = reader_of(self._place(step))
             stored = reader.read_metadata().state_dict_metadata
             _begin(module, optimizer, stored)
             found = _tensors(module, optimizer, average)
@@ -211,7 +211,8 @@ def _group() -> Any:
     return None if current().world == 1 else torch.distributed.new_group(backend="gloo")
 
 
-def _reader(folder: Path) -> Any:
+def reader_of(folder: Path) -> Any:
+    """What reads the tensors of a state."""
     from torch.distributed.checkpoint import FileSystemReader
 
     class Reader(FileSystemReader):
