@@ -108,8 +108,8 @@ def test_processes_without_work_are_told_of(tmp_path: Path) -> None:
     on_processes(5, play, settings, tmp_path / "five")
     ends_alike(tmp_path / "five", settings, tmp_path / "alone")
     said = (tmp_path / "five" / "said.0").read_text()
-    assert "1 pairs has 4 captions and images for 5 processes, so 1 of them wait" in said
-    assert "replays 2 items on 5 processes, so 3 of them wait" in said
+    assert "a step has 4 captions and images for 5 processes, so 1 of them waits" in said
+    assert "a step replays 2 items on 5 processes, so 3 of them wait" in said
 
 
 def test_four_pairs_give_each_of_eight_processes_a_caption_and_an_image() -> None:
@@ -155,7 +155,7 @@ def test_states_are_written_by_the_clock(tmp_path: Path, monkeypatch: pytest.Mon
     clock = iter(range(0, 10**6, 240))
     monkeypatch.setattr(trainer.time, "monotonic", lambda: next(clock))
     trained(tmp_path, FOUR.model_copy(update={"checkpoint_every": None, "epochs": 2}))
-    assert written == [3, 5, 8, 10]
+    assert written == [3, 6, 9, 10]
 
 
 def test_when_a_state_is_written_is_no_part_of_what_comes_out() -> None:

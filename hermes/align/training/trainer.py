@@ -318,18 +318,18 @@ class _Training:
         return nothing
 
     def _say_idle(self, progress: Progress) -> None:
-        """Say which processes will have nothing to do in a step: a caption, or an image, is not divided."""
-        world, settings, step = current().world, self.settings, self.steps[0]
-        pieces = len(self.batches.places(step.pairs))
-        if settings.objective != "replay" and pieces < world:
+        """Say how many processes will have nothing to do in a step: a caption, or an image, is not divided."""
+        world, replayed = current().world, len(self.steps[0].replay)
+        pieces = max(len(self.batches.places(step.pairs)) for step in self.steps)
+        if self.settings.objective != "replay" and pieces < world:
             progress.say(
-                f"training: a step of {len(step.pairs)} pairs has {pieces} captions and images for {world} processes, "
-                f"so {world - pieces} of them wait in every step; give fewer processes or a larger --batch-size"
+                f"training: a step has {pieces} captions and images for {world} processes, {_waiting(world - pieces)}; "
+                "give fewer processes or a larger --batch-size"
             )
-        if step.replay and len(step.replay) < world:
+        if 0 < replayed < world:
             progress.say(
-                f"training: a step replays {len(step.replay)} items on {world} processes, so "
-                f"{world - len(step.replay)} of them wait; give fewer processes or a larger --replay-batch"
+                f"training: a step replays {replayed} items on {world} processes, {_waiting(world - replayed)}; "
+                "give fewer processes or a larger --replay-batch"
             )
 
     def _unchecked(self) -> bool:
@@ -416,6 +416,10 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list
     real = [True] * len(mine) + [False] * (length - len(mine))
     for begin in range(0, length, size):
         yield padded[begin : begin + size], real[begin : begin + size]
+
+
+def _waiting(processes: int) -> str:
+    return f"so {processes} of them wait{'s' if processes == 1 else ''}"
 
 
 def _first_with(batches: PairBatches) -> dict[str, int]:
