@@ -93,11 +93,22 @@ class States:
         write = async_save if behind else save_now
         with _quietly():
             written: Any = write(tensors, storage_writer=FileSystemWriter(part), **_together())
-        if behind:
-            self._writing = written
-            written.add_done_callback(lambda future: future.exception() or self._place_it(part, step))
-        else:
+        if not behind:
             self._place_it(part, step)
+            return
+        self._writing = placed = Future()
+
+        def place(future: "Future[Any]") -> None:
+            try:
+                future.result()
+                self._place_it(part, step)
+            except BaseException as error:
+                placed.set_exception(error)
+            else:
+                placed.set_result(None)
+
+        # Who waits is told after that, not when the bytes are written.
+        written.add_done_callback(place)
 
     def wait(self) -> None:
         """Return when what is being written is on the disk. Raises what kept it from being written."""

@@ -146,7 +146,9 @@ class _Training:
     def run(self, progress: Progress) -> TrainingReport:
         """All steps that are not yet done, from the stored state if there is one."""
         was_training, folder = self.inner.training, self.folder
-        done, total = self.states.done(), len(self.steps)
+        # The main process says where all go on: a shared file system may show the others what is older.
+        found, total = self.states.done(), len(self.steps)
+        done = current().total(found if current().main else 0)
         self._say_idle(progress)
         without_dropout(self.inner)
         self.reference, self.held = self.micro.run(self._reference), self.micro.run(self._held)
@@ -272,6 +274,7 @@ class _Training:
         try:
             yield
         except HermesError:
+            self.states.wait()
             if current().main:
                 forget(self.folder)
             raise
