@@ -21,14 +21,14 @@ ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ip
 Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
-    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "checkpoint_every", "micro_batch"),
-    *("checkpointing", "pairs", "label", "patience", "plugin"),
+    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "micro_batch"),
+    *("checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
     *FailureSettings.model_fields,
     *TrackerSettings.model_fields,
 }
 
-_LATER = {"open_prompts": 0.0, "plan": None}
+_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -56,7 +56,10 @@ class TrainSettings(LossSettings, TrackerSettings):
     lr: float = Field(2e-4, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
-    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 is none.")
+    optimizer: Literal["adamw", "adamw8bit"] = Field(
+        "adamw", description="AdamW, or torchao's, whose moments take 8 bits (pip install torchao)."
+    )
     epochs: int = Field(4, ge=1, description="Passes over the pairs of a round.")
     steps: int | None = Field(None, ge=1, description="Steps of a round. Default: as --epochs says.")
     batch_size: int = Field(32, ge=1, description="Pairs a step.")
@@ -78,12 +81,18 @@ class TrainSettings(LossSettings, TrackerSettings):
     lora_targets: tuple[str, ...] = Field(
         (), description="Layers that get the adapter, with commas. Default: the linear layers of the blocks."
     )
+    lora_half: bool = Field(
+        False, description="Hold the layers under the adapter in bfloat16, as --bf16 computes; changes no result."
+    )
     checkpointing: bool = Field(False, description="Compute activations again instead of keeping them.")
     bf16: bool | None = Field(
         None,
         description="Compute in bfloat16. Default: where the device does so natively.",
     )
-    checkpoint_every: int = Field(20, ge=1, description="Steps between saved states of a training.")
+    checkpoint_minutes: float = Field(10.0, ge=0, description="Minutes between saved states of a training.")
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="Steps between saved states, in place of --checkpoint-minutes."
+    )
     seed: int = Field(0, description="Seed of candidates, training and evaluation.")
 
     @model_validator(mode="after")

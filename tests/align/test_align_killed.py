@@ -33,7 +33,7 @@ device = "cpu"
 MOMENTS = (
     "answers/*/candidate-captions-*/responses.0.jsonl",
     "answers/*/candidate-images-*/judgements/self-*/judgements.0.jsonl",
-    "round-1/training/state.safetensors",
+    "round-1/training/states/*[0-9]",
     "round-1/checkpoint",
     "round-1/evaluation/spec.json",
 )
@@ -80,7 +80,7 @@ def test_kills_in_every_phase_change_nothing(tmp_path: Path, environment: dict[s
 
 
 LAUNCH = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-TOGETHER = ("answers/*/candidate-images-*/responses.1.jsonl", "round-1/training/state.safetensors")
+TOGETHER = ("answers/*/candidate-images-*/responses.1.jsonl", "round-1/training/states/*[0-9]")
 
 
 @pytest.mark.slow

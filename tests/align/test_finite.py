@@ -110,7 +110,7 @@ def test_all_processes_stop(tmp_path: Path) -> None:
     said = {(tmp_path / f"said.{rank}").read_text() for rank in (0, 1)}
     assert len(said) == 1
     assert "training stopped at step" in said.pop()
-    assert not (tmp_path / "state.safetensors").exists()
+    assert not (tmp_path / "states").exists()
 
 
 def test_what_the_log_holds_is_json(tmp_path: Path) -> None:

@@ -104,6 +104,48 @@ def test_a_killed_training_goes_on(janus: Path, tmp_path: Path, monkeypatch: pyt
         assert torch.equal(value, again.network.state_dict()[name])
 
 
+def test_a_base_in_bfloat16_ends_in_the_same_weights_without_copies(
+    janus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What casts the layers, they themselves or each pass, changes no bit; only a pass keeps what it has cast."""
+    from hermes.align.training import trainer
+
+    found, copies = [], []
+    real = trainer._Training._passes
+
+    def noted(training: Any, *rest: Any) -> Any:
+        own = {weight.untyped_storage().data_ptr() for weight in training.inner.parameters()}
+        layers = {weight.shape for name, weight in training.inner.named_parameters() if ".base_layer.weight" in name}
+        layers |= {shape[::-1] for shape in layers}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.dtype == torch.bfloat16 and tensor.shape in layers:
+                copies[-1] += tensor.untyped_storage().data_ptr() not in own
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            return real(training, *rest)
+
+    monkeypatch.setattr(trainer._Training, "_passes", noted)
+    for half in (False, True):
+        copies.append(0)
+        model = hermes.load_model(str(janus), "cpu")
+        settings = SETTINGS.model_copy(update={"bf16": True, "lora_half": half, "steps": 2, "lr": 1e-3})
+        train(model, pairs(), [], settings, tmp_path / str(half))
+        found.append(state(model))
+    for n, value in found[0].items():
+        assert value.dtype == found[1][n].dtype
+        assert torch.equal(value, found[1][n]), n
+    assert copies[1] < copies[0] / 4  # a few activations have a layer's shape
+
+
+def test_a_base_in_bfloat16_needs_arithmetic_in_bfloat16(janus: Path, tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match="lora_half"):
+        train(
+            hermes.load_model(str(janus), "cpu"), pairs(), [], SETTINGS.model_copy(update={"lora_half": True}), tmp_path
+        )
+
+
 def test_layers_that_are_not_there_are_one_line(janus: Path, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"lora_targets": ("no_such_layer",)})
     with pytest.raises(HermesError, match="lora_targets"):

@@ -72,7 +72,7 @@ def test_history_holds_every_round(tmp_path: Path) -> None:
     kept = read_records(tmp_path / "run" / "round-1" / "preferences.jsonl", Preference)
     assert first["pairs"] == len(kept) > 0
     assert set(first["seconds"]) == {"candidates", "preferences", "training", "evaluation"}
-    assert not list((tmp_path / "run").glob("**/state.safetensors"))
+    assert not list((tmp_path / "run").glob("**/states"))
     gallery = (tmp_path / "run" / "round-1" / "pairs.html").read_text()
     assert all(escape(preference.caption) in gallery for preference in kept)
 
@@ -135,7 +135,7 @@ def test_a_kill_at_any_write_changes_nothing(name: str, tmp_path: Path, monkeypa
         play(folder)
         assert lasting(folder) == expected, f"killed at write {stop} of {total}"
         assert not list(folder.rglob("*.part"))
-        assert not list(folder.glob("**/state.safetensors"))
+        assert not list(folder.glob("**/states"))
         assert len(list(folder.glob("round-*/evaluation/report.html"))) == 3
 
 

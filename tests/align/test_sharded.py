@@ -24,6 +24,7 @@ import tiny_showo2
 import tiny_vilau
 import torch
 from align_fake import FakeModel, pictures
+from forked import shard_on_cpu, stored
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -159,17 +160,6 @@ def interrupted(case: Case, home: Path, out: Path) -> None:
     current().wait()
 
 
-def shard_on_cpu(reshard: bool) -> None:
-    """From now on accelerate shards over the processes of this run."""
-    from accelerate.state import AcceleratorState, DistributedType, PartialState
-    from accelerate.utils import FullyShardedDataParallelPlugin
-
-    PartialState().distributed_type = DistributedType.FSDP
-    AcceleratorState(_from_accelerator=True).fsdp_plugin = FullyShardedDataParallelPlugin(
-        fsdp_version=2, reshard_after_forward=reshard
-    )
-
-
 def note_layout(module: torch.nn.Module, sharded: torch.nn.Module) -> None:
     """What `restore` does, after a note of how many numbers of the weights are here."""
     LAYOUTS.extend(
@@ -212,7 +202,7 @@ def saved(folder: Path) -> dict[str, Tensor]:
 
 def state(folder: Path) -> dict[str, Tensor]:
     """Weights, moments and averages after the last step."""
-    return load_file(folder / "state.safetensors")
+    return stored(folder)
 
 
 def log(folder: Path) -> list[dict[str, float]]:

@@ -30,7 +30,7 @@ CUTS = (
     ("move run/round-1/candidates.jsonl", "lost"),
     ("name run/media/*", "mixed"),
     ("move run/round-1/preferences.jsonl", "names without data"),
-    ("move run/round-1/training/state.safetensors", "killed"),
+    ("move run/round-1/training/states/1", "killed"),
     ("move run/round-1/training/adapter", "zeros"),
     ("write run/round-1/checkpoint.part/*", "torn"),
     ("move run/round-1/checkpoint", "lost"),
@@ -72,7 +72,7 @@ def test_the_layer_sees_everything(played: Played) -> None:
 
 def test_a_self_play_that_has_ended_loses_nothing(played: Played) -> None:
     assert played.cut(len(played.recording.ops), "lost") == played.tree
-    assert "run/round-1/training/state.safetensors" not in played.tree
+    assert not any("/states/" in path for path in played.tree)
 
 
 @pytest.mark.parametrize("kind", KINDS)

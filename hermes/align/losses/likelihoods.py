@@ -45,32 +45,31 @@ class PairBatches:
         seed = derive_seed(self.seed, self.ids[row], epoch, "mask")
         return self.model.with_seed(self._prepared[row, slot], seed)
 
+    def places(self, rows: Sequence[int], slots: Sequence[int] = range(len(SLOTS))) -> list[tuple[int, int]]:
+        """Where these pairs have items, as (slot, index in ``rows``), texts first."""
+        return [(slot, at) for slot in slots for at, row in enumerate(rows) if (row, slot) in self._prepared]
+
     def log_probs(
         self,
         module: nn.Module,
         rows: Sequence[int],
         epoch: int,
         device: torch.device,
-        slots: Sequence[int] | None = None,
+        places: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(log-probabilities, token counts), both (4, len(rows)) in the order of SLOTS, 0 where there is no item.
 
-        Texts and images go through the module apart, because their lengths differ and padding costs.
+        ``places`` of them are computed, all by default. Texts and images go through the module apart, because their
+        lengths differ and padding costs.
         """
-        wanted = range(len(SLOTS)) if slots is None else slots
         shape = (len(SLOTS), len(rows))
         log_probs, counts = torch.zeros(shape, device=device).flatten(), torch.zeros(shape, device=device).flatten()
+        wanted = self.places(rows) if places is None else places
         for side in ("und", "gen"):
-            places = [
-                (slot, column)
-                for slot in wanted
-                for column, row in enumerate(rows)
-                if SLOTS[slot].startswith(side) and (row, slot) in self._prepared
-            ]
-            if places:
-                batch = self.model.collate([self.seeded(rows[column], slot, epoch) for slot, column in places])
+            if here := [(slot, at) for slot, at in wanted if SLOTS[slot].startswith(side)]:
+                batch = self.model.collate([self.seeded(rows[at], slot, epoch) for slot, at in here])
                 found, tokens = module(to_device(batch, device))
-                index = torch.tensor([slot * len(rows) + column for slot, column in places], device=device)
+                index = torch.tensor([slot * len(rows) + at for slot, at in here], device=device)
                 log_probs = log_probs.scatter(0, index, found.float())
                 counts = counts.scatter(0, index, tokens.float())
         return log_probs.view(shape), counts.view(shape)
@@ -89,7 +88,8 @@ class PairBatches:
             for epoch in range(epochs):
                 for begin in range(0, len(rows), chunk):
                     part = list(rows[begin : begin + chunk])
-                    found, _ = self.log_probs(module, part, epoch, device, changing if epoch else None)
+                    places = self.places(part, changing) if epoch else None
+                    found, _ = self.log_probs(module, part, epoch, device, places)
                     table[epoch, :, part] = found.cpu()
                 if epoch:
                     table[epoch, kept] = table[0, kept]

@@ -214,12 +214,6 @@ def pair_loss(pairs: PairLogProbs, settings: LossSettings) -> PairLoss:
     return PairLoss(total, preference, margins)
 
 
-def at_zero(settings: LossSettings, margins: Margins) -> Tensor:
-    """The objective's value, (B,), if all margins were 0: what policy = reference must give for these pairs."""
-    zero = torch.zeros_like(margins.und)
-    return smoothed(settings.objective, Margins(zero, zero, margins.has_und, margins.has_gen), settings.smoothing)
-
-
 def _winner_nll(side: SideLogProbs) -> Tensor:
     nll = -side.policy_winner / side.tokens_winner.clamp(min=1)
     return torch.where(side.present, nll, torch.zeros_like(nll))

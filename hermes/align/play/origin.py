@@ -15,7 +15,7 @@ SECONDS = 10.0
 """How long the hub is waited for."""
 SILENT = {
     *("model", "rounds", "device", "device_map", "compile", "label", "patience"),
-    *("batch_draw", "micro_batch", "checkpoint_every", "checkpointing"),
+    *("batch_draw", "micro_batch", "checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half"),
     *FolderSettings.model_fields,
     *FailureSettings.model_fields,
     *TrackerSettings.model_fields,

@@ -18,6 +18,7 @@ from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
 from hermes.align.play.stages import coming
 from hermes.align.play.tracked import track_rounds
 from hermes.align.settings import AlignSettings
+from hermes.align.training.states import forget_states
 from hermes.align.training.steplog import TrainingReport
 from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.contracts.options import options_of
@@ -25,7 +26,7 @@ from hermes.harness.run.gap import lacking
 from hermes.harness.run.loading import load_model
 from hermes.harness.run.plan import run_id
 from hermes.harness.run.view import RESULTS, open_run
-from hermes.harness.system.disk import locked, read_json, remove_parts, sync_folder, write_atomic, write_json
+from hermes.harness.system.disk import locked, read_json, remove_parts, write_atomic, write_json
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
@@ -99,9 +100,7 @@ def _play(game: Game, number: int) -> bool:
         game.phase(home, "training", home / "checkpoint", lambda: learn(game, number))
     measure(game, number)
     if current().main:
-        if (state := home / "training" / "state.safetensors").exists():
-            state.unlink()
-            sync_folder(state.parent)
+        forget_states(home / "training")
         report = _report(home) if number else None
         drops = read_json(home / DROPS, f"remove {home} {AGAIN}") if number else {}
         drawn = read_json(home / DRAWN, f"remove {home} {AGAIN}") if (home / DRAWN).exists() else {}

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from hermes.align.losses.likelihoods import SLOTS
 from hermes.align.settings import TrainSettings
-from hermes.align.training.sharding import trainable
+from hermes.align.training.sharding import local, trainable
+from hermes.align.training.states import forget_states
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 
@@ -61,8 +62,8 @@ def impossible(error: RuntimeError, number: int, settings: TrainSettings) -> Exc
 
 def forget(folder: Path) -> None:
     """Remove what a training that went wrong would go on from."""
-    for name in ("state.safetensors", "train.jsonl"):
-        (folder / name).unlink(missing_ok=True)
+    forget_states(folder)
+    (folder / "train.jsonl").unlink(missing_ok=True)
 
 
 def _advice(number: int, settings: TrainSettings) -> str:
@@ -74,5 +75,4 @@ def _advice(number: int, settings: TrainSettings) -> str:
 
 
 def _finite(value: Tensor) -> bool:
-    local = value.to_local() if hasattr(value, "to_local") else value
-    return bool(torch.isfinite(local).all())
+    return bool(torch.isfinite(local(value)).all())

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hermes.align.settings import TrainSettings
 from hermes.harness.contracts.model import Alignable
@@ -18,6 +18,7 @@ class Lora:
         from peft import LoraConfig, get_peft_model
 
         network = network_of(model)
+        self._whole: list[tuple[nn.Parameter, Tensor]] = []
         self._trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
         targets = list(settings.lora_targets) or block_layers(network)
         config = LoraConfig(
@@ -39,12 +40,30 @@ class Lora:
         for weight in self._around:
             weight.requires_grad_(False)
 
+    def halve(self, bf16: bool) -> None:
+        """Hold the layers under the adapter in bfloat16 until they are merged, and their weights in the CPU's memory.
+
+        Arithmetic in bfloat16 would make the same copy in every pass, and keep one for each pass until its gradient.
+        """
+        if not bf16:
+            raise HermesError("lora_half: the arithmetic is not in bfloat16 here; give --bf16, or leave lora_half out")
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for layer in self.wrapped.modules():
+            if isinstance(layer, BaseTunerLayer):
+                for weight in layer.get_base_layer().parameters():
+                    self._whole.append((weight, weight.data.cpu()))
+                    weight.data = weight.data.bfloat16()
+
     def save(self, folder: Path) -> None:
         """Write adapter_config.json and adapter_model.safetensors, which ``--adapter`` reads."""
         self.wrapped.save_pretrained(folder)
 
     def merge(self) -> None:
         """Add the updates to the weights; the network has its own layers again and trains as before."""
+        for weight, whole in self._whole:
+            weight.data = whole.to(weight.device)
+        self._whole.clear()
         network = self.wrapped.merge_and_unload()
         for name, weight in network.named_parameters():
             weight.requires_grad_(name in self._trained)

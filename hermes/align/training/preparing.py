@@ -15,7 +15,7 @@ from hermes.harness.system.errors import HermesError
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-BESIDE = {"checkpoint_every", "micro_batch", "checkpointing", "trackers"}
+BESIDE = {"checkpoint_every", "checkpoint_minutes", "lora_half", "micro_batch", "checkpointing", "trackers"}
 """Settings that do not change what comes out."""
 
 

@@ -71,13 +71,21 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def placed_like(tensor: Tensor, pattern: Tensor) -> Tensor:
-    """A whole tensor on the pattern's device; this process's shard of it where the pattern is one."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
+def local(tensor: Tensor) -> Tensor:
+    """The tensor itself; of a shard what is here."""
+    from torch.distributed.tensor import DTensor
 
-    if isinstance(pattern, DTensor):
-        return distribute_tensor(tensor, pattern.device_mesh, pattern.placements)
-    return tensor.to(pattern.device)
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def with_local(tensor: Tensor, here: Tensor) -> Tensor:
+    """A tensor that is placed like this one, with other content here."""
+    from torch.distributed.tensor import DTensor
+
+    if not isinstance(tensor, DTensor):
+        return here
+    mesh, places = tensor.device_mesh, tensor.placements
+    return DTensor.from_local(here, mesh, places, run_check=False, shape=tensor.shape, stride=tensor.stride())
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -75,21 +75,21 @@ class TrainingReport(Record):
         )
 
 
-def pair_sums(pairs: PairLogProbs, result: PairLoss, real: Tensor) -> dict[str, Tensor]:
-    """Sums over the pairs of a batch, (B,) -> scalars; ``real`` (B,) is False for padding."""
+def pair_sums(pairs: PairLogProbs, result: PairLoss) -> dict[str, Tensor]:
+    """Sums over the pairs of a batch, (B,) -> scalars."""
     und, gen = pairs.und, pairs.gen
-    has_und, has_gen = und.present & real, gen.present & real
-    both = has_und & has_gen
+    has_und, has_gen = und.present, gen.present
+    both, every = has_und & has_gen, torch.ones_like(has_und)
 
     def total(values: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask, values.detach().double(), 0.0).sum()
 
     return {
-        "pairs": real.double().sum(),
+        "pairs": every.double().sum(),
         "und": has_und.double().sum(),
         "gen": has_gen.double().sum(),
         "both": both.double().sum(),
-        "preference": total(result.preference, real),
+        "preference": total(result.preference, every),
         "margin_und": total(result.margins.und, has_und),
         "margin_gen": total(result.margins.gen, has_gen),
         "agree_und": total(result.margins.und > 0, has_und),

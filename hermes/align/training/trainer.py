@@ -1,5 +1,6 @@
 """One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -9,9 +10,8 @@ import torch
 from torch import Tensor
 
 from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
-from hermes.align.losses.objectives import at_zero, pair_loss
+from hermes.align.losses.objectives import pair_loss
 from hermes.align.settings import TrainSettings
-from hermes.align.training.checkpoint import load_state, save_state
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
     forget,
@@ -22,6 +22,7 @@ from hermes.align.training.finite import (
 )
 from hermes.align.training.lora import Lora
 from hermes.align.training.memory import out_of_memory
+from hermes.align.training.optimizers import check_optimizer, new_optimizer, set_rate
 from hermes.align.training.preparing import (
     identity_of,
     likelihood_settings,
@@ -30,6 +31,8 @@ from hermes.align.training.preparing import (
 )
 from hermes.align.training.schedule import Step, epochs, learning_rate, plan
 from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
+from hermes.align.training.start import apart, noise, refuse_other_start, roundings
+from hermes.align.training.states import States
 from hermes.align.training.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
 from hermes.harness.records.seeds import derive_seed
@@ -65,12 +68,14 @@ def train(
     their negative log-likelihood per token, plus ``settings.hold`` times the mean over the same items of
     `departure`, which is 0 for images (under the "replay" objective the pairs only set the number of steps).
     Neither micro-batches nor processes change it, nor whether these hold all weights (DDP) or a shard each (FSDP2).
-    ``folder`` keeps train.jsonl, and state.safetensors, from which the same call goes on, with any number of processes.
-    Raises HermesError where there is no pair, where the first loss shows that policy and reference differ, and at the
-    first loss or gradient that is not finite: what the folder keeps of the training is then removed.
+    ``folder`` keeps train.jsonl, and a state, from which the same call goes on, with any number of processes.
+    Raises HermesError where there is no pair, where the first step shows that policy and reference differ by more than
+    rounding, and at the first loss or gradient that is not finite: what the folder keeps of the training is then
+    removed.
     """
     check_launch()
     check_trackers(settings.trackers)
+    check_optimizer(settings)
     if not pairs:
         raise HermesError("no valid preference pair to train on; lower the threshold or draw more items or candidates")
     if settings.objective == "replay" and not (replay and settings.replay):
@@ -106,11 +111,17 @@ class _Training:
         self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
         self.steps = plan(len(pairs), len(replay), settings)
         self.identity = identity_of(pairs, replay, settings)
+        self.states = States(folder, self.identity)
+        self.written = time.monotonic()
+        self.due = False
         self.inner = model.module
         self.accelerator = new_accelerator(self.inner)
         self.sharded = bool(self.accelerator.is_fsdp2)
         self.device: torch.device = self.accelerator.device
         self.bf16 = native_bf16(self.device.type) if settings.bf16 is None else settings.bf16
+        if self.lora and settings.lora_half:
+            self.lora.halve(self.bf16)
+        self.rounding = roundings(self.inner, self.device, self.bf16)
         # Sharded weights are gathered by all processes or by none, so all must look at either side in every batch.
         self.together = _first_with(self.batches) if self.sharded else {}
 
@@ -122,9 +133,9 @@ class _Training:
             shard(self.trained, self.accelerator.state.fsdp_plugin.reshard_after_forward)
             release(self.inner)
         weights = list(trainable(self.trained).values())
-        adamw = torch.optim.AdamW(weights, lr=settings.lr, weight_decay=settings.weight_decay)
+        optimizer = new_optimizer(weights, settings, self.device)
         self.module = self.trained if self.sharded else self.accelerator.prepare_model(self.trained)
-        self.optimizer = self.accelerator.prepare_optimizer(adamw)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         if hasattr(self.module, "broadcast_buffers"):
             # DDP; buffers are constants, and processes that send them in every pass would need equally many passes.
             self.module.broadcast_buffers = False
@@ -135,25 +146,34 @@ class _Training:
     def run(self, progress: Progress) -> TrainingReport:
         """All steps that are not yet done, from the stored state if there is one."""
         was_training, folder = self.inner.training, self.folder
+        # The main process says where all go on: a shared file system may show the others what is older.
+        found, total = self.states.done(), len(self.steps)
+        done = current().total(found if current().main else 0)
+        self._say_idle(progress)
         without_dropout(self.inner)
         self.reference, self.held = self.micro.run(self._reference), self.micro.run(self._held)
         refuse_lost_reference(self.reference, self.batches.ids)
         self.micro.size = self._least(self.micro.size)
+        self.noise = {} if done or self._unchecked() else self.micro.run(self._noise)
         self._prepare()
-        state, total = folder / "state.safetensors", len(self.steps)
-        done = load_state(state, self.trained, self.optimizer.optimizer, self.identity, self.average)
+        if done:
+            self.states.load(done, self.trained, self.optimizer.optimizer, self.average)
         log = StepLog(folder / "train.jsonl", done)
         progress.start(f"train ({self.settings.objective})", total, done)
-        with self._tracking(done) as track:
-            for number in range(done, total):
-                self._one(number, total, state, log, track, progress)
+        self.written = time.monotonic()
+        try:
+            with self._tracking(done) as track:
+                for number in range(done, total):
+                    self._one(number, total, log, track, progress)
+        finally:
+            self.states.wait()
         self.accelerator.wait_for_everyone()
         self._finish(folder)
         self.inner.train(was_training)
         noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und")}
         return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise)
 
-    def _one(self, number: int, total: int, state: Path, log: StepLog, track: Log, progress: Progress) -> None:
+    def _one(self, number: int, total: int, log: StepLog, track: Log, progress: Progress) -> None:
         """One step, noted, and the state after it where that is due."""
         rate = learning_rate(number, total, self.settings)
         figures = self._gradient(self.steps[number], check=number == 0)
@@ -166,10 +186,13 @@ class _Training:
         if last:
             with self._forgetting():
                 refuse_lost_weights(self.trained, self.settings)
-        if last or (number + 1) % self.settings.checkpoint_every == 0:
+        every = self.settings.checkpoint_every
+        if last or (self.due if every is None else (number + 1) % every == 0):
             if current().main:
                 log.flush()
-            save_state(state, self.trained, self.optimizer.optimizer, number + 1, self.identity, self.average)
+            behind = self.sharded and not last
+            self.states.save(number + 1, self.trained, self.optimizer.optimizer, self.average, behind)
+            self.written = time.monotonic()
         progress.advance(note=f"loss {figures['loss']:.3f}")
 
     def _tracking(self, done: int) -> AbstractContextManager[Log]:
@@ -210,23 +233,29 @@ class _Training:
 
     def _passes(self, step: Step, check: bool) -> dict[str, Any]:
         pairs = () if self.settings.objective == "replay" else step.pairs
-        work = [("pairs", rows, real) for rows, real in _chunks(pairs, self.micro.size)]
+        together = self.micro.size * current().world
+        work = [("pairs", pairs[k : k + together], ()) for k in range(0, len(pairs), together)]
         work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.micro.size)]
         sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))
         for number, (kind, rows, real) in enumerate(work):
             with self._accumulating(number + 1 < len(work)):
-                found = self._pairs(rows, real, step, check) if kind == "pairs" else self._replayed(rows, real, step)
+                found = self._pairs(rows, step, check) if kind == "pairs" else self._replayed(rows, real, step)
                 self.accelerator.backward(found["loss"] * current().world)
-            for name, value in found.items():
-                sums[name] = sums[name] + value.detach().double()
-        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
-        total = self.accelerator.reduce(torch.stack([sums[name] for name in SUMS]), "sum").tolist()
+            if kind == "replay" or current().main:
+                # A pair's figures are known to all processes, a replayed item's to one.
+                for name, value in found.items():
+                    sums[name] = sums[name] + value.detach().double()
+        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip or torch.inf)
+        # Whether a state is due must be the same in all processes, so the clock is the main one's.
+        late = current().main and time.monotonic() - self.written >= 60 * self.settings.checkpoint_minutes
+        told = [*(sums[name] for name in SUMS), sums["loss"].new_tensor(float(late))]
+        *total, due = self.accelerator.reduce(torch.stack(told), "sum").tolist()
+        self.due = bool(due)
         return means(dict(zip(SUMS, total, strict=True))) | {"grad_norm": float(whole(norm))}
 
     def _step(self, rate: float, number: int) -> None:
         """One optimizer step."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         try:
             self.optimizer.step()
         except RuntimeError as error:
@@ -245,41 +274,73 @@ class _Training:
         try:
             yield
         except HermesError:
+            self.states.wait()
             if current().main:
                 forget(self.folder)
             raise
 
-    def _pairs(self, rows: Sequence[int], real: Sequence[bool], step: Step, check: bool) -> dict[str, Tensor]:
-        settings = self.settings
+    def _pairs(self, rows: Sequence[int], step: Step, check: bool) -> dict[str, Tensor]:
+        """The loss of some of a step's pairs, whose captions and images are dealt to the processes."""
+        settings, processes = self.settings, current()
+        mine = self.batches.places(rows)[processes.rank :: processes.world]
         with self._autocast():
-            policy, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device)
-            nothing = self._other_sides(rows, step)
+            here, counts = self.batches.log_probs(self.module, rows, step.epoch, self.device, mine)
+            nothing = self._empty_passes(rows, mine, step)
+        policy, counts = self._met(here, counts, mine)
         reference = self.reference[step.epoch][:, list(rows)]
+        if check and not self._unchecked():
+            refuse_other_start(apart(self.batches, rows, policy, reference), self.noise, self.rounding)
         pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
         result = pair_loss(pairs, settings)
-        if check and not settings.reference_free:
-            self._check_start(result.preference, at_zero(settings, result.margins))
-        mask = torch.tensor(real, device=self.device)
-        loss = torch.where(mask, result.total, 0.0).sum() / len(step.pairs) + nothing
-        return {"loss": loss, **pair_sums(pairs, result, mask)}
+        return {"loss": result.total.sum() / len(step.pairs) + nothing, **pair_sums(pairs, result)}
 
-    def _other_sides(self, rows: Sequence[int], step: Step) -> Tensor:
-        """0, from a pass for each side that no pair here has but a pair of another process may have."""
+    def _met(self, here: Tensor, counts: Tensor, mine: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and counts, (4, pairs), of all processes; gradients go through those computed here.
+
+        A loss is a function of four log-probabilities, whoever computed them, and its gradient the sum of what flows
+        through each.
+        """
+        if current().world == 1:
+            return here, counts
+        policy, counts = self.accelerator.reduce(torch.stack([here.detach(), counts]), "sum")
+        own = torch.zeros_like(here, dtype=torch.bool)
+        own[[slot for slot, _ in mine], [at for _, at in mine]] = True
+        return torch.where(own, here, policy), counts
+
+    def _empty_passes(self, rows: Sequence[int], mine: Sequence[tuple[int, int]], step: Step) -> Tensor:
+        """0, from a pass for each side of which this process has nothing, where the others wait for one."""
+        sides = {SLOTS[slot].partition("_")[0] for slot, _ in mine}
+        passes = [(row, SLOTS.index(f"{side}_winner")) for side, row in self.together.items() if side not in sides]
+        if not mine and not passes:
+            slot, at = self.batches.places(rows)[0]
+            passes = [(rows[at], slot)]
         nothing = torch.zeros((), device=self.device)
-        for side, row in self.together.items():
-            if not any(self.batches.has(mine, side) for mine in rows):
-                slot = SLOTS.index(f"{side}_winner")
-                batch = self.model.collate([self.batches.seeded(row, slot, step.epoch)])
-                nothing = nothing + 0.0 * self.module(to_device(batch, self.device))[0].sum()
+        for row, slot in passes:
+            batch = self.model.collate([self.batches.seeded(row, slot, step.epoch)])
+            nothing = nothing + 0.0 * self.module(to_device(batch, self.device))[0].sum()
         return nothing
 
-    def _check_start(self, found: Tensor, expected: Tensor) -> None:
-        gap = float((found - expected).detach().mean().abs())
-        if gap > (5e-2 if self.bf16 else 1e-3):
-            raise HermesError(
-                f"the first loss is {gap:.3g} off its value at policy = reference; the model's log-probabilities "
-                "differ between two calls on the same items (dropout, unseeded masks, or mixed precision)"
+    def _say_idle(self, progress: Progress) -> None:
+        """Say how many processes will have nothing to do in a step: a caption, or an image, is not divided."""
+        world, replayed = current().world, len(self.steps[0].replay)
+        pieces = max(len(self.batches.places(step.pairs)) for step in self.steps)
+        if self.settings.objective != "replay" and pieces < world:
+            progress.say(
+                f"training: a step has {pieces} captions and images for {world} processes, {_waiting(world - pieces)}; "
+                "give fewer processes or a larger --batch-size"
             )
+        if 0 < replayed < world:
+            progress.say(
+                f"training: a step replays {replayed} items on {world} processes, {_waiting(world - replayed)}; "
+                "give fewer processes or a larger --replay-batch"
+            )
+
+    def _unchecked(self) -> bool:
+        return self.settings.reference_free or self.settings.objective == "replay"
+
+    def _noise(self) -> dict[str, float]:
+        with self._autocast():
+            return noise(self.batches, self.inner, self.steps[0].pairs, self.device, self.rounding)
 
     def _replayed(self, rows: Sequence[int], real: Sequence[bool], step: Step) -> dict[str, Tensor]:
         items = [self.replay[row] for row in rows]
@@ -358,6 +419,10 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[tuple[list[int], list
     real = [True] * len(mine) + [False] * (length - len(mine))
     for begin in range(0, length, size):
         yield padded[begin : begin + size], real[begin : begin + size]
+
+
+def _waiting(processes: int) -> str:
+    return f"so {processes} of them wait{'s' if processes == 1 else ''}"
 
 
 def _first_with(batches: PairBatches) -> dict[str, int]:
