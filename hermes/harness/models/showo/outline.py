@@ -1,7 +1,7 @@
 """Show-o and HermesFlow without weights, for plans."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ PHI = {"hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32, 
 """Phi-1.5 (microsoft/phi-1_5, config.json), where no Phi settings are beside the checkpoint."""
 
 
+@cache
 def outline_of(path: Path, steps: int) -> Outline | None:
     """Of a checkpoint's config.json; None for a variant that reads CLIP's features."""
     config = read_config(path)
@@ -45,7 +46,10 @@ def _build(config: ShowoConfig, shape: Shape, layers: int) -> Blank:
         network = Phi(replace(shape, layers=layers))
     layout = Layout(config.vocabulary(end=0), config.max_text)
     return Blank(
-        Likelihood(network), network, partial(_batch, layout, config.num_vq_tokens), partial(setattr, network, "recompute")
+        Likelihood(network),
+        network,
+        partial(_batch, layout, config.num_vq_tokens),
+        partial(setattr, network, "recompute"),
     )
 
 

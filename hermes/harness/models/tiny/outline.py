@@ -1,7 +1,7 @@
 """hermes-tiny without weights, for plans."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from hermes.harness.system.parsing import json_file
 PROMPT = 24
 
 
-def outline_of(folder: Path, steps: int) -> Outline:
+@cache
+def outline_of(path: Path, steps: int) -> Outline:
     """Of a checkpoint's config.json."""
-    config = json_file(folder / "config.json")
+    config = json_file(path)
     shape, masks = Shape(**config["shape"]), int(config["image_masks"])
     return Outline(shape.layers, partial(_build, shape, masks), IMAGE_TOKENS, steps)
 
