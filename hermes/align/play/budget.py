@@ -17,7 +17,7 @@ class Ranks(Record):
 
 
 class Budget(Record):
-    """Bytes on one process at the peak of a step of m pairs at once: ``held`` + max(``fixed`` + m x ``pair``, ``step``).
+    """Bytes on one process at the peak of a step, m pairs at once: ``held`` + max(``fixed`` + m x ``pair``, ``step``).
 
     ``held`` is ``weights`` + ``gradients`` + ``moments`` of AdamW + ``copies`` (moving average, the round's start);
     ``step`` is what the optimizer takes for itself, when activations are gone.

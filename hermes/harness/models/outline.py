@@ -18,8 +18,8 @@ Side = Literal["text", "image"]
 class Blank:
     """What training sees of a model, with weights that may have shapes alone.
 
-    ``batch(side, pairs, tokens)`` is what ``module`` reads of so many pairs, a winner and a loser each, whose texts have
-    so many tokens. None in place of ``recompute_activations``: the model keeps activations always.
+    ``batch(side, pairs, tokens)`` is what ``module`` reads of so many pairs, a winner and a loser each, whose texts
+    have so many tokens. None in place of ``recompute_activations``: the model keeps activations always.
     """
 
     module: "nn.Module"

@@ -32,7 +32,7 @@ IN_FLOAT32 = (nn.functional.layer_norm, nn.functional.softmax, torch.softmax)
 
 
 def hollow(module: nn.Module, dtype: torch.dtype) -> None:
-    """Give the module weights of this precision that take no memory; those of LoRA stay in float32, as PEFT has them."""
+    """Give the module weights of this precision without memory; those of LoRA are in float32, as PEFT has them."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     def empty(tensor: Tensor, like: torch.dtype) -> FakeTensor:

@@ -45,12 +45,8 @@ def _build(config: ShowoConfig, shape: Shape, layers: int) -> Blank:
     with torch.device("meta"):
         network = Phi(replace(shape, layers=layers))
     layout = Layout(config.vocabulary(end=0), config.max_text)
-    return Blank(
-        Likelihood(network),
-        network,
-        partial(_batch, layout, config.num_vq_tokens),
-        partial(setattr, network, "recompute"),
-    )
+    batch = partial(_batch, layout, config.num_vq_tokens)
+    return Blank(Likelihood(network), network, batch, partial(setattr, network, "recompute"))
 
 
 def _batch(layout: Layout, codes: int, side: Side, pairs: int, tokens: int) -> LikelihoodBatch:
