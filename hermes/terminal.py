@@ -264,7 +264,8 @@ def _work(plan: "WorkPlan") -> Iterator[Table | Text]:
     from hermes.align.play.workplan import memory_line, taken
 
     if plan.training is None:
-        yield Text(f"plan of the work: none, as {plan.unknown}")
+        if plan.unknown:
+            yield Text(f"work: not counted, as {plan.unknown}")
         return
     ranks = f"each of {plan.ranks.number} processes" if plan.ranks.number > 1 else "this process"
     table = Table(title=f"a round on {ranks} ({plan.card})", **LEAN)

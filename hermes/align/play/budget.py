@@ -17,10 +17,11 @@ class Ranks(Record):
 
 
 class Budget(Record):
-    """Bytes on one process at the peak of a step, m pairs at once: ``held`` + max(``fixed`` + m x ``pair``, ``step``).
+    """Bytes on one process: ``held`` all the time, and what a step takes beside, with m pairs at once.
 
     ``held`` is ``weights`` + ``gradients`` + ``moments`` of AdamW + ``copies`` (moving average, the round's start);
-    ``step`` is what the optimizer takes for itself, when activations are gone.
+    A pass takes the larger of ``fixed`` + m x ``pair`` and ``kept`` + m x ``kept_pair``, see `StepSizes`; ``step`` is
+    what the optimizer takes for itself, when activations are gone.
     """
 
     weights: int
@@ -29,6 +30,8 @@ class Budget(Record):
     copies: int
     fixed: int
     pair: int
+    kept: int
+    kept_pair: int
     step: int
 
     @property
@@ -37,13 +40,18 @@ class Budget(Record):
 
     def peak(self, pairs: int) -> int:
         """Bytes of a step with so many pairs at once."""
-        return self.held + max(self.fixed + pairs * self.pair, self.step)
+        return self.held + max(self.activations(pairs), self.step)
+
+    def activations(self, pairs: int) -> int:
+        """Bytes of a pass over so many pairs at once."""
+        return max(self.fixed + pairs * self.pair, self.kept + pairs * self.kept_pair)
 
     def largest(self, free: int) -> int:
         """How many pairs at once fit into so many bytes; 0: not even one."""
         if self.peak(1) > free:
             return 0
-        return max(1, (free - self.held - self.fixed) // max(self.pair, 1))
+        room, lines = free - self.held, ((self.fixed, self.pair), (self.kept, self.kept_pair))
+        return max(1, min((room - fixed) // max(pair, 1) for fixed, pair in lines))
 
 
 def budget(sizes: StepSizes, settings: TrainSettings, ranks: Ranks, cuda: bool) -> Budget:
@@ -68,5 +76,7 @@ def budget(sizes: StepSizes, settings: TrainSettings, ranks: Ranks, cuda: bool) 
         copies=copies * sizes.trained // parts,
         fixed=sizes.fixed,
         pair=sizes.pair,
+        kept=sizes.kept,
+        kept_pair=sizes.kept_pair,
         step=sizes.trained // parts if cuda else 0,
     )

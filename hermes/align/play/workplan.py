@@ -120,7 +120,7 @@ def refuse_too_large(plan: WorkPlan) -> None:
 def plan_lines(plan: WorkPlan) -> list[str]:
     """A plan in a few lines, without its table."""
     if plan.training is None:
-        return [f"plan: none, as {plan.unknown}"]
+        return [f"work: not counted, as {plan.unknown}"]
     hours = ", ".join(f"{one.name} {taken(one.seconds)}" for one in plan.phases)
     return [f"plan of a round on {plan.card}, at {BUSY:.0%} of its speed: {hours}", memory_line(plan)]
 
@@ -130,7 +130,7 @@ def memory_line(plan: WorkPlan) -> str:
     if (step := plan.training) is None:
         return "training: unknown"
     parts = {"weights": step.weights, "gradients": step.gradients, "AdamW": step.moments, "copies": step.copies}
-    parts["activations"] = step.fixed + plan.micro * step.pair
+    parts["activations"] = step.activations(plan.micro)
     told = ", ".join(f"{name} {sized(size)}" for name, size in parts.items() if size)
     fits = f"at most {plan.largest:,} fit" if plan.largest else "not even one fits"
     pairs = "a pair" if plan.micro == 1 else f"{plan.micro} pairs"

@@ -21,9 +21,11 @@ class StepSizes(Record):
     """Bytes and FLOPs of one training step on one process.
 
     ``weights``: of the whole module as it is loaded; ``trained``: of what is trained of it. ``outside``: of what is in
-    no block, with its trained part; ``block``: of the largest block, likewise. A pass over m pairs keeps at its peak
-    ``fixed`` + m x ``pair``. ``flops``: of a pair's forward and backward pass; ``forward``: of one text, and of one
-    picture, without gradients; ``row``: the peak of either's pass.
+    no block, with its trained part; ``block``: of the largest block, likewise. A pass over m pairs takes at its peak
+    ``fixed`` + m x ``pair``, and between forward and backward ``kept`` + m x ``kept_pair``: the peak of a few pairs
+    may be later, where gradients of one side wait for those of the other, and that of many is not. ``flops``: of a
+    pair's forward and backward pass; ``forward``: of one text, and of one picture, without gradients; ``row``: the
+    peak of either's pass.
     """
 
     weights: int
@@ -34,6 +36,8 @@ class StepSizes(Record):
     block_trained: int
     fixed: int
     pair: int
+    kept: int
+    kept_pair: int
     flops: float
     forward: dict[str, float]
     row: dict[str, int]
@@ -44,7 +48,7 @@ def step_sizes(
 ) -> StepSizes:
     """The sizes of a step of ``settings`` in this precision; texts have ``tokens`` tokens."""
     look = partial(_look, outline, settings, dtype, bf16, cuda, sides, tokens)
-    low = min(2, outline.layers)
+    low = 1
     few = look(low)
     if outline.layers <= low:
         return StepSizes.model_validate(few)
@@ -101,9 +105,12 @@ def _look(
     for pairs in (1, 2):
         batches = [blank.batch(side, pairs, tokens) for side in sides]
         with watched(module, bf16, cuda) as live:
-            torch.stack([module(batch)[0].sum() for batch in batches]).sum().backward()
-        peaks.append((live.peak, live.flops))
-    (one, flops), (two, more) = peaks
+            total = torch.stack([module(batch)[0].sum() for batch in batches]).sum()
+            kept = live.now
+            total.backward()
+        peaks.append((live.peak, kept, live.flops))
+        del total
+    (one, kept_one, flops), (two, kept_two, more) = peaks
     inside = blocks(module)
     held = {id(weight) for block in inside for weight in block.parameters()}
     outside = [weight for weight in module.parameters() if id(weight) not in held]
@@ -116,6 +123,8 @@ def _look(
         "block_trained": max((_bytes(_trained(block.parameters())) for block in inside), default=0),
         "fixed": one - (two - one),
         "pair": two - one,
+        "kept": kept_one - (kept_two - kept_one),
+        "kept_pair": kept_two - kept_one,
         "flops": float(more - flops),
         "forward": forward,
         "row": row,

@@ -4,7 +4,7 @@ Only what the network computes is weightless. Token ids and masks stay real, bec
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -57,7 +57,7 @@ class Live(TorchDispatchMode):
     ``peak`` is of what was made under it, without what was there before (``known``).
     """
 
-    def __init__(self, known: Iterator[Tensor]) -> None:
+    def __init__(self, known: Iterable[Tensor]) -> None:
         super().__init__()
         self.now = self.peak = 0
         self.flops = 0
@@ -109,7 +109,7 @@ class _Fixed(TorchFunctionMode):
 def watched(module: nn.Module, bf16: bool, cuda: bool = False) -> Iterator[Live]:
     """Passes through the module are counted; ``cuda``: with the precisions of CUDA's autocast."""
     held = [*module.parameters(), *module.buffers()]
-    live = Live(iter([*held, *(weight.grad for weight in held if weight.grad is not None)]))
+    live = Live([*held, *(weight.grad for weight in held if weight.grad is not None)])
     with ExitStack() as stack:
         stack.enter_context(_Fixed(cuda))
         stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=bf16))
