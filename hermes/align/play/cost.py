@@ -63,7 +63,10 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
 
     def phase(name: str, flops: float, reads: float, bf16: bool, memory: int | None) -> Phase:
         flops, read = flops / ranks, reads * sizes.weights / ranks
-        seconds = None if card is None else max(flops / card.peak(bf16), read / card.bandwidth) / BUSY
+        if not flops:
+            seconds: float | None = 0.0
+        else:
+            seconds = None if card is None else max(flops / card.peak(bf16), read / card.bandwidth) / BUSY
         return Phase(name=name, flops=flops, read=read, seconds=seconds, memory=memory)
 
     def answers(count: int, tokens: int) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from hermes.align.settings import AlignSettings
 from hermes.align.training.steplog import TrainingReport
 from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.contracts.options import options_of
-from hermes.harness.run.loading import device_of, load_model
+from hermes.harness.run.loading import check_model, load_model
 from hermes.harness.run.plan import run_id
 from hermes.harness.run.view import RESULTS, open_run
 from hermes.harness.system.disk import locked, read_json, remove_parts, sync_folder, write_atomic, write_json
@@ -49,7 +49,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     planned = plan_play(settings, progress)
     settings, source, pins = planned.settings, planned.source, planned.pins
     check_trackers(settings.trackers)
-    tell_work(planned, device_of(planned.cls, settings.device), progress)
+    tell_work(planned, check_model(planned.cls, settings.model, settings.device, options_of(settings)).device, progress)
     model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
     spec = planned.spec(model.info)
     folder = planned.folder(model.info, spec)
