@@ -108,6 +108,12 @@ def test_the_plan_is_close_to_what_a_step_takes(
     assert planned == pytest.approx(measured, rel=CLOSE)
 
 
+def test_what_cuda_rounds_otherwise_is_rounded_so_when_it_is_computed_again(outlines: dict[str, Outline]) -> None:
+    settings = TrainSettings(checkpointing=True)
+    cuda, cpu = (step_sizes(outlines["small"], settings, "float32", True, on, SIDES, TOKENS) for on in (True, False))
+    assert cuda.pair > cpu.pair
+
+
 @pytest.fixture
 def two_ranks() -> Iterator[None]:
     """A group of two processes, of which this is the first and the other one answers at once with anything."""

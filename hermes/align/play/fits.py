@@ -44,7 +44,10 @@ class Training:
     def sizes(self, settings: AlignSettings) -> StepSizes:
         """What a step of resolved settings keeps and computes."""
         step = TrainSettings(
-            lora_rank=settings.lora_rank, lora_targets=settings.lora_targets, checkpointing=settings.checkpointing
+            objective=settings.objective,
+            lora_rank=settings.lora_rank,
+            lora_targets=settings.lora_targets,
+            checkpointing=settings.checkpointing,
         )
         bf16, tokens = bool(settings.bf16), settings.caption_tokens
         return _sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens)

@@ -23,8 +23,6 @@ from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress
 
 SIDES: tuple[Side, ...] = ("text", "image")
-LOOKS_AT: dict[str, Side] = {"und": "text", "gen": "image"}
-"""The objectives that look at one side alone."""
 
 
 class WorkPlan(Record):
@@ -74,7 +72,8 @@ def work_plan(planned: Planned, device: str, measure: bool = False) -> WorkPlan:
     free = free_memory(device, options_of(settings))[0]
     if not cuda:
         free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    training = Training(outline, sides_of(planned), ranks_here(), cuda, free)
+    kinds = likelihoods_of(planned.cls)
+    training = Training(outline, tuple(side for side in SIDES if side in kinds), ranks_here(), cuda, free)
     name = device_name(device)
     if cuda or not measure:
         return plan_of(settings, training, name, card_of(name))
@@ -148,12 +147,6 @@ def outline_of(planned: Planned) -> Outline | None:
     tell = getattr(planned.cls, "outline", None)
     outline: Outline | None = tell(planned.settings.model) if tell else None
     return outline
-
-
-def sides_of(planned: Planned) -> tuple[Side, ...]:
-    """The sides that a pair has: those with a likelihood, of which an objective may look at one alone."""
-    kinds, one = likelihoods_of(planned.cls), LOOKS_AT.get(planned.settings.objective)
-    return tuple(side for side in SIDES if side in kinds and one in (None, side))
 
 
 def ranks_here() -> Ranks:

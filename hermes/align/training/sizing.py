@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from hermes.harness.contracts.model import Alignable
 
+LOOKS_AT: dict[str, Side] = {"und": "text", "gen": "image"}
+"""The objectives that look at one side of a pair alone."""
+
 
 class StepSizes(Record):
     """Bytes and FLOPs of one training step on one process.
@@ -48,13 +51,8 @@ def step_sizes(
 ) -> StepSizes:
     """The sizes of a step of ``settings`` in this precision; texts have ``tokens`` tokens."""
     look = partial(_look, outline, settings, dtype, bf16, cuda, sides, tokens)
-    low = 1
-    few = look(low)
-    if outline.layers <= low:
-        return StepSizes.model_validate(few)
-    more = look(low + 1)
-    ahead = outline.layers - low
-    grown = {name: _ahead(few[name], more[name], ahead) for name in few}
+    few, more = look(1), look(2)
+    grown = {name: _ahead(few[name], more[name], outline.layers - 1) for name in few}
     return StepSizes.model_validate({**grown, "block": few["block"], "block_trained": few["block_trained"]})
 
 
@@ -103,11 +101,12 @@ def _look(
             weight.grad = torch.empty_like(weight)
     peaks = []
     for pairs in (1, 2):
-        batches = [blank.batch(side, pairs, tokens) for side in sides]
+        trained = [side for side in sides if LOOKS_AT.get(settings.objective) in (None, side)]
+        batches = [blank.batch(side, pairs, tokens) for side in trained]
         with watched(module, bf16, cuda) as live:
             total = torch.stack([module(batch)[0].sum() for batch in batches]).sum()
             kept = live.now
-            total.backward()
+            torch.autograd.backward(total)  # unlike the tensor's own, it leaves modes on for what is computed again
         peaks.append((live.peak, kept, live.flops))
         del total
     (one, kept_one, flops), (two, kept_two, more) = peaks
