@@ -106,7 +106,7 @@ def _look(
         with watched(module, bf16, cuda) as live:
             total = torch.stack([module(batch)[0].sum() for batch in batches]).sum()
             kept = live.now
-            torch.autograd.backward(total)  # unlike the tensor's own, it leaves modes on for what is computed again
+            total.backward()
         peaks.append((live.peak, kept, live.flops))
         del total
     (one, kept_one, flops), (two, kept_two, more) = peaks

@@ -6,6 +6,7 @@ Only what the network computes is weightless. Token ids and masks stay real, bec
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ FLOPS = {
         ATEN._scaled_dot_product_flash_attention_backward
     ],
 }
-IN_FLOAT32 = (nn.functional.layer_norm, nn.functional.softmax, torch.softmax)
+IN_FLOAT32 = ("layer_norm", "softmax")
 """What CUDA's autocast computes in float32 and the CPU's does not."""
 
 
@@ -86,23 +87,36 @@ class Live(TorchDispatchMode):
         self.now -= size
 
 
-class _Fixed(TorchFunctionMode):
-    """Chooses by places in place of by truth, whose number is known of real masks alone, and rounds as CUDA does."""
-
-    def __init__(self, cuda: bool) -> None:
-        super().__init__()
-        self.cuda = cuda
+class _ByPlaces(TorchFunctionMode):
+    """Chooses by places in place of by truth, since how many are true is known of real masks alone."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         if func is Tensor.__getitem__ and isinstance(args[0], FakeTensor):
             chosen = args[1]
             if isinstance(chosen, Tensor) and chosen.dtype == torch.bool and not isinstance(chosen, FakeTensor):
                 return func(args[0], chosen.nonzero(as_tuple=True))
-        if self.cuda and func in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):
-            args = tuple(one.float() if isinstance(one, Tensor) else one for one in args)
-            kwargs = {name: one.float() if isinstance(one, Tensor) else one for name, one in kwargs.items()}
-        return func(*args, **kwargs)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _rounding_as_cuda() -> Iterator[None]:
+    """Under autocast, norms and softmax in float32. A mode would not see what a backward pass computes again."""
+
+    def in_float32(function: Any) -> Any:
+        @wraps(function)
+        def called(x: Tensor, *others: Any, **named: Any) -> Any:
+            return function(x.float() if torch.is_autocast_enabled("cpu") else x, *others, **named)
+
+        return called
+
+    kept = {name: getattr(nn.functional, name) for name in IN_FLOAT32}
+    try:
+        for name, function in kept.items():
+            setattr(nn.functional, name, in_float32(function))
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(nn.functional, name, function)
 
 
 @contextmanager
@@ -111,7 +125,9 @@ def watched(module: nn.Module, bf16: bool, cuda: bool = False) -> Iterator[Live]
     held = [*module.parameters(), *module.buffers()]
     live = Live([*held, *(weight.grad for weight in held if weight.grad is not None)])
     with ExitStack() as stack:
-        stack.enter_context(_Fixed(cuda))
+        stack.enter_context(_ByPlaces())
+        if cuda:
+            stack.enter_context(_rounding_as_cuda())
         stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=bf16))
         stack.enter_context(live)
         yield live
