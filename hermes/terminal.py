@@ -267,8 +267,9 @@ def _work(plan: "WorkPlan") -> Iterator[Table | Text]:
         if plan.unknown:
             yield Text(f"work: not counted, as {plan.unknown}")
         return
-    ranks = f"each of {plan.ranks.number} processes" if plan.ranks.number > 1 else "this process"
-    table = Table(title=f"a round on {ranks} ({plan.card})", **LEAN)
+    table = Table(
+        title=f"a round on each of {plan.ranks.number} processes" if plan.ranks.number > 1 else "a round", **LEAN
+    )
     table.add_column("phase")
     for name in ("FLOPs", "read", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
