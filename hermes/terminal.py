@@ -267,9 +267,8 @@ def _work(plan: "WorkPlan") -> Iterator[Table | Text]:
         if plan.unknown:
             yield Text(f"work: not counted, as {plan.unknown}")
         return
-    table = Table(
-        title=f"a round on each of {plan.ranks.number} processes" if plan.ranks.number > 1 else "a round", **LEAN
-    )
+    shared = f" on each of {plan.ranks.number} processes" if plan.ranks.number > 1 else ""
+    table = Table(title=f"a round{shared}", **LEAN)
     table.add_column("phase")
     for name in ("FLOPs", "read", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
