@@ -24,6 +24,7 @@ from hermes.leaderboards.titles import UNDEFINED, digits, guided_title, title
 
 if TYPE_CHECKING:
     from hermes.align.play.forecast import PlayForecast
+    from hermes.align.play.workplan import WorkPlan
     from hermes.harness.questions.making import Made
     from hermes.harness.run.drawing import Drawn
     from hermes.harness.run.forecast import Forecast
@@ -262,7 +263,30 @@ def align_forecast(found: "PlayForecast") -> Group:
         f"folder: {found.folder or 'unknown, as no earlier run under this --runs has had this model'}",
         "time: of what is missing, as the rounds that are done have taken; ? where there is none",
     ]
-    return Group(table, *map(Text, lines))
+    return Group(table, *map(Text, lines), *_work(found.work))
+
+
+def _work(plan: "WorkPlan") -> Iterator[Table | Text]:
+    """What each phase of a round takes on one process, and whether the training fits."""
+    from hermes.align.play.workplan import memory_line, taken
+
+    if plan.training is None:
+        if plan.unknown:
+            yield Text(f"work: not counted, as {plan.unknown}")
+        return
+    shared = f" on each of {plan.ranks.number} processes" if plan.ranks.number > 1 else ""
+    table = Table(title=f"a round{shared}", **LEAN)
+    table.add_column("phase")
+    for name in ("FLOPs", "read", "memory", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in plan.phases:
+        flops = "?" if one.flops is None else f"{one.flops:.1e}" if one.flops else "-"
+        read = "?" if one.read is None else sized(one.read) if one.read else "-"
+        memory = "-" if one.memory is None else sized(one.memory)
+        table.add_row(one.name, flops, read, memory, taken(one.seconds))
+    yield table
+    yield Text(memory_line(plan))
+    yield Text(plan.terms)
 
 
 def _undefined(why: str) -> list[str]:

@@ -9,7 +9,10 @@ import pytest
 from made import gap, history, model, result, run
 
 from hermes import listed, terminal
+from hermes.align.play.budget import Budget, Ranks
+from hermes.align.play.cost import Phase
 from hermes.align.play.forecast import PlayForecast, RoundForecast
+from hermes.align.play.workplan import WorkPlan
 from hermes.harness.data.check import DataCheck, Problem
 from hermes.harness.questions.making import Made
 from hermes.harness.records.types import Metric
@@ -124,8 +127,25 @@ def forecasts(home: Path) -> tuple[Any, ...]:
                 **{"data": "journeydb/", "critic": "mplug:FOLDER", "folder": None, "rounds": rounds, "items": 5000},
                 **{"captions": 50000, "images": 80000, "steps": 3000, "evaluated": ("homologous-u", "homologous-g")},
                 seconds=None,
+                work=work(),
             )
         ),
+    )
+
+
+def work() -> WorkPlan:
+    """A round of Show-o 512 on one of eight processes, made up."""
+    told: dict[str, Any] = {"read": 0.0, "memory": 41_000_000_000}
+    taken = (("images", 4.1e18, 95_000.0), ("training", 1.2e18, 9_700.0), ("evaluation", None, None))
+    return WorkPlan(
+        **{"card": "NVIDIA A100-SXM4-80GB", "timed": True, "ranks": Ranks(number=8), "micro": 4, "largest": 5},
+        free=80_000_000_000,
+        training=Budget(
+            **{"weights": 5_800_000_000, "gradients": 11_600_000_000, "moments": 11_600_000_000, "copies": 0},
+            **{"fixed": 2_900_000_000, "pair": 9_100_000_000, "kept": 2_900_000_000, "kept_pair": 8_000_000_000},
+            step=5_800_000_000,
+        ),
+        phases=tuple(Phase(name=name, flops=flops, seconds=seconds, **told) for name, flops, seconds in taken),
     )
 
 

@@ -14,6 +14,7 @@ from hermes.align.play.history import round_folder
 from hermes.align.play.measuring import evaluated_tasks
 from hermes.align.play.planning import Planned, plan_play
 from hermes.align.play.stages import OUTPUTS, missing, rounds, training_steps
+from hermes.align.play.workplan import WorkPlan, refuse_too_large, work_plan
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.options import options_of
@@ -42,7 +43,8 @@ class PlayForecast(Record):
 
     ``undefined``: why a model of one side has no gap, "" for others.
     ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
-    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free.
+    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``work``: what a
+    round takes on this hardware.
     """
 
     model: str
@@ -61,6 +63,7 @@ class PlayForecast(Record):
     memory: int
     disk: int
     seconds: float | None
+    work: WorkPlan = WorkPlan()
 
 
 def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayForecast:
@@ -71,6 +74,8 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
     device, sources, weights = check_model(planned.cls, settings.model, settings.device, options)
     if settings.out:
         refuse_foreign(settings.out)
+    work = work_plan(planned, device)
+    refuse_too_large(work)
     folder = _folder(planned, root, device, known_model(root, settings, device, sources))
     told = _rounds(settings, folder)
     known = [one.seconds for one in told if one.seconds is not None]
@@ -92,6 +97,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         memory=free_memory(device, options)[0],
         disk=free_disk(root),
         seconds=sum(known) if len(known) == len(told) else None,
+        work=work,
     )
 
 

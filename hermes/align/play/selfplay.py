@@ -17,13 +17,14 @@ from hermes.align.play.planning import plan_play
 from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
 from hermes.align.play.stages import coming
 from hermes.align.play.tracked import track_rounds
+from hermes.align.play.workplan import tell_work
 from hermes.align.settings import AlignSettings
 from hermes.align.training.states import forget_states
 from hermes.align.training.steplog import TrainingReport
 from hermes.harness.contracts.model import Alignable, likelihoods_of
 from hermes.harness.contracts.options import options_of
 from hermes.harness.run.gap import lacking
-from hermes.harness.run.loading import load_model
+from hermes.harness.run.loading import check_model, load_model
 from hermes.harness.run.plan import run_id
 from hermes.harness.run.view import RESULTS, open_run
 from hermes.harness.system.disk import locked, read_json, remove_parts, write_atomic, write_json
@@ -50,6 +51,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     planned = plan_play(settings, progress)
     settings, source, pins = planned.settings, planned.source, planned.pins
     check_trackers(settings.trackers)
+    tell_work(planned, check_model(planned.cls, settings.model, settings.device, options_of(settings)).device, progress)
     model = cast(Alignable, load_model(settings.model, settings.device, options_of(settings), progress))
     spec = planned.spec(model.info)
     folder = planned.folder(model.info, spec)

@@ -80,8 +80,9 @@ class States:
 
         All processes must call it. Tensors that all have are divided between them.
         """
-        from torch.distributed.checkpoint import FileSystemWriter, async_save
-        from torch.distributed.checkpoint import save as save_now
+        from torch.distributed.checkpoint.filesystem import FileSystemWriter
+        from torch.distributed.checkpoint.state_dict_saver import async_save
+        from torch.distributed.checkpoint.state_dict_saver import save as save_now
 
         self.wait()
         part = self.folder / f"{step}.part"
@@ -96,7 +97,8 @@ class States:
         if not behind:
             self._place_it(part, step)
             return
-        self._writing = placed = Future()
+        placed: Future[Any] = Future()
+        self._writing = placed
 
         def place(future: "Future[Any]") -> None:
             try:
@@ -127,8 +129,8 @@ class States:
 
         Each tensor is read into its place, one part at a time. Raises HermesError where the state cannot be read.
         """
-        from torch.distributed.checkpoint import load
         from torch.distributed.checkpoint.api import CheckpointException
+        from torch.distributed.checkpoint.state_dict_loader import load
 
         try:
             reader = reader_of(self._place(step))
@@ -224,7 +226,7 @@ def _group() -> Any:
 
 def reader_of(folder: Path) -> Any:
     """What reads the tensors of a state."""
-    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
 
     class Reader(FileSystemReader):
         """Reads what describes the tensors without running code; these themselves torch reads in that way."""

@@ -234,6 +234,7 @@ class _Training:
     def _passes(self, step: Step, check: bool) -> dict[str, Any]:
         pairs = () if self.settings.objective == "replay" else step.pairs
         together = self.micro.size * current().world
+        work: list[tuple[str, Sequence[int], Sequence[bool]]]
         work = [("pairs", pairs[k : k + together], ()) for k in range(0, len(pairs), together)]
         work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.micro.size)]
         sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))

@@ -160,7 +160,8 @@ class Alignable(UnifiedModel, Protocol):
 
     Offered by some, and looked for: ``network``, the part of ``module`` that a LoRA adapter sits on; ``masks``, how
     many masks, or draws of noise, an image's likelihood is averaged over; ``recompute_activations(on)``, gradient
-    checkpointing; ``likelihoods`` of the class, the kinds of items that have one, where not both do;
+    checkpointing; ``outline(reference)`` of the class, the `models.outline.Outline` that plans measure, None where the
+    settings are not there; ``likelihoods`` of the class, the kinds of items that have one, where not both do;
     ``refuse_untrainable(reference)`` of the class, which raises HermesError for a checkpoint that it runs and cannot
     train, before weights are read.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.emu3.places import NAME, PARTS, find, write_pair
+from hermes.harness.models.outline import Outline, settings_file
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source
@@ -76,6 +77,17 @@ class Emu3:
         from hermes.harness.models.emu3.load import load_checkpoint
 
         return cls(name, [load_checkpoint(source, device, options) for source in sources])
+
+    @classmethod
+    def outline(cls, reference: str) -> Outline | None:
+        """Its sizes without its weights."""
+        sources = cls.sources(reference)
+        path = settings_file(sources[0])
+        if path is None:
+            return None
+        from hermes.harness.models.emu3.outline import outline_of
+
+        return outline_of(path, len(sources))
 
     def save(self, folder: Path) -> None:
         """Write config, weights, tokenizer and processor in transformers' layout, of two parts in chat/ and gen/."""

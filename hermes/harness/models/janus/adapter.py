@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
+from hermes.harness.models.outline import Outline, settings_file
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source, source_of
@@ -68,6 +69,16 @@ class Janus:
         from hermes.harness.models.janus.load import load_checkpoint
 
         return cls(source.title, load_checkpoint(source, device, options))
+
+    @classmethod
+    def outline(cls, reference: str) -> Outline | None:
+        """Its sizes without its weights."""
+        path = settings_file(cls.sources(reference)[0])
+        if path is None:
+            return None
+        from hermes.harness.models.janus.outline import outline_of
+
+        return outline_of(path)
 
     def save(self, folder: Path) -> None:
         """Write config, weights, tokenizer and processor in transformers' layout."""

@@ -17,6 +17,7 @@ from hermes.harness.models.adapters import merge_adapter
 from hermes.harness.models.fingerprint import WeightsFingerprint
 from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.maskgit import Drawing, drawing_of, empty_image
+from hermes.harness.models.outline import Outline, settings_file
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
 from hermes.harness.models.showo.clip import ClipVision, projector_state, read_clip, take_projector
@@ -132,6 +133,16 @@ class ShowO:
         images_at = magvit_folder(folder)
         commit = None if source.local else folder.name
         return cls(source.title, config, text, load_magvit(images_at, device), transformer, images_at, commit, clip)
+
+    @classmethod
+    def outline(cls, reference: str) -> Outline | None:
+        """Its sizes without its weights."""
+        path = settings_file(cls.sources(reference)[0])
+        if path is None:
+            return None
+        from hermes.harness.models.showo.outline import outline_of
+
+        return outline_of(path, DEFAULTS.steps or 1)
 
     def save(self, folder: Path) -> None:
         """Write the published layout, with tokenizer/, magvitv2/, clip/ and the Phi settings beside the weights."""

@@ -57,7 +57,7 @@ def read_network(folder: Path, llm_model_path: str, state: dict[str, Tensor] | N
     Its sizes are those of the tensors; the other settings are Phi-1.5's where no Phi config is near.
     """
     state = read_state(folder) if state is None else state
-    settings = _phi_settings(folder, llm_model_path)
+    settings = phi_settings(folder, llm_model_path)
     try:
         with torch.device("meta"):
             network = Phi(_shape(state, settings))
@@ -111,7 +111,7 @@ def _shape(state: dict[str, Tensor], settings: dict[str, Any]) -> Shape:
     )
 
 
-def _phi_settings(folder: Path, at: str) -> dict[str, Any]:
+def phi_settings(folder: Path, at: str) -> dict[str, Any]:
     """The Phi config.json that lies ``at`` a path from the folder or one around it; nothing where there is none."""
     near = [place / at / "config.json" for place in around(folder)]
     path = next((path for path in near if path.is_file()), None)

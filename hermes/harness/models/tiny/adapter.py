@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from hermes.harness.models.outline import Outline, settings_file
 from hermes.harness.models.tiny.drawing import Drawing, draw_codes
 from hermes.harness.models.tiny.likelihood import Likelihood, LikelihoodBatch, Prepared, collate_items
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, ImageTokenizer, to_picture
@@ -37,6 +38,16 @@ class TinyModel(WorldModel[Drawing]):
     description: ClassVar[str] = "Small unified model of the shapes world; its weights ship with Hermes"
     best_guidance: ClassVar[float] = 1.0
     decoding: ClassVar[tuple[str, ...]] = ("order", "choice_temperature", "plan", "plan_temperature")
+
+    @classmethod
+    def outline(cls, reference: str) -> Outline | None:
+        """Its sizes without its weights."""
+        path = next((settings_file(source) for source in cls.sources(reference)), WEIGHTS / "config.json")
+        if path is None:
+            return None
+        from hermes.harness.models.tiny.outline import outline_of
+
+        return outline_of(path, DEFAULTS.steps or 1)
 
     def collate(self, prepared: Sequence[Prepared]) -> LikelihoodBatch:
         """A batch for ``module``, on the model's device."""

@@ -1,0 +1,100 @@
+"""What each phase of a round computes, reads and takes on each process: FLOPs, bytes, seconds. Pure arithmetic.
+
+A phase takes as long as the slower of its arithmetic and its reading at the assumed share of the card's best. Text
+and autoregressive pictures come token by token, and each token reads all weights once for all rows that are asked
+together.
+"""
+
+from hermes.align.play.hardware import BUSY, Card
+from hermes.align.training.sizing import StepSizes
+from hermes.harness.records.types import Record
+
+TOGETHER = 16
+"""Rows that adapters ask together at the most."""
+QUESTIONS = 5
+"""Questions about a picture, and tokens of an answer, where a plan cannot know them."""
+REPLY = 8
+ENCODERS = {"facts": 0, "minilm": 22_700_000, "mpnet": 109_000_000, "bert-cls": 335_000_000}
+"""Parameters of what compares captions."""
+
+
+class Amount(Record):
+    """What is asked in a round, over all processes; ``reply``: tokens of a caption at the most."""
+
+    captions: int
+    images: int
+    judged: int
+    encoder: int
+    epochs: int
+    pairs: int
+    replayed: int
+    reply: int
+    evaluated: int | None
+    guided: bool
+
+
+class Work(Record):
+    """A model's passes: ``steps`` over a whole picture's ``codes``, 0 where these come one by one."""
+
+    sizes: StepSizes
+    codes: int
+    steps: int
+    draws_bf16: bool
+    trains_bf16: bool
+
+
+class Phase(Record):
+    """One phase of a round on one process; None: not known. ``read``: bytes of weights, ``memory``: at its peak."""
+
+    name: str
+    flops: float | None
+    read: float | None
+    seconds: float | None
+    memory: int | None
+
+
+def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | None) -> tuple[Phase, ...]:
+    """All phases of a round on one of so many processes; ``training``: bytes of a step at its peak."""
+    sizes = work.sizes
+    text, image = sizes.forward.get("text", 0.0), sizes.forward.get("image", 0.0)
+    rows = 2 if amount.guided else 1
+    drawing, reading = _held(sizes, "image", TOGETHER * rows), _held(sizes, "text", TOGETHER)
+    passes = work.steps or work.codes
+
+    def phase(name: str, flops: float, reads: float, bf16: bool, memory: int | None) -> Phase:
+        flops, read = flops / ranks, reads * sizes.weights / ranks
+        if not flops:
+            seconds: float | None = 0.0
+        else:
+            seconds = None if card is None else max(flops / card.peak(bf16), read / card.bandwidth) / BUSY
+        return Phase(name=name, flops=flops, read=read, seconds=seconds, memory=memory)
+
+    def answers(count: int, tokens: int) -> tuple[float, float]:
+        return count * text, count / TOGETHER * tokens
+
+    def pictures(count: int) -> tuple[float, float]:
+        return count * rows * max(work.steps, 1) * image, count / TOGETHER * passes
+
+    found = []
+    if amount.captions:
+        found.append(phase("captions", *answers(amount.captions, amount.reply), work.draws_bf16, reading))
+    if amount.images:
+        found.append(phase("images", *pictures(amount.images), work.draws_bf16, drawing))
+    if amount.judged:
+        found.append(phase("critic", *answers(amount.judged, REPLY), work.draws_bf16, reading))
+    compared = 2.0 * amount.encoder * amount.captions * amount.reply
+    found.append(phase("similarity", compared, 0, False, None))
+    reference = amount.epochs * amount.pairs * 2 * (text + image)
+    trained = amount.epochs * amount.pairs * sizes.flops + amount.replayed * sizes.flops / 4
+    found.append(phase("training", reference + trained, 0, work.trains_bf16, training))
+    if amount.evaluated is None:
+        return (*found, Phase(name="evaluation", flops=None, read=None, seconds=None, memory=max(drawing, reading)))
+    asked, drawn = answers(2 * QUESTIONS * amount.evaluated, REPLY), pictures(amount.evaluated)
+    both = [one + other for one, other in zip(asked, drawn, strict=True)]
+    found.append(phase("evaluation", both[0], both[1], work.draws_bf16, max(drawing, reading)))
+    return tuple(found)
+
+
+def _held(sizes: StepSizes, side: str, rows: int) -> int:
+    """Bytes of the weights and of so many rows that go through them together."""
+    return sizes.weights + rows * sizes.row.get(side, 0)

@@ -1,0 +1,90 @@
+"""The memory of a training under given settings on given processes, and which other settings would fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hermes.align.play.budget import Budget, Ranks, budget
+from hermes.align.settings import AlignSettings, TrainSettings
+from hermes.align.training.sizing import StepSizes, step_sizes
+from hermes.harness.models.outline import Outline, Side
+
+SHARDS = (2, 4, 8, 16, 32, 64)
+ADVICE = 3
+"""How many settings a refusal names at the most."""
+CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--checkpointing", {"checkpointing": True}),
+    ("--lora-rank 16", {"lora_rank": 16}),
+    ("--lora-rank 16 --checkpointing", {"lora_rank": 16, "checkpointing": True}),
+    ("--lora-rank 16 --dtype bfloat16", {"lora_rank": 16, "dtype": "bfloat16"}),
+    (
+        "--lora-rank 16 --dtype bfloat16 --checkpointing",
+        {"lora_rank": 16, "dtype": "bfloat16", "checkpointing": True},
+    ),
+)
+"""What makes a training smaller, what changes the least first. The base is in bfloat16 under LoRA alone, as small
+updates of it would be lost."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model that is to be trained, and where; ``free`` bytes are there for each process."""
+
+    outline: Outline
+    sides: tuple[Side, ...]
+    ranks: Ranks
+    cuda: bool
+    free: int
+
+    def dtype(self, settings: AlignSettings) -> str:
+        """The precision of the weights, as they are loaded."""
+        return ("bfloat16" if self.cuda else "float32") if settings.dtype == "auto" else settings.dtype
+
+    def sizes(self, settings: AlignSettings) -> StepSizes:
+        """What a step of resolved settings keeps and computes."""
+        step = TrainSettings(
+            objective=settings.objective,
+            lora_rank=settings.lora_rank,
+            lora_targets=settings.lora_targets,
+            checkpointing=settings.checkpointing,
+        )
+        bf16, tokens = bool(settings.bf16), settings.caption_tokens
+        return _sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens)
+
+    def budget(self, settings: AlignSettings, ranks: Ranks | None = None) -> Budget:
+        """The memory of a step, on these processes or others."""
+        return budget(self.sizes(settings), settings, ranks or self.ranks, self.cuda)
+
+    def micro(self, settings: AlignSettings) -> int:
+        """How many pairs go through the model at once."""
+        return min(settings.micro_batch, -(-settings.batch_size // self.ranks.number))
+
+    def advice(self, settings: AlignSettings) -> tuple[str, ...]:
+        """The settings with which a step would fit, a few."""
+        found = list[str]()
+        for flags in self._fitting(settings):
+            found.append(flags)
+            if len(found) == ADVICE:
+                break
+        return tuple(found)
+
+    def _fitting(self, settings: AlignSettings) -> Iterator[str]:
+        if largest := self.budget(settings).largest(self.free):
+            yield f"--micro-batch {largest}"
+        for flags, change in CHANGES:
+            other = settings.model_copy(update=change)
+            if other != settings and (largest := self.budget(other).largest(self.free)):
+                yield flags + (f" --micro-batch {largest}" if largest < self.micro(settings) else "")
+        if self.cuda and not self.ranks.sharded:
+            for number in SHARDS:
+                if self.budget(settings, Ranks(number=number, sharded=True)).largest(self.free):
+                    yield f"configs/fsdp.yaml with {number} processes"
+                    break
+
+
+@cache
+def _sizes(
+    outline: Outline, step: TrainSettings, dtype: str, bf16: bool, cuda: bool, sides: tuple[Side, ...], tokens: int
+) -> StepSizes:
+    return step_sizes(outline, step, dtype, bf16, cuda, sides, tokens)
