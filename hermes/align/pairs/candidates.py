@@ -1,17 +1,14 @@
 """Candidates of a round: what the model is asked about homologous items, and its answers with their scores."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.harness.contracts.benchmark import Answer, Evaluator
-from hermes.harness.judges.similarity import Similarity
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Judgement, Request, Response
-from hermes.harness.system.errors import HermesError
 
 # (top_k, temperature) of the captions, as in the released HermesFlow data script: greedy, then 3 x 3 samplings.
 LADDER = ((1, 1.0), *((k, t) for k in (2, 3, 4) for t in (0.1, 0.7, 2.0)))
@@ -90,15 +87,8 @@ def distinct_images(responses: Sequence[Response]) -> list[Response]:
     return list(first.values())
 
 
-def caption_candidates(
-    items: Sequence[Item], responses: Sequence[Response], similarity: Similarity, number: int
-) -> list[Candidate]:
-    """The captions of round ``number`` with their similarity to the item's own; failed responses are left out."""
-    captions = {item.id: item.told for item in items}
-    good = [(response, response.text) for response in responses if response.text is not None]
-    scores = similarity([text for _, text in good], [captions[response.sample_id] for response, _ in good])
-    if not all(map(math.isfinite, scores)):
-        raise HermesError("the similarity of a caption is not a finite number; choose another --similarity")
+def caption_candidates(responses: Sequence[Response], closeness: Mapping[str, float], number: int) -> list[Candidate]:
+    """The captions of round ``number`` with their similarities, by the responses' keys; failed ones are left out."""
     return [
         Candidate(
             item_id=response.sample_id,
@@ -106,10 +96,11 @@ def caption_candidates(
             round=number,
             index=response.index,
             seed=response.seed,
-            score=score,
-            text=text,
+            score=closeness[response.key],
+            text=response.text,
         )
-        for (response, text), score in zip(good, scores, strict=True)
+        for response in responses
+        if response.text is not None
     ]
 
 

@@ -1,75 +1,89 @@
 """How likely the model finds the right answers about its candidate images; ranks those that its answers leave level."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 import torch
 
 from hermes.align.losses.likelihoods import to_device
-from hermes.align.pairs.items import Item
+from hermes.align.pairs.shown import Shown
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
 from hermes.harness.judges.replies import asked
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Judgement, Response
+from hermes.harness.records.types import Judgement
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.fitting import Fitting
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.sharing import Sharing, chunks
 
 NAME = "confidence-1"
+LOOK_UP = 512
 VALUE = "log_prob"
 
 
 def rate_images(
     model: Alignable,
-    items: Sequence[Item],
-    responses: Sequence[Response],
-    keys: Mapping[str, str],
+    pictures: Iterable[Shown],
+    total: int,
     store: Store,
     batch: int,
     progress: Progress | None = None,
-) -> dict[str, float]:
-    """Mean log-probability of the right answers in nats, by the responses' keys; noted beside what judges say.
+) -> None:
+    """Note the mean log-probability of the right answers, in nats, beside what judges say of ``total`` pictures.
 
-    What is not known yet is computed batch by batch, shared by all processes. ``keys`` maps a response's key to that of
-    what is said of its picture; ``batch`` is the number of answers that go through the model at once.
+    What is not known yet is computed batch by batch, shared by all processes; ``batch`` is the number of answers that
+    go through the model at once.
     """
-    progress, processes = progress or Silent(), current()
+    progress = progress or Silent()
     journal = store.judgements(NAME)
-    questions = {item.id: item.generation.target for item in items}
-    known = journal.index().answered([keys[one.key] for one in responses])
-    processes.wait()
-    wanted = [one for one, there in zip(responses, known, strict=True) if not there]
-    mine = wanted[processes.rank :: processes.world]
-    progress.start("confidence", len(mine))
+    known = journal.index()
+    current().wait()
+    progress.start("confidence", total)
+
+    def unrated() -> Iterator[Shown]:
+        for part in chunks(pictures, LOOK_UP):
+            there = known.answered([one.key for one in part])
+            progress.skip(int(there.sum()))
+            yield from (one for one, done in zip(part, there, strict=True) if not done)
+
     fitting = Fitting(batch, "confidence", progress.say)
-    for begin in range(0, len(mine), batch):
-        part = mine[begin : begin + batch]
-        opened = [(response, ImageHandle(store.image(response).open())) for response in part]
+    work = Sharing(unrated(), batch, "confidence")
+    for part in work:
+        opened = [(one, ImageHandle(store.image(one.response).open())) for one in part]
         answers = [
-            LikelihoodItem("text", asked(one["question"]), image, one["answer"])
-            for response, image in opened
-            for one in questions[response.sample_id]
+            LikelihoodItem("text", asked(question["question"]), image, question["answer"])
+            for one, image in opened
+            for question in one.item.generation.target
         ]
         found = iter(fitting.run(partial(_log_probs, model, answers, fitting)))
-        rated = []
-        for response in part:
-            own = list(islice(found, len(questions[response.sample_id])))
-            if not math.isfinite(sum(own)):
-                raise HermesError(
-                    f"the likelihood of the right answers about {response.sample_id}, image {response.index}, is "
-                    f"{sum(own)}; check the model's weights, or give --no-confidence"
-                )
-            place = {"key": keys[response.key], "sample_id": response.sample_id, "index": response.index}
-            rated.append(Judgement(**place, judge=NAME, data={VALUE: sum(own) / len(own)}))
-        journal.append(rated)
-        progress.advance(len(part))
-    processes.wait()
-    noted = journal.index().get([keys[one.key] for one in responses])
-    return {one.key: float(said.data[VALUE]) for one, said in zip(responses, noted, strict=True) if said}
+        journal.append([_rated(one, list(islice(found, len(one.item.generation.target)))) for one in part])
+        progress.advance(work.did(len(part)))
+    progress.advance(work.did(0))
+
+
+def confidences_of(store: Store) -> Callable[[Sequence[Shown]], dict[str, float]]:
+    """A function from pictures to what is noted of them, by the responses' keys."""
+    index = store.judgements(NAME).index()
+
+    def look_up(pictures: Sequence[Shown]) -> dict[str, float]:
+        noted = index.get([one.key for one in pictures])
+        return {one.response.key: float(said.data[VALUE]) for one, said in zip(pictures, noted, strict=True) if said}
+
+    return look_up
+
+
+def _rated(one: Shown, log_probs: Sequence[float]) -> Judgement:
+    if not math.isfinite(sum(log_probs)):
+        raise HermesError(
+            f"the likelihood of the right answers about {one.item.id}, image {one.response.index}, is "
+            f"{sum(log_probs)}; check the model's weights, or give --no-confidence"
+        )
+    place = {"key": one.key, "sample_id": one.response.sample_id, "index": one.response.index}
+    return Judgement(**place, judge=NAME, data={VALUE: sum(log_probs) / len(log_probs)})
 
 
 @torch.no_grad()

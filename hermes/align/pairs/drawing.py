@@ -1,49 +1,121 @@
 """The candidates of a round: drawn, judged and rated, each step taken from the stores where it is there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 from hermes.align.pairs import candidates
-from hermes.align.pairs.confidence import rate_images
+from hermes.align.pairs.closeness import closeness_of, rate_captions
+from hermes.align.pairs.confidence import confidences_of, rate_images
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
+from hermes.align.pairs.shown import Shown, shown, whole_of
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.model import Alignable, likelihoods_of
-from hermes.harness.judges.similarity import similarity
-from hermes.harness.records.keys import digest, judgement_key
+from hermes.harness.models.device import pick_device
+from hermes.harness.records.journal import Index
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, Judgement, Request, Response
-from hermes.harness.run.drawing import draw
+from hermes.harness.run.drawing import LOOK_UP, draw
 from hermes.harness.run.failing import Reasons
-from hermes.harness.run.judging import judge_responses
+from hermes.harness.run.judging import Judged, judge_responses
 from hermes.harness.run.loading import load_judges
 from hermes.harness.run.stores import code_version, open_store
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress
+from hermes.harness.system.sharing import Sharing, chunks
 
 CAPTIONS, IMAGES = "candidate-captions", "candidate-images"
 VERSION = "1"
 ATTEMPTS = 3
+R = TypeVar("R", Response, Judgement)
+TOGETHER = 64
+"""Items whose answers are looked up at once."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a round asks for, and of whom; ``number`` is the round. It holds no answer."""
+
+    model: Alignable
+    items: Sequence[Item]
+    settings: AlignSettings
+    drawer: Evaluator
+    number: int
+
+    @property
+    def seed(self) -> int:
+        return derive_seed(self.settings.seed, self.number, "round")
+
+    def captions(self, items: Iterable[Item]) -> Iterator[Request]:
+        """The requests for captions of these items, item by item; none where captions have no likelihood."""
+        if "text" not in likelihoods_of(self.model):
+            return
+        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
+        for item in items:
+            yield from candidates.caption_requests(
+                [item], settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
+            )
+
+    def images(self, items: Iterable[Item]) -> Iterator[Request]:
+        """The requests for images of these items, item by item; none where images have no likelihood."""
+        if "image" not in likelihoods_of(self.model):
+            return
+        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
+        for item in items:
+            yield from candidates.image_requests(
+                [item], settings.n_images or settings.n, defaults, settings.guidance, seed, settings.plan
+            )
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The scored candidates of a round, the store that holds their pictures, how many requests failed and why.
+    """What was drawn for a round and said of it, all of it in stores; ``critic`` is the critic's identity.
 
-    A picture on which the critic failed is a failed one.
+    ``reasons`` counts why answers failed, as far as `candidates` has come; a picture on which the critic failed is a
+    failed one.
     """
 
-    found: list[Candidate]
-    images: Store
-    failed: int
-    failures: dict[str, int]
+    asked: Asked
+    texts: Store
+    pictures: Store
+    critic: str
+    reasons: Reasons = field(default_factory=Reasons)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The scored candidates, first all captions and then all images, in the order of the items."""
+        asked, settings = self.asked, self.asked.settings
+        index, close = self.texts.responses.index(), closeness_of(self.texts, settings.similarity)
+        for items in chunks(asked.items, TOGETHER):
+            texts = _there(index, asked.captions(items))
+            self._count(texts)
+            yield from candidates.caption_candidates(texts, close(items, texts), asked.number)
+        if not self.critic:
+            return
+        index, said = self.pictures.responses.index(), self.pictures.judgements(self.critic).index()
+        sure = confidences_of(self.pictures)
+        for items in chunks(asked.items, TOGETHER):
+            pictures = _there(index, asked.images(items))
+            self._count(pictures)
+            seen = list(shown(items, pictures))
+            found = zip(seen, said.get([one.key for one in seen]), strict=True)
+            judgements = {one.response.key: judgement for one, judgement in found if judgement}
+            self._count(judgements.values())
+            yield from candidates.image_candidates(
+                items, pictures, judgements, asked.drawer, asked.number, sure(seen) if settings.confidence else {}
+            )
+
+    def _count(self, answers: Iterable[Response | Judgement]) -> None:
+        for one in answers:
+            if one.error is not None:
+                self.reasons.add(one.error)
 
 
 def draw_candidates(
@@ -58,132 +130,138 @@ def draw_candidates(
     """Captions and images of every item from the model, scored; ``number`` is the round.
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
-    each candidate once. All processes draw, judge and rate; each returns all that was found. Pictures to which the
+    each candidate once. All processes draw, judge and rate, and none keeps what it has drawn. Pictures to which the
     model gives no likelihood are not drawn, nor captions.
     """
-    defaults, code, seed = model.info.defaults, code_version(model), derive_seed(settings.seed, number, "round")
-    kinds = likelihoods_of(model)
+    asked = Asked(model, items, settings, drawer, number)
+    kinds, code = likelihoods_of(model), code_version(model)
     critic = load_judges([settings.critic], model, settings.device)[settings.critic] if "image" in kinds else None
-    asked = candidates.caption_requests(
-        items if "text" in kinds else (),
-        settings.n,
-        settings.caption_prompt,
-        defaults,
-        settings.caption_tokens,
-        seed,
-    )
     with ExitStack() as stack:
-        captions, images = (
+        texts, pictures = (
             stack.enter_context(
-                open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": seed}, progress.say)
+                open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": asked.seed}, progress.say)
             )
             for name in (CAPTIONS, IMAGES)
         )
         current().wait()
-        batch, most = settings.batch_draw, settings.max_failures
-        texts: list[Response] = []
-        if asked:
-            label = f"captions, round {number}"
-            texts = _answers(model, asked, captions, "understanding", batch, progress, label, most)
-            _refuse_nothing(texts, label)
-        seen = _Seen([], {}, {})
+        drawn = Drawn(asked, texts, pictures, critic.identity if critic else "")
+        if "text" in kinds:
+            label, total = f"captions, round {number}", len(items) * settings.n
+            _draw(asked, asked.captions(items), total, texts, "understanding", progress, label)
         if critic:
-            seen = _see(model, items, settings, images, drawer, critic, number, progress)
-        current().wait()
-    found: list[Candidate] = []
-    if texts:
-        progress.start(f"similarity ({settings.similarity})", len(texts))
-        found += candidates.caption_candidates(items, texts, similarity(settings.similarity), number)
-        progress.advance(len(texts))
-    found += candidates.image_candidates(items, seen.pictures, seen.judgements, drawer, number, seen.sure)
-    reasons = Reasons()
-    errors = [one.error for one in (*texts, *seen.pictures) if one.error is not None]
-    errors += [one.error for one in seen.judgements.values() if one.error is not None]
-    for error in errors:
-        reasons.add(error)
-    return Drawn(found, images, len(errors), reasons.commonest())
+            _see(asked, pictures, critic, progress)
+        if "text" in kinds:
+            device = pick_device(settings.device)
+            rate_captions(_said(asked, texts), len(items), texts, settings.similarity, device, progress)
+    return drawn
 
 
-class _Seen(NamedTuple):
-    """The pictures of a round, what the critic says of them and how sure the model is, by the responses' keys."""
-
-    pictures: list[Response]
-    judgements: dict[str, Judgement]
-    sure: dict[str, float]
-
-
-def _see(
-    model: Alignable,
-    items: Sequence[Item],
-    settings: AlignSettings,
-    images: Store,
-    drawer: Evaluator,
-    critic: Judge,
-    number: int,
+def _draw(
+    asked: Asked,
+    requests: Iterable[Request],
+    total: int,
+    store: Store,
+    ability: Ability,
     progress: Progress,
-) -> _Seen:
+    label: str,
+) -> None:
+    """Have all requests answered. Raises HermesError where all have failed."""
+    settings = asked.settings
+    draw(
+        asked.model,
+        requests,
+        total,
+        store,
+        settings.batch_draw,
+        progress,
+        label,
+        ability,
+        max_failures=settings.max_failures,
+    )
+    again = asked.captions(asked.items) if ability == "understanding" else asked.images(asked.items)
+    _refuse_nothing(store.responses.index(), (request.key for request in again), label)
+
+
+def _see(asked: Asked, store: Store, critic: Judge, progress: Progress) -> None:
     """Images of every item's caption, drawn, judged and rated."""
-    seed, batch, most = derive_seed(settings.seed, number, "round"), settings.batch_draw, settings.max_failures
-    count, defaults = settings.n_images or settings.n, model.info.defaults
-    wanted = candidates.image_requests(items, count, defaults, settings.guidance, seed, settings.plan)
-    samples = {item.id: (item.generation, _whole(item)) for item in items}
+    settings, number, items = asked.settings, asked.number, asked.items
+    total = len(items) * (settings.n_images or settings.n)
     for _ in range(ATTEMPTS):
-        pictures = _answers(model, wanted, images, "generation", batch, progress, f"images, round {number}", most)
-        _refuse_nothing(pictures, f"images, round {number}")
-        distinct = candidates.distinct_images(pictures)
-        judged = [(*samples[one.sample_id], one) for one in distinct]
+        _draw(asked, asked.images(items), total, store, "generation", progress, f"images, round {number}")
         label = f"critic, round {number}"
-        if _whole_pictures(distinct, images) and not judge_responses(
-            drawer, judged, len(judged), images, critic, progress, label, max_failures=most
+        if _whole_pictures(_shown(asked, store), store) and not judge_responses(
+            asked.drawer,
+            _to_judge(asked, store, progress),
+            total,
+            store,
+            critic,
+            progress,
+            label,
+            max_failures=settings.max_failures,
         ):
             break
     else:
-        raise HermesError(f"{images.media}: pictures are damaged as soon as they are stored; check the disk")
-    keys = {one.key: judgement_key(one.key, one.image, samples[one.sample_id][1]) for one in distinct}
-    said = images.judgements(critic.identity).index().get(list(keys.values()))
-    judgements = {one.key: judgement for one, judgement in zip(distinct, said, strict=True) if judgement}
-    _refuse_nothing(list(judgements.values()), label)
-    sure: dict[str, float] = {}
+        raise HermesError(f"{store.media}: pictures are damaged as soon as they are stored; check the disk")
+    said = store.judgements(critic.identity).index()
+    _refuse_nothing(said, (one.key for one in _shown(asked, store)), label)
     if settings.confidence:
-        good = [one for one in distinct if one.key in judgements and judgements[one.key].error is None]
-        sure = rate_images(model, items, good, keys, images, batch, progress)
-    return _Seen(pictures, judgements, sure)
+        good = (one for part in chunks(_shown(asked, store), TOGETHER) for one in _answered(said, part))
+        rate_images(asked.model, good, total, store, settings.batch_draw, progress)
 
 
-def _answers(
-    model: Alignable,
-    requests: Sequence[Request],
-    store: Store,
-    ability: Ability,
-    batch: int,
-    progress: Progress,
-    label: str,
-    max_failures: int,
-) -> list[Response]:
-    """The answers to all requests, in their order."""
-    draw(model, requests, len(requests), store, batch, progress, label, ability, max_failures=max_failures)
-    found = store.responses.index().get([request.key for request in requests])
-    return [response for response in found if response is not None]
+def _said(asked: Asked, store: Store) -> Iterator[tuple[Item, list[Response]]]:
+    """Every item with its captions."""
+    index = store.responses.index()
+    for items in chunks(asked.items, TOGETHER):
+        answers = _there(index, asked.captions(items))
+        for item in items:
+            yield item, [one for one in answers if one.sample_id == item.id]
 
 
-def _refuse_nothing(answers: Sequence[Response] | Sequence[Judgement], label: str) -> None:
-    """Raise HermesError where all have failed."""
-    if answers and all(one.error is not None for one in answers):
+def _shown(asked: Asked, store: Store) -> Iterator[Shown]:
+    """The different pictures of every item."""
+    index = store.responses.index()
+    for items in chunks(asked.items, TOGETHER):
+        yield from shown(items, _there(index, asked.images(items)))
+
+
+def _to_judge(asked: Asked, store: Store, progress: Progress) -> Iterator[Judged]:
+    """What the critic is asked about; pictures that are there twice count as judged."""
+    count = asked.settings.n_images or asked.settings.n
+    for item, found in groupby(_shown(asked, store), key=lambda one: one.item):
+        own = list(found)
+        progress.skip(count - len(own))
+        whole = whole_of(item)
+        yield from ((item.generation, whole, one.response) for one in own)
+
+
+def _answered(index: Index[Judgement], shown: Sequence[Shown]) -> Iterator[Shown]:
+    known = index.answered([one.key for one in shown])
+    yield from (one for one, there in zip(shown, known, strict=True) if there)
+
+
+def _there(index: Index[Response], requests: Iterable[Request]) -> list[Response]:
+    """The answers that there are, in the order of the requests."""
+    return [one for one in index.get([request.key for request in requests]) if one is not None]
+
+
+def _refuse_nothing(index: Index[R], keys: Iterable[str], label: str) -> None:
+    """Raise HermesError where all that these keys stand for has failed."""
+    first, count = None, 0
+    for part in chunks(keys, LOOK_UP):
+        if index.answered(part).any():
+            return
+        first, count = first or next(filter(None, index.get(part)), None), count + len(part)
+    if first is not None:
         raise HermesError(
-            f"{label}: all {len(answers)} failed, the first with: {answers[0].error}; fix the cause and run the same "
-            "command again"
+            f"{label}: all {count} failed, the first with: {first.error}; fix the cause and run the same command again"
         )
 
 
-def _whole_pictures(responses: Sequence[Response], store: Store) -> bool:
+def _whole_pictures(pictures: Iterable[Shown], store: Store) -> bool:
     """Whether all stored pictures are what was drawn; those that are not are removed, to be drawn again.
 
     Those that were judged for another self-play are not read again by the critic, so they are looked at here.
     """
-    mine = responses[current().rank :: current().world]
-    return not current().total(sum(not store.verified(response) for response in mine))
-
-
-def _whole(item: Item) -> bytes:
-    """What stands for an item with all its questions."""
-    return digest(item.generation.model_dump_json(exclude={"images"}))
+    work = Sharing(pictures, TOGETHER, "looking at pictures")
+    return not current().total(sum(not store.verified(one.response) for part in work for one in part))

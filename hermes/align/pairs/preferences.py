@@ -1,7 +1,7 @@
 """From scored candidates to preference pairs: best against worst, the raise-the-bar rules, and filters that count."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -236,13 +236,17 @@ def nothing_left(drops: Mapping[str, int], settings: AlignSettings, given: Path 
 
 def read_records(path: Path, record: type[R]) -> list[R]:
     """All records of a JSONL file. Raises HermesError that names the line that is not one."""
-    records: list[R] = []
-    # By bytes: str.splitlines would also split at a line separator (U+2028) inside a caption.
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            records.append(record.model_validate_json(line))
-        except ValidationError:
-            raise HermesError(
-                f"{path}: line {number} is not a {record.__name__}; remove {path.parent} and run the same command again"
-            ) from None
-    return records
+    return list(records_of(path, record))
+
+
+def records_of(path: Path, record: type[R]) -> Iterator[R]:
+    """`read_records` one by one."""
+    with path.open("rb") as file:  # By bytes: a text file may split at other characters inside a caption.
+        for number, line in enumerate(file, 1):
+            try:
+                yield record.model_validate_json(line)
+            except ValidationError:
+                raise HermesError(
+                    f"{path}: line {number} is not a {record.__name__}; remove {path.parent} and run the same command "
+                    "again"
+                ) from None

@@ -1,6 +1,10 @@
 """A round's candidates and preferences: candidates.jsonl, preferences.jsonl, drops.json, and their pictures."""
 
 import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from hermes.align.pairs import preferences
@@ -10,7 +14,7 @@ from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.records.store import Store, fetch
-from hermes.harness.system.disk import read_json, write_json, write_jsonl
+from hermes.harness.system.disk import new_lines, read_json, write_json, write_jsonl
 from hermes.harness.system.processes import current
 from hermes.leaderboards.gallery import FAILED
 
@@ -21,7 +25,7 @@ def prefer(game: Game, number: int) -> None:
     """All preferences of a round, from a file of pairs or from what the model of the round before draws."""
     home = game.home(number)
     if number == 1 and game.settings.pairs:
-        game.phase(home, "preferences", home / PREFERENCES, lambda: _read(game, home, Path(str(game.settings.pairs))))
+        game.phase(home, "preferences", home / CANDIDATES, lambda: _read(game, home, Path(str(game.settings.pairs))))
         return
     game.phase(home, "candidates", home / CANDIDATES, lambda: _draw(game, number, home))
     game.phase(home, "preferences", home / PREFERENCES, lambda: _choose(game, number, home))
@@ -37,45 +41,63 @@ def _draw(game: Game, number: int, home: Path) -> None:
         )
     drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, game.progress)
     if current().main:
-        where = os.path.relpath(drawn.images.folder.resolve(), game.folder.resolve())
-        write_json(home / DRAWN, {"images": Path(where).as_posix(), "failed": drawn.failed, "failures": drawn.failures})
-        write_jsonl(home / CANDIDATES, drawn.found)
+        where = os.path.relpath(drawn.pictures.folder.resolve(), game.folder.resolve())
+        with new_lines(home / CANDIDATES) as add:
+            for candidate in drawn.candidates():
+                add(candidate.model_dump_json())
+            failed = {"failed": drawn.reasons.total, "failures": drawn.reasons.commonest()}
+            write_json(home / DRAWN, {"images": Path(where).as_posix(), **failed})
 
 
 def _read(game: Game, home: Path, pairs: Path) -> None:
-    """The first round's preferences from a file, as the released scripts leave it."""
-    if not current().main:
-        return
-    own, settings = Store(game.folder), game.settings
-    kept, drops = read_pairs(
-        pairs,
-        lambda image: own.keep_images([image])[0],
-        settings.caption_prompt,
-        threshold=settings.threshold,
-        pairing=settings.pairing,
-        objective=settings.objective,
-    )
-    for side in _sides_without_likelihood(game):
-        kept, drops = preferences.without_side(side, kept, drops)
-    kept, drops = _differing(game, 1, kept, drops)
-    write_jsonl(home / CANDIDATES, pair_candidates(kept))
-    write_json(home / DROPS, drops)
-    write_jsonl(home / PREFERENCES, kept)
+    """The first round's preferences from a file, as the released scripts leave it.
+
+    The main process reads it and stores its pictures; whether winners and losers differ is looked at by all.
+    """
+    settings, processes, found = game.settings, current(), home / "read.jsonl"
+    drops: dict[str, int] = {}
+    processes.doing(f"reading {pairs}")
+    if processes.main:
+        own = Store(game.folder)
+        read, drops = read_pairs(
+            pairs,
+            lambda image: own.keep_images([image])[0],
+            settings.caption_prompt,
+            threshold=settings.threshold,
+            pairing=settings.pairing,
+            objective=settings.objective,
+        )
+        for side in _sides_without_likelihood(game):
+            read, drops = preferences.without_side(side, read, drops)
+        write_jsonl(found, read)
+    processes.wait()
+    mine = [*islice(preferences.records_of(found, preferences.Preference), processes.rank, None, processes.world)]
+    kept, drops = _differing(game, 1, mine, drops)
+    _join(home, [one.item_id for one in mine], kept, drops)
+    if processes.main:
+        write_jsonl(
+            home / CANDIDATES, pair_candidates(preferences.records_of(home / PREFERENCES, preferences.Preference))
+        )
+        found.unlink()
 
 
 def _choose(game: Game, number: int, home: Path) -> None:
     """Preference pairs from this round's candidates and, under a raise-the-bar rule, those before.
 
-    The pictures of all bars are brought to the self-play's own folder, as later rounds may compare with any of them.
+    Each process sees to its share of the items, whose pictures, real and drawn, it brings to the self-play's own
+    folder, as later rounds may compare with any of them; the main process joins what they have found.
     """
-    if not current().main:
-        return
-    settings, own = game.settings, Store(game.folder)
-    rounds = [preferences.read_records(game.home(r) / CANDIDATES, preferences.Candidate) for r in range(1, number + 1)]
-    items = {item.id: (own.keep_images([item.image.open()])[0], item.caption) for item in game.source.of_round(number)}
+    settings, processes = game.settings, current()
+    game.progress.start("preferences", settings.items)
+    processes.doing("preferences")
+    items = game.source.of_round(number)[processes.rank :: processes.world]
+    ids = {item.id for item in items}
+    rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     bars = preferences.raise_bars(rounds, settings.rule)
+    store = Store(game.folder)
+    real = {item.id: (store.keep_images([item.image.open()])[0], item.caption) for item in items}
     kept, drops = preferences.build(
-        items,
+        real,
         bars,
         number=number,
         prompt=settings.caption_prompt,
@@ -89,8 +111,44 @@ def _choose(game: Game, number: int, home: Path) -> None:
     for side in _sides_without_likelihood(game):
         drops.pop(f"{side}: no candidates", None)  # none were to be drawn
     kept, drops = _differing(game, number, kept, drops)
-    write_json(home / DROPS, drops | ({FAILED: drawn["failed"]} if drawn["failed"] else {}))
-    write_jsonl(home / PREFERENCES, kept)
+    _join(home, [item.id for item in items], kept, drops | ({FAILED: drawn["failed"]} if processes.main else {}))
+    game.progress.advance(settings.items)
+
+
+def _candidates_of(game: Game, number: int, ids: Collection[str]) -> Iterator[preferences.Candidate]:
+    """The candidates of a round that are of these items."""
+    path = game.home(number) / CANDIDATES
+    return (one for one in preferences.records_of(path, preferences.Candidate) if one.item_id in ids)
+
+
+def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference], drops: Mapping[str, int]) -> None:
+    """Write the preferences of all processes in the order of the items, which were dealt to them in turn.
+
+    Each leaves a line for each of its items, an empty one where it kept none.
+    """
+    mine = {one.item_id: one.model_dump_json() for one in kept}
+    shares = [home / f"preferences.{rank}.jsonl" for rank in range(current().world)]
+    with new_lines(shares[current().rank]) as add:
+        for item_id in ids:
+            add(mine.get(item_id, ""))
+    counts = current().gathered([dict(drops)])
+    if current().main:
+        write_json(home / DROPS, {reason: count for reason, count in sorted(_added(counts).items()) if count})
+        with ExitStack() as stack:
+            files = [stack.enter_context(share.open(encoding="utf-8", newline="\n")) for share in shares]
+            add = stack.enter_context(new_lines(home / PREFERENCES))
+            for line in chain.from_iterable(zip_longest(*files, fillvalue="")):
+                if line.strip():
+                    add(line.rstrip("\n"))
+        for share in home.glob("preferences.*.jsonl"):  # a killed command may have had more processes
+            share.unlink()
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
 
 
 def _sides_without_likelihood(game: Game) -> list[preferences.Side]:

@@ -118,6 +118,11 @@ def _encode(texts: Sequence[str], checkpoint: str, pooling: str, device: str) ->
     return torch.stack(vectors)
 
 
+def forget_encoders() -> None:
+    """Give back the memory of the encoders that were loaded."""
+    _load.cache_clear()
+
+
 @cache
 def _load(checkpoint: str, device: str) -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
@@ -20,6 +19,7 @@ from hermes.harness.system.errors import HermesError, ImageError
 from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.sharing import Sharing, chunks
 
 A = TypeVar("A")
 LOOK_UP = 512
@@ -67,27 +67,27 @@ def draw(
     if processes.main and (damage := index.complaint()):
         progress.say(damage)
     failing = Failing(label, progress.say, max_failures)
-    asker = Asker(
-        model, store, index, ability, pinned, failing, lambda count: progress.advance(count * processes.world)
-    )
-    batch_size = batch_of(model, batch_size)
     progress.start(label, total)
-    seen, pending = 0, 0
-    mine: list[Request] = []
-    for chunk in chunks(requests, LOOK_UP):
-        answered = store.answered(index, [request.key for request in chunk], pictures)
-        new = [request for request, there in zip(chunk, answered, strict=True) if not there]
-        if new and not pending and processes.main and before:
-            before()
-        progress.skip(len(chunk) - len(new))
-        mine += [request for place, request in enumerate(new, pending) if place % processes.world == processes.rank]
-        seen, pending = seen + len(chunk), pending + len(new)
-        while len(mine) >= batch_size:
-            asker.answer(mine[:batch_size])
-            mine = mine[batch_size:]
-    if mine:
-        asker.answer(mine)
-    processes.wait()
+    seen = 0
+
+    def unanswered() -> Iterator[Request]:
+        nonlocal seen
+        first = processes.main and before is not None
+        for chunk in chunks(requests, LOOK_UP):
+            answered = store.answered(index, [request.key for request in chunk], pictures)
+            new = [request for request, there in zip(chunk, answered, strict=True) if not there]
+            if new and first and before:
+                before()
+                first = False
+            progress.skip(len(chunk) - len(new))
+            seen += len(chunk)
+            yield from new
+
+    work = Sharing(unanswered(), batch_of(model, batch_size), label)
+    asker = Asker(model, store, index, ability, pinned, failing, lambda count: progress.advance(work.did(count)))
+    for batch in work:
+        asker.answer(batch)
+    progress.advance(work.did(0))
     asked = processes.total(asker.asked)
     return Drawn(asked, seen - asked)
 
@@ -95,13 +95,6 @@ def draw(
 def batch_of(model: UnifiedModel, batch_size: int) -> int:
     """How many requests are given to the model together; to one that is asked many at once so many that few wait."""
     return max(batch_size, ROUNDS * model.in_flight) if isinstance(model, Flowing) else batch_size
-
-
-def chunks(items: Iterable[A], size: int) -> Iterator[list[A]]:
-    """The items in lists of that many."""
-    stream = iter(items)
-    while chunk := list(islice(stream, size)):
-        yield chunk
 
 
 class Failing(NamedTuple):

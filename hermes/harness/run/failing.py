@@ -26,6 +26,11 @@ class Reasons:
         self._first.setdefault(kind, plain(reason, longest=LONGEST))
         self._counts[kind] += 1
 
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return self._counts.total()
+
     def commonest(self) -> dict[str, int]:
         """The commonest ones, each as it was first met, of 300 characters at most, with their counts."""
         return {self._first[kind]: count for kind, count in self._counts.most_common(SHOWN)}

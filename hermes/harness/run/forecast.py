@@ -22,7 +22,7 @@ from hermes.harness.models.room import free_memory
 from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
-from hermes.harness.run.drawing import LOOK_UP, chunks
+from hermes.harness.run.drawing import LOOK_UP
 from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import known_model
 from hermes.harness.run.loading import check_model
@@ -34,6 +34,7 @@ from hermes.harness.system import registry
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Progress
+from hermes.harness.system.sharing import chunks
 from hermes.harness.system.trackers import check_trackers
 
 LOOKED_AT = 1000

@@ -1,8 +1,7 @@
 """Stored answers to judgements: what a judge has said is not asked again, another judge's words lie beside it."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Answer, Evaluator
@@ -15,8 +14,9 @@ from hermes.harness.run.attempts import IN_A_ROW, Attempts
 from hermes.harness.system.errors import JudgeError
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.sharing import Sharing, chunks
 
-JUDGE_BATCH = 64
+JUDGE_BATCH, LOOK_UP = 64, 512
 Judged = tuple[Sample, bytes, Response]
 """A sample, the digest of all that is in it, and a response to it."""
 Asked = tuple[str, Answer]
@@ -48,8 +48,7 @@ def judge_responses(
     if processes.main and (damage := index.complaint()):
         progress.say(damage)
     progress.start(label, total)
-    lost, pending = 0, 0
-    mine: list[Asked] = []
+    lost = 0
 
     def judgements(asked: Sequence[Asked]) -> list[Judgement]:
         spoken = evaluator.ask_judge([answer for _, answer in asked], judge)
@@ -68,34 +67,28 @@ def judge_responses(
         max_failures,
     )
 
-    def flush() -> None:
-        journal.append(attempts.results(mine))
-        attempts.refuse_more()
-        progress.advance(len(mine) * processes.world)
-        mine.clear()
+    def unjudged() -> Iterator[tuple[str, Judged]]:
+        for chunk in chunks(responses, LOOK_UP):
+            good = [item for item in chunk if item[2].status == "ok"]
+            keys = [judgement_key(response.key, response.image or response.text, whole) for _, whole, response in good]
+            known = index.answered(keys)
+            progress.skip(len(chunk) - len(good) + int(known.sum()))
+            yield from (pair for pair, there in zip(zip(keys, good, strict=True), known, strict=True) if not there)
 
-    stream = iter(responses)
-    while chunk := list(islice(stream, 512)):
-        good = [item for item in chunk if item[2].status == "ok"]
-        keys = [judgement_key(response.key, response.image or response.text, whole) for _, whole, response in good]
-        known = index.answered(keys)
-        progress.skip(len(chunk) - len(good) + int(known.sum()))
-        for key, (sample, _, response), there in zip(keys, good, known, strict=True):
-            if there:
-                continue
-            pending += 1
-            if (pending - 1) % processes.world != processes.rank:
-                continue
+    work = Sharing(unjudged(), JUDGE_BATCH, label)
+    for part in work:
+        mine: list[Asked] = []
+        for key, (sample, _, response) in part:
             if image is None and response.image is not None and not store.verified(response):
                 lost += 1
                 continue
             picture = None if response.image is None else (image or store.image)(response)
             mine.append((key, Answer(sample, response, picture)))
-            if len(mine) == JUDGE_BATCH:
-                flush()
-    if mine:
-        flush()
-    processes.wait()
+        if mine:
+            journal.append(attempts.results(mine))
+            attempts.refuse_more()
+        progress.advance(work.did(len(part)))
+    progress.advance(work.did(0))
     return processes.total(lost)
 
 

@@ -15,7 +15,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
-from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, chunks, draw
+from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
 from hermes.harness.run.gap import gaps, lacking
@@ -42,6 +42,7 @@ from hermes.harness.system.environment import Stopwatch, describe, peak_memory_m
 from hermes.harness.system.pace import Stage
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
+from hermes.harness.system.sharing import chunks
 
 ATTEMPTS = 3
 

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -86,7 +88,9 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 def part_of(path: Path) -> Path:
     """Where this process writes what will be ``path``; `remove_parts` removes what a killed one has left."""
-    return path.with_name(f".{path.name[:120]}.{os.getpid()}.part")
+    # Processes of two machines may have one number.
+    machine = zlib.crc32(socket.gethostname().encode())
+    return path.with_name(f".{path.name[:120]}.{machine}{os.getpid()}.part")
 
 
 def remove_parts(folder: Path) -> None:
