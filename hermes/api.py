@@ -110,6 +110,7 @@ def align(
     progress: Progress | bool = True,
     device: str = "auto",
     dtype: DType = "float32",
+    draw_dtype: DType = "auto",
     device_map: str | None = None,
     adapter: str | None = None,
     compile: bool = False,

@@ -21,7 +21,7 @@ ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ip
 Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
-    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "micro_batch"),
+    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "draw_dtype", "micro_batch"),
     *("checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
     *FailureSettings.model_fields,
@@ -191,7 +191,8 @@ class AlignSettings(
 ):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
-    ``bf16`` is the precision of the arithmetic, ``dtype`` that of the weights.
+    ``bf16`` is the precision of the arithmetic of the training, ``dtype`` that of the weights which are trained, and
+    ``draw_dtype`` that of the weights at work in all other phases.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -199,7 +200,14 @@ class AlignSettings(
     panel: ClassVar = Panel.PLAY
 
     dtype: DType = Field(
-        "float32", description="Precision of the weights; bfloat16 loses small updates (see --bf16 for the arithmetic)."
+        "float32",
+        description="Precision of the weights that are trained; bfloat16 loses small updates (see --bf16 for the "
+        "arithmetic).",
+    )
+    draw_dtype: DType = Field(
+        "auto",
+        description="Precision of the weights that draw, judge and are evaluated, which are read apart from those that "
+        "are trained; auto is as in `hermes eval`.",
     )
     rounds: int = Field(3, ge=1, description="Rounds of self-play; a larger number later goes on.")
     patience: int = Field(

@@ -14,7 +14,6 @@ from hermes.align.pairs.candidates import (
 )
 from hermes.align.pairs.items import Item, shapes_items
 from hermes.evaluators.homologous import Generation, Understanding
-from hermes.harness.judges.similarity import similarity
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Judgement, Response
 from hermes.shapes.twins import twin_of
@@ -110,11 +109,11 @@ def test_identical_images_are_judged_once_and_the_first_stands() -> None:
     assert kept == [("a", 0), ("a", 1), ("b", 0)]
 
 
-def test_captions_are_scored_against_their_own_item() -> None:
+def test_failed_captions_are_no_candidates() -> None:
     one, two = items(2)
     responses = [answer(two.id, 0, two.caption), answer(one.id, 0, one.caption), answer(one.id, 1)]
-    found = caption_candidates([one, two], responses, similarity("facts"), number=2)
-    assert [(c.item_id, c.score, c.round) for c in found] == [(two.id, 1.0, 2), (one.id, 1.0, 2)]
+    found = caption_candidates(responses, {f"{one.id}#0": 0.25, f"{two.id}#0": 1.0}, number=2)
+    assert [(c.item_id, c.score, c.round) for c in found] == [(two.id, 1.0, 2), (one.id, 0.25, 2)]
 
 
 def test_images_are_scored_by_the_benchmark() -> None:

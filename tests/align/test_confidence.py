@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 import torch
 from align_fake import FakeModel, hashed, pictures
+from forked import on_processes
 
 from hermes.align.pairs import confidence
-from hermes.align.pairs.confidence import rate_images
+from hermes.align.pairs.confidence import confidences_of, rate_images
 from hermes.align.pairs.items import Item, shapes_items
+from hermes.align.pairs.shown import shown
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.judges.replies import asked
-from hermes.harness.records.keys import digest, judgement_key
+from hermes.harness.records.journal import Index
+from hermes.harness.records.keys import digest
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Response
-from hermes.harness.system.processes import Processes
+from hermes.harness.records.types import Judgement, Response
+from hermes.harness.system.processes import current
 
 CONTEXTS, VOCAB = 8, 16
 
@@ -39,8 +42,9 @@ def rate(
     model: Any, items: list[Item], responses: list[Response], store: Store, batch: int
 ) -> dict[tuple[str, int], float]:
     """The confidences by (item, index)."""
-    keys = {one.key: judgement_key(one.key, one.image, b"") for one in responses}
-    found = rate_images(model, items, responses, keys, store, batch)
+    pictures = list(shown(items, responses))
+    rate_images(model, pictures, len(pictures), store, batch)
+    found = confidences_of(store)(pictures)
     return {(one.sample_id, one.index): found[one.key] for one in responses}
 
 
@@ -77,20 +81,19 @@ def test_what_is_known_is_not_asked_again(tmp_path: Path, items: list[Item]) -> 
     assert len(found) == len(responses)
 
 
-def test_processes_rate_each_image_once(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_rate_each_image_once(tmp_path: Path, items: list[Item]) -> None:
     """Each of two rates half of them."""
-    monkeypatch.setattr(Processes, "wait", lambda self: None)
-    model, first = FakeModel(), Store(tmp_path / "images")
-    responses = drawn(first, items)
-    rated = []
-    for rank in (0, 1):
-        store = Store(tmp_path / f"rank {rank}", rank)
-        store.media = first.media
-        monkeypatch.setattr(confidence, "current", lambda rank=rank: Processes(rank, 2, rank))
-        keys = {one.key: judgement_key(one.key, one.image, b"") for one in responses}
-        rated.append(set(rate_images(model, items, responses, keys, store, 2)))
+    responses = drawn(Store(tmp_path), items)
+
+    def work() -> None:
+        store = Store(tmp_path, current().rank)
+        pictures = list(shown(items, responses))
+        rate_images(FakeModel(), pictures, len(pictures), store, 1)
+
+    on_processes(2, work)
+    rated = [Index([path], Judgement) for path in Store(tmp_path).judgements(confidence.NAME).files()]
     assert [len(share) for share in rated] == [3, 3]
-    assert rated[0] | rated[1] == {one.key for one in responses}
+    assert len(Store(tmp_path).judgements(confidence.NAME).index()) == 6
 
 
 def test_it_depends_on_the_image(tmp_path: Path, items: list[Item]) -> None:

@@ -76,10 +76,12 @@ def test_the_first_loss_is_that_of_policy_and_reference_under_one_noise(tmp_path
 
 
 @pytest.mark.parametrize("draws", [1, 4])
-def test_winner_and_loser_of_a_pair_share_time_and_noise_in_an_epoch_and_not_across(draws: int) -> None:
+def test_winner_and_loser_of_a_pair_share_time_and_noise_in_an_epoch_and_not_across(
+    draws: int, tmp_path: Path
+) -> None:
     model = flow_model()
     model.masks = draws
-    batches = PairBatches(model, pairs(), seed=5)
+    batches = PairBatches(model, pairs(), 5, tmp_path)
     winner, loser, later = batches.seeded(0, 2, 0), batches.seeded(0, 3, 0), batches.seeded(0, 2, 1)
     rows = model.collate([winner, loser, later]).rows
     noised = (rows.time > 0).sum(1)

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hermes.align.pairs.candidates import caption_candidates, image_requests
+from hermes.align.pairs.candidates import image_requests
+from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.items import ItemSource, shapes_items
 from hermes.align.play.planning import plan_play
 from hermes.align.settings import AlignSettings
 from hermes.evaluators.homologous import Generation, Understanding
 from hermes.harness.models.null import NullModel
+from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Response
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Silent
@@ -36,18 +38,14 @@ def test_the_real_picture_answers_every_question_as_its_prompt_does() -> None:
         assert [answer(question, scene.objects) for question, _ in asked] == [right for _, right in asked], item.caption
 
 
-def test_pictures_are_drawn_from_the_prompt_and_captions_are_compared_with_all_that_is_there() -> None:
+def test_pictures_are_drawn_from_the_prompt_and_captions_are_compared_with_what_is_there(tmp_path: Path) -> None:
     (item,) = shapes_items(Understanding(), Generation(), 1, 2, 1.0)
     assert image_requests([item], 1, GenerationConfig(), 0.0, 0)[0].prompt == item.caption
-    said = Response(sample_id=item.id, index=0, prompt_sha256="", text="x", key="k", seed=0)
-    compared: list[str] = []
-
-    def same(captions: object, references: list[str]) -> list[float]:
-        compared.extend(references)
-        return [1.0]
-
-    caption_candidates([item], [said], same, 1)  # type: ignore[arg-type]
-    assert compared == [item.told] != [item.caption]
+    said = Response(sample_id=item.id, index=0, prompt_sha256="", text=item.told, key="0" * 16, seed=0)
+    store = Store(tmp_path)
+    rate_captions([(item, [said])], 1, store, "facts", "cpu", Silent())
+    assert closeness_of(store, "facts")([item], [said]) == {said.key: 1.0}
+    assert item.told != item.caption
 
 
 def test_only_the_shapes_world_has_them_and_settings_without_them_keep_their_id() -> None:

@@ -112,8 +112,8 @@ def test_processes_without_work_are_told_of(tmp_path: Path) -> None:
     assert "a step replays 2 items on 5 processes, so 3 of them wait" in said
 
 
-def test_four_pairs_give_each_of_eight_processes_a_caption_and_an_image() -> None:
-    places = PairBatches(FakeModel(), pairs(4), 0).places(range(4))
+def test_four_pairs_give_each_of_eight_processes_a_caption_and_an_image(tmp_path: Path) -> None:
+    places = PairBatches(FakeModel(), pairs(4), 0, tmp_path).places(range(4))
     for rank in range(8):
         assert sorted(slot // 2 for slot, _ in places[rank::8]) == [0, 1]
 

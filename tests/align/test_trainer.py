@@ -229,17 +229,17 @@ def test_pairs_that_lack_a_side_are_trained_on_the_other(tmp_path: Path) -> None
     assert report.pairs == 19
 
 
-def test_winner_and_loser_share_masks_and_epochs_do_not() -> None:
-    batches = PairBatches(FakeModel(), pairs(3), seed=1)
+def test_winner_and_loser_share_masks_and_epochs_do_not(tmp_path: Path) -> None:
+    batches = PairBatches(FakeModel(), pairs(3), 1, tmp_path)
     winner, loser = (batches.seeded(0, slot, epoch=0)["mask"] for slot in (2, 3))
     assert winner == loser
     assert winner != batches.seeded(0, 2, epoch=1)["mask"]
     assert winner != batches.seeded(1, 2, epoch=0)["mask"]
 
 
-def test_the_reference_table_holds_what_the_batches_give() -> None:
+def test_the_reference_table_holds_what_the_batches_give(tmp_path: Path) -> None:
     model = FakeModel()
-    batches = PairBatches(model, pairs(5), seed=1)
+    batches = PairBatches(model, pairs(5), 1, tmp_path)
     device = torch.device("cpu")
     table = batches.reference(model.module, range(5), epochs=2, chunk=2, device=device)
     for epoch in range(2):
@@ -308,7 +308,7 @@ def test_steps_end_the_training_whatever_epochs_say(tmp_path: Path) -> None:
 
 def test_the_noise_of_masks_is_that_of_the_reference(tmp_path: Path) -> None:
     report = train(FakeModel(), pairs(), lessons(), SETTINGS, tmp_path / "a")
-    batches = PairBatches(FakeModel(), pairs(), SETTINGS.seed)
+    batches = PairBatches(FakeModel(), pairs(), SETTINGS.seed, tmp_path)
     table = batches.reference(FakeModel().module, range(19), SETTINGS.epochs, 8, torch.device("cpu"))
     assert report.mask_noise == pytest.approx(float((table[:, 2] - table[:, 3]).std(0).mean()), rel=1e-5)
     assert report.mask_noise_und is None  # its texts are exact

@@ -1,16 +1,21 @@
 """Pairs as batches: tokenised once, masked by (pair, epoch), scattered back into one log-probability per slot."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hermes.align.losses.objectives import PairLogProbs, SideLogProbs
+from hermes.align.losses.shelf import Made, Shelf
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
 from hermes.harness.records.seeds import derive_seed
+from hermes.harness.system.progress import Progress
 
+PREPARED = "pairs"
 SLOTS = ("und_winner", "und_loser", "gen_winner", "gen_loser")
 
 
@@ -22,32 +27,50 @@ class TrainPair:
     und: tuple[LikelihoodItem, LikelihoodItem] | None
     gen: tuple[LikelihoodItem, LikelihoodItem] | None
 
+    def digest(self) -> bytes:
+        """16 bytes that stand for all that is in it, pictures included."""
+        found = hashlib.blake2b(self.id.encode(errors="surrogatepass"), digest_size=16)
+        for item in (*(self.und or ()), *(self.gen or ())):
+            said = f"\x1f{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1f{item.image.sha256()}"
+            found.update(said.encode(errors="surrogatepass"))
+        return found.digest()
+
 
 class PairBatches:
-    """All pairs, tokenised once. ``seed`` fixes the masks: winner and loser of a pair share one seed in each epoch."""
+    """All pairs, tokenised once, on the disk below ``folder``; what is in memory of a pair is which slots it has.
 
-    def __init__(self, model: Alignable, pairs: Sequence[TrainPair], seed: int) -> None:
+    ``seed`` fixes the masks: winner and loser of a pair share one seed in each epoch. All processes must make one.
+    """
+
+    def __init__(
+        self, model: Alignable, pairs: Sequence[TrainPair], seed: int, folder: Path, progress: Progress | None = None
+    ) -> None:
         self.model, self.seed = model, seed
         self.ids = [pair.id for pair in pairs]
-        slots = [(pair.und or (None, None)) + (pair.gen or (None, None)) for pair in pairs]
-        items = [(row, slot, item) for row, four in enumerate(slots) for slot, item in enumerate(four) if item]
-        prepared = model.prepare([item for _, _, item in items])
-        self._prepared = {(row, slot): ready for (row, slot, _), ready in zip(items, prepared, strict=True)}
+        self._shelf = Shelf(folder, PREPARED, pairs, self._made, progress)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def has(self, row: int, side: str) -> bool:
-        return (row, SLOTS.index(f"{side}_winner")) in self._prepared
+        return self._there(row, SLOTS.index(f"{side}_winner"))
+
+    def digests(self) -> bytes:
+        """What tells these pairs from others: 16 bytes for each."""
+        return self._shelf.digests()
+
+    def remove(self) -> None:
+        """Give back what they take on the disk; all processes must call."""
+        self._shelf.remove()
 
     def seeded(self, row: int, slot: int, epoch: int) -> Any:
         """The prepared item under the masks of this (pair, epoch)."""
         seed = derive_seed(self.seed, self.ids[row], epoch, "mask")
-        return self.model.with_seed(self._prepared[row, slot], seed)
+        return self.model.with_seed(self._shelf[row][slot], seed)
 
     def places(self, rows: Sequence[int], slots: Sequence[int] = range(len(SLOTS))) -> list[tuple[int, int]]:
         """Where these pairs have items, as (slot, index in ``rows``), texts first."""
-        return [(slot, at) for slot in slots for at, row in enumerate(rows) if (row, slot) in self._prepared]
+        return [(slot, at) for slot in slots for at, row in enumerate(rows) if self._there(row, slot)]
 
     def log_probs(
         self,
@@ -82,7 +105,9 @@ class PairBatches:
         Other pairs stay 0. Items that do not depend on the masks are computed once.
         """
         table = torch.zeros(epochs, len(SLOTS), len(self))
-        changing = sorted({slot for row, slot in self._prepared if self.depends_on_masks(row, slot)})
+        changing = [
+            slot for slot in range(len(SLOTS)) if any(self.depends_on_masks(row, slot) for row in range(len(self)))
+        ]
         kept = [slot for slot in range(len(SLOTS)) if slot not in changing]
         with torch.no_grad():
             for epoch in range(epochs):
@@ -113,8 +138,27 @@ class PairBatches:
 
     def depends_on_masks(self, row: int, slot: int) -> bool:
         """Whether masks change the item; a text, or an autoregressive image, comes back as it is."""
-        ready = self._prepared[row, slot]
-        return self.model.with_seed(ready, derive_seed(self.seed, self.ids[row], 0, "mask")) is not ready
+        return bool(self._shelf.flags(row) >> (len(SLOTS) + slot) & 1)
+
+    def _there(self, row: int, slot: int) -> bool:
+        return bool(self._shelf.flags(row) >> slot & 1)
+
+    def _made(self, pairs: Sequence[TrainPair]) -> list[Made]:
+        """The pairs with their items prepared; flags: the slots that a pair has, then those that masks change."""
+        fours = [(pair.und or (None, None)) + (pair.gen or (None, None)) for pair in pairs]
+        ready = iter(self.model.prepare([item for four in fours for item in four if item]))
+        made = []
+        for pair, four in zip(pairs, fours, strict=True):
+            own = tuple(next(ready) if item else None for item in four)
+            flags = sum(1 << slot for slot, item in enumerate(four) if item)
+            flags |= sum(
+                1 << len(SLOTS) + slot for slot, one in enumerate(own) if one is not None and self._masked(one)
+            )
+            made.append(Made(own, flags, pair.digest()))
+        return made
+
+    def _masked(self, ready: Any) -> bool:
+        return self.model.with_seed(ready, 0) is not ready
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

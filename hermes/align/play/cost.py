@@ -34,13 +34,24 @@ class Amount(Record):
 
 
 class Work(Record):
-    """A model's passes: ``steps`` over a whole picture's ``codes``, 0 where these come one by one."""
+    """A model's passes: ``steps`` over a whole picture's ``codes``, 0 where these come one by one.
+
+    ``same``: whether the weights that draw are as wide as those that are trained.
+    """
 
     sizes: StepSizes
     codes: int
     steps: int
     draws_bf16: bool
     trains_bf16: bool
+    same: bool = True
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights that draw."""
+        if self.same:
+            return self.sizes.weights
+        return self.sizes.weights // 2 if self.draws_bf16 else self.sizes.weights * 2
 
 
 class Phase(Record):
@@ -58,11 +69,11 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     sizes = work.sizes
     text, image = sizes.forward.get("text", 0.0), sizes.forward.get("image", 0.0)
     rows = 2 if amount.guided else 1
-    drawing, reading = _held(sizes, "image", TOGETHER * rows), _held(sizes, "text", TOGETHER)
+    drawing, reading = _held(work, "image", TOGETHER * rows), _held(work, "text", TOGETHER)
     passes = work.steps or work.codes
 
     def phase(name: str, flops: float, reads: float, bf16: bool, memory: int | None) -> Phase:
-        flops, read = flops / ranks, reads * sizes.weights / ranks
+        flops, read = flops / ranks, reads * work.weights / ranks
         if not flops:
             seconds: float | None = 0.0
         else:
@@ -95,6 +106,6 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     return tuple(found)
 
 
-def _held(sizes: StepSizes, side: str, rows: int) -> int:
+def _held(work: Work, side: str, rows: int) -> int:
     """Bytes of the weights and of so many rows that go through them together."""
-    return sizes.weights + rows * sizes.row.get(side, 0)
+    return work.weights + rows * work.sizes.row.get(side, 0)

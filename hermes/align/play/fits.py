@@ -8,6 +8,7 @@ from typing import Any
 from hermes.align.play.budget import Budget, Ranks, budget
 from hermes.align.settings import AlignSettings, TrainSettings
 from hermes.align.training.sizing import StepSizes, step_sizes
+from hermes.harness.contracts.options import DType
 from hermes.harness.models.outline import Outline, Side
 
 SHARDS = (2, 4, 8, 16, 32, 64)
@@ -38,8 +39,15 @@ class Training:
     free: int
 
     def dtype(self, settings: AlignSettings) -> str:
-        """The precision of the weights, as they are loaded."""
-        return ("bfloat16" if self.cuda else "float32") if settings.dtype == "auto" else settings.dtype
+        """The precision of the weights that are trained."""
+        return self._named(settings.dtype)
+
+    def drawing(self, settings: AlignSettings) -> str:
+        """The precision of the weights that draw."""
+        return self._named(settings.draw_dtype)
+
+    def _named(self, dtype: DType) -> str:
+        return ("bfloat16" if self.cuda else "float32") if dtype == "auto" else dtype
 
     def sizes(self, settings: AlignSettings) -> StepSizes:
         """What a step of resolved settings keeps and computes."""

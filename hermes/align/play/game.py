@@ -9,7 +9,7 @@ from hermes.align.pairs.items import ItemSource
 from hermes.align.play.history import round_folder
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.model import Alignable
-from hermes.harness.contracts.options import LoadOptions, options_of
+from hermes.harness.contracts.options import DType, LoadOptions, options_of
 from hermes.harness.run.loading import load_model
 from hermes.harness.run.stores import root_of
 from hermes.harness.system.disk import read_json, sync_folder, write_json
@@ -26,7 +26,7 @@ class Game:
         self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
         self.root, self.media = root_of(settings), folder / "media"
         self.kind, self.info = type(base), base.info
-        self._loaded: tuple[int, Alignable] | None = (0, base)
+        self._loaded: tuple[int, DType, Alignable] | None = (0, settings.draw_dtype, base)
 
     def home(self, number: int) -> Path:
         """The folder of a round."""
@@ -37,22 +37,31 @@ class Game:
         return str(self.home(number) / "checkpoint") if number else self.settings.model
 
     def options(self, number: int) -> LoadOptions:
-        """How the model after round ``number`` is loaded; a checkpoint has the adapter in its weights already."""
-        options = options_of(self.settings)
+        """How the model after round ``number`` is loaded to draw; a checkpoint has the adapter in its weights."""
+        options = drawing_options(self.settings)
         return options.model_copy(update={"adapter": None}) if number else options
 
     def model(self, number: int) -> Alignable:
-        """The model after round ``number``, as its checkpoint holds it."""
-        if self._loaded is None or self._loaded[0] != number:
-            self._loaded = None
-            loaded = load_model(self.reference(number), self.settings.device, self.options(number))
-            self._loaded = (number, cast(Alignable, loaded))
-        return self._loaded[1]
+        """The model after round ``number`` as it draws, judges and is evaluated."""
+        return self._model(number, self.settings.draw_dtype)
+
+    def model_to_train(self, number: int) -> Alignable:
+        """The model after round ``number`` in the precision in which it is trained."""
+        return self._model(number, self.settings.dtype)
 
     def model_to_change(self, number: int) -> Alignable:
-        """The model after round ``number``, which is read anew the next time."""
-        model, self._loaded = self.model(number), None
+        """The model that is to be trained, which is read anew the next time."""
+        model, self._loaded = self.model_to_train(number), None
         return model
+
+    def _model(self, number: int, dtype: DType) -> Alignable:
+        """Read where it is not the one in memory, of which there is one at a time."""
+        if self._loaded is None or self._loaded[:2] != (number, dtype):
+            self._loaded = None
+            options = self.options(number).model_copy(update={"dtype": dtype})
+            loaded = load_model(self.reference(number), self.settings.device, options)
+            self._loaded = (number, dtype, cast(Alignable, loaded))
+        return self._loaded[2]
 
     def phase(self, home: Path, name: str, output: Path, work: Callable[[], None]) -> None:
         """Do ``work`` unless its last ``output`` is there, and note in the round's folder how long it took."""
@@ -67,6 +76,11 @@ class Game:
         current().wait()
         if current().main:
             write_json(home / "seconds.json", seconds_of(home) | {name: round(time.perf_counter() - begin, 2)})
+
+
+def drawing_options(settings: AlignSettings) -> LoadOptions:
+    """How a model is loaded that draws, judges and is evaluated."""
+    return options_of(settings).model_copy(update={"dtype": settings.draw_dtype})
 
 
 def seconds_of(home: Path) -> dict[str, float]:

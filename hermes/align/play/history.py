@@ -72,10 +72,13 @@ def facts_of(
     items = spec["items"] if world == "real" else world
     arithmetic = "bfloat16" if spec["settings"]["bf16"] else "float32"
     chosen = "" if settings.bf16 is not None else ", this device's choice"
+    drawing = spec["model"]["dtype"]
+    weights = spec.get("trained", drawing)
+    drawn = f", drawn and measured in {drawing}" if weights != drawing else ""
     return {
         "settings": short_hash({**spec, "items": items, "settings": common, "hermes": package_version("hermes-bench")}),
         "guided": guided or "",
-        "precision": f"weights in {spec['model']['dtype']}, training in {arithmetic}{chosen}",
+        "precision": f"weights in {weights}, training in {arithmetic}{chosen}{drawn}",
         **({"undefined": lacks} if lacks else {}),
     }
 

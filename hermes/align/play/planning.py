@@ -55,6 +55,8 @@ class Planned:
             spec["evaluated"] = evaluated(source)
         elif settings.replays:
             spec["lessons"] = LESSONS
+        if settings.dtype != settings.draw_dtype:
+            spec["trained"] = settings.dtype
         if settings.pairs:
             spec["pairs"] = _file_hash(settings.pairs)
         return spec
@@ -96,13 +98,16 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
 
 def resolved(settings: AlignSettings, source: ItemSource, cls: Any) -> AlignSettings:
     """The settings with what "auto" and None mean here, so that the align id holds it."""
-    bf16 = native_bf16(pick_device(settings.device)) if settings.bf16 is None else settings.bf16
+    device = pick_device(settings.device)
+    bf16 = native_bf16(device) if settings.bf16 is None else settings.bf16
+    whole = settings.draw_dtype == "auto" and not device.startswith("cuda")
     guidance, alone = settings.eval_guidance, of_one_side(cls, settings, source.drawer, source.world)
     if "similarity" not in alone:
         alone["similarity"] = resolve(settings.similarity, source.world)
     return settings.model_copy(
         update={
             "bf16": bf16,
+            "draw_dtype": "float32" if whole else settings.draw_dtype,
             "fresh_items": settings.changes_items,
             "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
             **alone,

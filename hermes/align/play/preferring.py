@@ -161,5 +161,5 @@ def _differing(
 ) -> tuple[list[preferences.Preference], dict[str, int]]:
     """The preferences without sides whose winner and loser are the same to the model that is to be trained."""
     settings = game.settings
-    ties = token_ties(game.model(number - 1), kept, game.media)
+    ties = token_ties(game.model_to_train(number - 1), kept, game.media)
     return preferences.without_ties(kept, ties, drops, pairing=settings.pairing, objective=settings.objective)

@@ -88,7 +88,8 @@ def plan_of(settings: AlignSettings, training: Training, name: str, card: Card |
         sizes=training.sizes(settings),
         codes=training.outline.codes,
         steps=training.outline.steps,
-        draws_bf16=training.dtype(settings) != "float32",
+        draws_bf16=training.drawing(settings) != "float32",
+        same=training.drawing(settings) == training.dtype(settings),
         trains_bf16=bool(settings.bf16),
     )
     peak, amount = found.peak(micro), amount_of(settings, training.sides)

@@ -1,15 +1,15 @@
 """What a training begins with: accelerate, the model's settings for it, and the name of its stored state."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.losses.likelihoods import PairBatches
 from hermes.align.settings import TrainSettings
-from hermes.harness.contracts.model import Alignable, LikelihoodItem
+from hermes.harness.contracts.model import Alignable
 from hermes.harness.system.errors import HermesError
 
 if TYPE_CHECKING:
@@ -59,13 +59,9 @@ def without_dropout(module: nn.Module) -> None:
             part.p = 0.0
 
 
-def identity_of(pairs: Sequence[TrainPair], replay: Sequence[LikelihoodItem], settings: TrainSettings) -> str:
-    """Which training a stored state belongs to."""
+def identity_of(batches: PairBatches, replayed: int, settings: TrainSettings) -> str:
+    """Which training a stored state belongs to; ``replayed`` is how many items there are to replay."""
     digest = hashlib.sha256(settings.model_dump_json(exclude=BESIDE).encode())
-    for pair in pairs:
-        digest.update(pair.id.encode())
-        for item in (*(pair.und or ()), *(pair.gen or ())):
-            digest.update(f"{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1f".encode())
-            digest.update(item.image.sha256().encode())
-    digest.update(str(len(replay)).encode())
+    digest.update(batches.digests())
+    digest.update(str(replayed).encode())
     return digest.hexdigest()[:16]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
 from hermes.align.losses.objectives import pair_loss
+from hermes.align.losses.shelf import Made, Shelf
 from hermes.align.settings import TrainSettings
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
@@ -44,6 +45,8 @@ from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.harness.system.trackers import ALIGN, Log, check_trackers, tracking
+
+REPLAYED = "replay"
 
 
 def native_bf16(device: str) -> bool:
@@ -84,7 +87,8 @@ def train(
         progress = progress or Silent()
         micro = Fitting(settings.micro_batch, "training", progress.say)
         try:
-            return _Training(model, pairs, replay if settings.replays else (), settings, folder, micro).run(progress)
+            replayed = replay if settings.replays else ()
+            return _Training(model, pairs, replayed, settings, folder, micro, progress).run(progress)
         except Exception as error:
             if is_out_of_memory(error):
                 raise out_of_memory(error, micro.size) from error
@@ -102,15 +106,16 @@ class _Training:
         settings: TrainSettings,
         folder: Path,
         micro: Fitting,
+        progress: Progress,
     ) -> None:
         self.model, self.settings, self.folder, self.micro = model, settings, folder, micro
         self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
-        self.batches = PairBatches(model, pairs, settings.seed)
+        self.batches = PairBatches(model, pairs, settings.seed, folder, progress)
         self.epochs = epochs(len(pairs), settings)
-        self.replay = model.prepare(list(replay))
+        self.replay = Shelf(folder, REPLAYED, replay, self._made, progress)
         self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
         self.steps = plan(len(pairs), len(replay), settings)
-        self.identity = identity_of(pairs, replay, settings)
+        self.identity = identity_of(self.batches, len(replay), settings)
         self.states = States(folder, self.identity)
         self.written = time.monotonic()
         self.due = False
@@ -167,8 +172,10 @@ class _Training:
                     self._one(number, total, log, track, progress)
         finally:
             self.states.wait()
-        self.accelerator.wait_for_everyone()
+        current().wait()
         self._finish(folder)
+        self.batches.remove()
+        self.replay.remove()
         self.inner.train(was_training)
         noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und")}
         return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise)
@@ -195,6 +202,9 @@ class _Training:
             self.written = time.monotonic()
         progress.advance(note=f"loss {figures['loss']:.3f}")
 
+    def _made(self, items: Sequence[LikelihoodItem]) -> list[Made]:
+        return [Made(ready) for ready in self.model.prepare(list(items))]
+
     def _tracking(self, done: int) -> AbstractContextManager[Log]:
         settings = self.settings
         config, cpu = settings.model_dump(), self.device.type == "cpu"
@@ -207,6 +217,7 @@ class _Training:
         rows = range(current().rank, len(self.batches), current().world)
         with self._autocast():
             table = self.batches.reference(self.inner, rows, self.epochs, self.micro.size, self.device)
+        current().wait()
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
         return shared
 
@@ -219,6 +230,7 @@ class _Training:
                 rows = mine[begin : begin + self.micro.size]
                 batch = self.model.collate([self.replay[row] for row in rows])
                 table[rows] = self.inner(to_device(batch, self.device))[0].float()
+        current().wait()
         shared: Tensor = self.accelerator.reduce(table, "sum")
         return shared
 
@@ -267,7 +279,8 @@ class _Training:
 
     def _least(self, size: int) -> int:
         """The smallest of all processes' numbers."""
-        return int(self.accelerator.gather(torch.tensor([size], device=self.device)).min())
+        least: int = min(current().gathered([size]))
+        return least
 
     @contextmanager
     def _forgetting(self) -> Iterator[None]:

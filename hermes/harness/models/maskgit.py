@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hermes.harness.models.orders import halton_ranks, preference
+from hermes.harness.models.row_noise import exponential, uniform
 from hermes.harness.models.seeded import Draw
 from hermes.harness.records.types import GenerationConfig, Order
 from hermes.harness.system.errors import HermesError
@@ -74,11 +75,6 @@ def left_masked(step: int, steps: int, tokens: int) -> int:
     return int((tokens * share).floor())
 
 
-def exponential(generator: torch.Generator, *shape: int) -> Tensor:
-    """Exponential noise; ``argmax(p / noise)`` is a draw from p, the very one that torch.multinomial makes."""
-    return torch.empty(shape).exponential_(1, generator=generator)
-
-
 def gumbel(uniform: Tensor) -> Tensor:
     """Gumbel noise from uniform numbers in [0, 1); both logarithms are bounded below."""
     return -(-uniform.clamp_min(TINY).log()).clamp_min(TINY).log()
@@ -102,7 +98,7 @@ def draw_steps(
 ) -> Iterator[Step]:
     """Every step of drawing ``image`` (B, N) token ids, where ``mask`` stands for what is to be drawn.
 
-    read: token ids (B, N) to guided logits (B, N, codes); code 0 is the token ``first_code``. generators: on the CPU,
+    read: token ids (B, N) to guided logits (B, N, codes); code 0 is the token ``first_code``. generators:
     each for an equal share of the rows in order; with one for each row, a row's draws are those of the row alone.
     """
     rows, tokens = image.shape
@@ -113,13 +109,13 @@ def draw_steps(
         logits = read(image)
         probabilities = logits.softmax(-1)
         known = image != mask
-        race, uniform = _noise(generators, rows, tokens, probabilities.shape[-1], image.device)
+        race, even = _noise(generators, rows, tokens, probabilities.shape[-1], image.device)
         drawn = (_kept(logits, probabilities, drawing) / race if drawing.temperature > 0 else probabilities).argmax(-1)
         chosen = torch.where(known, image, drawn + first_code)
         share = probabilities.gather(-1, drawn[..., None])[..., 0]
         temperature *= 1 - (step + 1) / drawing.steps
         sure = share.masked_fill(known, torch.finfo(share.dtype).max).clamp_min(TINY).log()
-        confidence = preference(drawing.order, sure, gumbel(uniform), temperature, ranks.expand_as(sure))
+        confidence = preference(drawing.order, sure, gumbel(even), temperature, ranks.expand_as(sure))
         if drawing.order != "confidence":
             confidence = confidence.masked_fill(known, torch.inf)
         left = torch.full((rows, 1), left_masked(step, drawing.steps, tokens), device=image.device)
@@ -145,7 +141,6 @@ def _noise(
     """Exponential (B, N, codes) and then uniform (B, N) noise from each generator, in the reference's order."""
     share = rows // len(generators)
     pairs = [
-        (exponential(generator, share, tokens, codes), torch.rand(share, tokens, generator=generator))
-        for generator in generators
+        (exponential(generator, share, tokens, codes), uniform(generator, share, tokens)) for generator in generators
     ]
-    return torch.cat([race for race, _ in pairs]).to(device), torch.cat([uniform for _, uniform in pairs]).to(device)
+    return torch.cat([race for race, _ in pairs]).to(device), torch.cat([even for _, even in pairs]).to(device)

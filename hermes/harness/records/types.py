@@ -222,7 +222,10 @@ class Result(Record):
 
 
 class ModelInfo(Record):
-    """Which model answered. ``fingerprint`` is a hash of the weights, ``dtype`` the precision that they compute in."""
+    """Which model answered. ``fingerprint`` is a hash of the weights, ``dtype`` the precision that they compute in.
+
+    ``noise``: the kind of device that makes what is random in answers, "" for the CPU, which does for most models.
+    """
 
     name: str
     revision: str | None = None
@@ -231,4 +234,5 @@ class ModelInfo(Record):
     parameters: int = 0
     resolution: int = 0
     dtype: str = "float32"
+    noise: str = ""
     defaults: GenerationConfig = GenerationConfig()

@@ -94,6 +94,7 @@ def evaluate(
     "peak_memory_mb").
     """
     load_plugins(settings.plugin)
+    current().tell((progress or Silent()).say)
     handed_in = model is not None
     run = Run(settings, root_of(settings), progress or Silent())
     pins = Pins.of_root(run.root, settings.update_data)

@@ -46,7 +46,8 @@ def root_of(settings: Placed) -> Path:
 
 def model_identity(info: ModelInfo, code: str) -> dict[str, Any]:
     """The model as it is; its name does not change what it answers. ``code`` is the version of its adapter."""
-    return {"fingerprint": info.fingerprint, "dtype": info.dtype, "code": code}
+    noise = {"noise": info.noise} if info.noise else {}
+    return {"fingerprint": info.fingerprint, "dtype": info.dtype, "code": code, **noise}
 
 
 def code_version(model: Any) -> str:

@@ -23,6 +23,7 @@ from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.released import named, versioned
+from hermes.harness.models.row_noise import noise_of, row_generator
 from hermes.harness.models.seeded import draw_of, max_new_tokens_of
 from hermes.harness.models.source import Source, source_of
 from hermes.harness.records.images import Cell, ImageHandle
@@ -107,6 +108,7 @@ class MMaDA:
             abilities=self.abilities,
             parameters=sum(part.numel() for part in weights),
             resolution=self.config.resolution,
+            noise=noise_of(self._device),
             defaults=DEFAULTS.model_copy(update={"image_size": self.config.resolution}),
         )
 
@@ -140,7 +142,7 @@ class MMaDA:
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
                 texts = [encoded(self.tokenizer, requests[index].prompt) for index in part]
-                generators = [torch.Generator().manual_seed(requests[index].seed) for index in part]
+                generators = [row_generator(requests[index].seed, self._device) for index in part]
                 blank = empty_image(len(part), (side // self._stride) ** 2, self.layout.vocabulary.mask, self._device)
                 *_, last = draw_steps(self.network, self.layout, texts, blank, generators, drawing)
                 for index, row, text in zip(part, last.chosen, texts, strict=True):

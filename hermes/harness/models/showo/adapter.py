@@ -20,6 +20,7 @@ from hermes.harness.models.maskgit import Drawing, drawing_of, empty_image
 from hermes.harness.models.outline import Outline, settings_file
 from hermes.harness.models.pictures import Once, only_image
 from hermes.harness.models.precision import dtype_name, torch_dtype
+from hermes.harness.models.row_noise import noise_of, row_generator
 from hermes.harness.models.showo.clip import ClipVision, projector_state, read_clip, take_projector
 from hermes.harness.models.showo.config import ShowoConfig, read_config
 from hermes.harness.models.showo.images import draw_image
@@ -177,6 +178,7 @@ class ShowO:
             abilities=self.abilities,
             parameters=sum(p.numel() for p in (*self.transformer.parameters(), *images, *clip)),
             resolution=self.config.resolution,
+            noise=noise_of(self._device),
             defaults=DEFAULTS.model_copy(update={"image_size": self.config.resolution}),
         )
 
@@ -212,7 +214,7 @@ class ShowO:
             for start in range(0, len(members), CHUNK):
                 part = members[start : start + CHUNK]
                 texts = [self.text.encode(requests[index].prompt) for index in part]
-                generators = [torch.Generator().manual_seed(requests[index].seed) for index in part]
+                generators = [row_generator(requests[index].seed, self._device) for index in part]
                 blank = empty_image(len(part), self.config.num_vq_tokens, self.layout.vocabulary.mask, self._device)
                 ids = draw_image(self.transformer, self.layout, texts, blank, generators, drawing)
                 for index, row, text in zip(part, ids, texts, strict=True):

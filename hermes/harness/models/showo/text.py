@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hermes.harness.models.maskgit import exponential
+from hermes.harness.models.row_noise import exponential, row_generator
 from hermes.harness.models.showo.attention import features_mask, understanding_mask
 from hermes.harness.models.showo.phi import Cache, Phi, with_room
 from hermes.harness.models.showo.prompting import Layout
@@ -90,7 +90,7 @@ def write_behind(
     hidden, _ = model(ids, seen[:, None] & later, past, places)
     place = places[:, -1]
 
-    generators = [torch.Generator().manual_seed(ask.seed) if ask.temperature > 0 else None for ask in asks]
+    generators = [row_generator(ask.seed, device) if ask.temperature > 0 else None for ask in asks]
     active = list(range(rows))
     answers: list[list[int]] = [[] for _ in asks]
     while True:

@@ -7,6 +7,7 @@ from hermes.harness.contracts.model import LikelihoodItem, Said
 from hermes.harness.contracts.options import PLAIN, LoadOptions
 from hermes.harness.models.recompute import recompute
 from hermes.harness.models.released import named, versioned
+from hermes.harness.models.row_noise import noise_of
 from hermes.harness.models.seeded import Draw, draw_of, max_new_tokens_of
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
@@ -67,6 +68,7 @@ class StreamModel:
             parameters=sum(weights.numel() for part in (self.network, self.codec) for weights in part.parameters()),
             dtype=dtype_name(self.network.dtype),
             resolution=self.side,
+            noise=noise_of(self.network.device),
             defaults=self.defaults.model_copy(update={"image_size": self.side}),
         )
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from hermes.harness.models.head import head_of
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.stream.rows import Share, guided, padded, positions
-from hermes.harness.models.stream.sampling import Noise, choose, noise_of, probabilities
+from hermes.harness.models.stream.sampling import Noise, choose, probabilities, race_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def draw_steps(
     device = network.device
     columns = columns.to(device)
     head = head_of(network, columns)
-    noise = noise or noise_of(draws, len(columns))
+    noise = noise or race_of(draws, len(columns), columns.device)
     which, shares = (part.to(device) for part in guided(asks))
     ids, mask = (part.to(device) for part in padded([share.ids for ask in asks for share in ask], pad))
     owner = torch.tensor([number for number, ask in enumerate(asks) for _ in ask], device=device)

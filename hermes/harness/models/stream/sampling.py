@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from hermes.harness.models.row_noise import exponential, row_generator
 from hermes.harness.models.seeded import Draw
 
 Noise = Callable[[], Tensor]
@@ -42,7 +43,7 @@ def choose(logits: Tensor, kept: Tensor, draws: Sequence[Draw], noise: Noise) ->
     return torch.where(greedy, logits.argmax(-1), (kept / noise().to(kept)).argmax(-1))
 
 
-def noise_of(draws: Sequence[Draw], columns: int) -> Noise:
+def race_of(draws: Sequence[Draw], columns: int, device: torch.device) -> Noise:
     """(B, columns) exponential numbers at each call, a row's from the row's own seed."""
-    generators = [torch.Generator().manual_seed(draw.seed) for draw in draws]
-    return lambda: torch.stack([torch.empty(columns).exponential_(generator=one) for one in generators])
+    generators = [row_generator(draw.seed, device) for draw in draws]
+    return lambda: torch.stack([exponential(one, columns) for one in generators])

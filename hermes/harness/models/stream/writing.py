@@ -10,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from hermes.harness.models.seeded import Draw
 from hermes.harness.models.stream.prompting import Prompting
 from hermes.harness.models.stream.rows import padded
-from hermes.harness.models.stream.sampling import Noise, choose, noise_of, probabilities
+from hermes.harness.models.stream.sampling import Noise, choose, probabilities, race_of
 
 
 class TextDraws(LogitsProcessor):
@@ -52,7 +52,7 @@ def write(
     ``noise`` stands in for the seeds of ``draws``.
     """
     ids, mask = (part.to(network.device) for part in padded(rows, prompting.pad))
-    noise = noise or noise_of(draws, network.config.vocab_size)
+    noise = noise or race_of(draws, network.config.vocab_size, network.device)
     out = network.generate(
         input_ids=ids,
         attention_mask=mask,
