@@ -76,9 +76,7 @@ def test_the_first_loss_is_that_of_policy_and_reference_under_one_noise(tmp_path
 
 
 @pytest.mark.parametrize("draws", [1, 4])
-def test_winner_and_loser_of_a_pair_share_time_and_noise_in_an_epoch_and_not_across(
-    draws: int, tmp_path: Path
-) -> None:
+def test_winner_and_loser_of_a_pair_share_time_and_noise_in_an_epoch_and_not_across(draws: int, tmp_path: Path) -> None:
     model = flow_model()
     model.masks = draws
     batches = PairBatches(model, pairs(), 5, tmp_path)

@@ -7,7 +7,8 @@ ended, or gives no sign of life for that long.
 import atexit
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hermes.harness.system.errors import HermesError
@@ -52,24 +53,24 @@ class Meeting:
         """
         here, self._number = self._number, self._number + 1
         names = [f"{here}/{rank}" for rank in range(self.world)]
-        try:
+        with _reaching():
             self._store.set(names[self.rank], word)
             if not self._store.check(names):
                 self._await(names)
             words: list[bytes] = self._store.multi_get(names)
             if here:  # all have come here, so all have read what was left the time before
                 self._store.delete_key(f"{here - 1}/{self.rank}")
-        except RuntimeError as error:  # torch's DistError: the process that holds the store has ended
-            raise HermesError(
-                "the other processes cannot be reached any more; their output says why, and the same command goes on "
-                f"where it was ({str(error).splitlines()[0]})"
-            ) from None
         return words
 
     def counter(self) -> Callable[[str, int], int]:
         """A function that adds to a number of this name and returns the sum of what all have added."""
         name, self._counters = f"count/{self._counters}", self._counters + 1
-        return lambda which, number: int(self._store.add(f"{name}/{which}", number))
+
+        def add(which: str, number: int) -> int:
+            with _reaching():
+                return int(self._store.add(f"{name}/{which}", number))
+
+        return add
 
     def leave(self) -> None:
         """Take leave: whoever still waits for this process knows then that it will not come."""
@@ -131,6 +132,18 @@ class Meeting:
     def _shown(self, missing: Sequence[int], signs: dict[int, tuple[bytes, float]]) -> str:
         first = ", ".join(f"process {rank} ({_at(signs[rank][0])})" for rank in missing[:3])
         return first + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Raise HermesError where the store is not reached."""
+    try:
+        yield
+    except RuntimeError as error:  # torch's DistError: the process that holds the store has ended
+        raise HermesError(
+            "the other processes cannot be reached any more; their output says why, and the same command goes on "
+            f"where it was ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def _at(sign: bytes) -> str:

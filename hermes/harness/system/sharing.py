@@ -34,7 +34,7 @@ class Sharing(Generic[A]):
     """
 
     def __init__(self, items: Iterable[A], size: int, label: str) -> None:
-        self._items, self._size = items, size
+        self._items, self._size, self.label = items, size, label
         self._processes = current()
         self._processes.doing(label)
         meeting = self._processes.meeting

@@ -1,0 +1,121 @@
+"""Self-play on four processes: whoever is slow is waited for, and killed in any phase any number of them goes on."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from align_fake import FakeModel
+from forked import on_processes
+from safetensors.torch import load_file
+from test_selfplay import SETTINGS, lasting, play
+
+from hermes.align.pairs import closeness
+from hermes.align.play import preferring
+from hermes.align.training import trainer
+from hermes.harness.judges.similarity import similarity
+from hermes.harness.system.processes import TIMEOUT, current
+from hermes.harness.system.sharing import Sharing
+
+pytestmark = [pytest.mark.usefixtures("fake_model"), pytest.mark.skipif(sys.platform != "linux", reason="forks")]
+
+
+def test_a_slow_process_is_waited_for_beyond_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One compares captions for twice as long as a collective may take; what comes out is the same to the last bit."""
+
+    def slow(which: str, device: str) -> Any:
+        score = similarity(which, device)
+
+        def compared(captions: Sequence[str], references: Sequence[str]) -> list[float]:
+            time.sleep(2)
+            return score(captions, references)
+
+        return compared if current().main else score
+
+    on_processes(4, play, tmp_path / "undisturbed")
+    monkeypatch.setenv(TIMEOUT, "1")
+    monkeypatch.setattr(closeness, "similarity", slow)
+    on_processes(4, play, tmp_path / "slow")
+    assert lasting(tmp_path / "slow") == lasting(tmp_path / "undisturbed")
+
+
+class Death:
+    """Ends this process, without a word to the others, at the second step of a phase."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase, self.steps = phase, 0
+
+    def step(self, *phases: str) -> None:
+        self.steps += any(phase.startswith(self.phase) for phase in phases)
+        if self.steps == 2:
+            os._exit(0)
+
+
+PHASES = (
+    ("captions", 4),
+    ("images", 2),
+    ("critic", 1),
+    ("similarity", 4),
+    ("preferences", 2),
+    ("preparing pairs", 1),
+    ("training", 4),
+    ("training", 2),
+    ("saving", 4),
+    ("homologous", 1),
+)
+
+
+def test_killed_in_each_phase_any_number_of_processes_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIMEOUT, "3")
+    settings = {"rounds": 1, "n": 6, "batch_draw": 1, "pairing": "either", "threshold": 0.0, "epochs": 4, "bf16": False}
+    monkeypatch.setitem(SETTINGS, "items", 12)
+    play(tmp_path / "alone", **settings)
+
+    def work(phase: str) -> None:
+        death = Death(phase)
+        did, rate, save, ties = Sharing.did, trainer.learning_rate, FakeModel.save, preferring.token_ties
+
+        def stepping(self: Sharing[Any], steps: int) -> int:
+            death.step(self.label)
+            return did(self, steps)
+
+        def learning_rate(*given: Any) -> float:
+            death.step("training")
+            return rate(*given)
+
+        def saved(self: FakeModel, folder: Path) -> None:
+            death.steps = 1
+            death.step("saving")
+            save(self, folder)
+
+        def differing(*given: Any) -> Any:
+            death.steps = 1
+            death.step("preferences")
+            return ties(*given)
+
+        Sharing.did = stepping  # type: ignore[method-assign]
+        trainer.learning_rate, FakeModel.save, preferring.token_ties = learning_rate, saved, differing  # type: ignore
+        play(tmp_path / "killed", **settings)
+        (tmp_path / f"ended-{phase}").touch()
+
+    for phase, world in PHASES:
+        on_processes(world, work, phase, well=False)
+        assert not (tmp_path / f"ended-{phase}").exists()
+    on_processes(4, work, "never")
+    for file in ("candidates.jsonl", "preferences.jsonl", "drops.json"):
+        assert (tmp_path / "killed/round-1" / file).read_bytes() == (tmp_path / "alone/round-1" / file).read_bytes()
+    ours, theirs = (load_file(tmp_path / run / "round-1/checkpoint/model.safetensors") for run in ("killed", "alone"))
+    for key, value in theirs.items():
+        torch.testing.assert_close(ours[key], value, rtol=1e-3, atol=1e-4)
+    found = [
+        json.loads((tmp_path / run / "round-1/evaluation/results.json").read_text())["gap"]
+        for run in ("killed", "alone")
+    ]
+    assert found[0] == found[1]
+    assert not list((tmp_path / "killed/round-1").glob("preferences.*.jsonl"))
+    assert not [path for path in (tmp_path / "killed/round-1/training").iterdir() if path.is_dir()]
