@@ -42,6 +42,9 @@ def test_a_slow_process_is_waited_for_beyond_the_time_limit(tmp_path: Path, monk
     monkeypatch.setattr(closeness, "similarity", slow)
     on_processes(4, play, tmp_path / "slow")
     assert lasting(tmp_path / "slow") == lasting(tmp_path / "undisturbed")
+    play(tmp_path / "alone", rounds=1)
+    for file in ("candidates.jsonl", "preferences.jsonl", "drops.json"):
+        assert (tmp_path / "slow/round-1" / file).read_bytes() == (tmp_path / "alone/round-1" / file).read_bytes()
 
 
 class Death:

@@ -142,7 +142,7 @@ def test_a_killed_self_play_of_a_pipeline_ends_as_a_whole_one(
         patch.setattr(DiffusersModel, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             play(tmp_path / "run", **settings)
-    assert (tmp_path / "run/round-1/training/state.safetensors").exists()
+    assert any((tmp_path / "run/round-1/training/states").iterdir())
     play(tmp_path / "run", **settings)
     for name in ("checkpoint/unet/diffusion_pytorch_model.safetensors", "preferences.jsonl", "evaluation/results.json"):
         assert (tmp_path / "run/round-1" / name).read_bytes() == (played["generation"] / "round-1" / name).read_bytes()
@@ -174,7 +174,8 @@ def test_two_processes_end_where_one_does(
     import torch
 
     for key, value in alone.items():
-        torch.testing.assert_close(together[key], value, rtol=1e-3, atol=1e-4)
+        # AdamW makes a step of what is rounding in a gradient near 0.
+        torch.testing.assert_close(together[key], value, rtol=1e-3, atol=1e-3)
 
 
 REFUSED: dict[str, dict[str, Any]] = {

@@ -214,6 +214,8 @@ def assert_alike(found: Path, expected: Path) -> None:
     """The same figures, the same state but rounding, and a checkpoint of the same tensors."""
     assert len(log(found)) == len(log(expected)) == 4
     for line, wanted in zip(log(found), log(expected), strict=True):
+        if not wanted["step"]:  # who wins where policy and reference are equal is rounding
+            line, wanted = ({key: value for key, value in one.items() if "agree" not in key} for one in (line, wanted))
         assert line == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     ours, theirs = state(found), state(expected)
     assert set(ours) == set(theirs)

@@ -35,6 +35,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted(Journal, "append", "write")
     noted(Run, "finish", "score")
     noted(Processes, "wait", "wait")
+    noted(Processes, "gathered", "wait")
     return found
 
 

@@ -1,10 +1,14 @@
 """Drawing answers: in order, stored as they come, resumed, and a request that fails does so alone."""
 
+import json
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import on_processes
 from PIL import Image
 from stored import records
 from watching import Watch
@@ -17,8 +21,8 @@ from hermes.harness.run import drawing
 from hermes.harness.run.drawing import Drawn
 from hermes.harness.run.plan import plan_tasks, requests_of, resolved_config
 from hermes.harness.run.settings import EvalSettings
-from hermes.harness.system import processes
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.processes import current
 
 pytestmark = pytest.mark.usefixtures("plugins")
 
@@ -126,51 +130,41 @@ def test_a_lost_or_damaged_picture_is_drawn_again(model: Any, tmp_path: Path, da
     assert path.read_bytes() == whole
 
 
-def test_processes_that_begin_at_other_times_leave_nothing_out(
-    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second process looks up its share when the first one has drawn all of its own."""
+def shared(model: Any, folder: Path, world: int, wanted: list[Request], batch_size: int) -> list[list[Any]]:
+    """Have so many processes draw, and return what each asked the model for."""
+
+    def work() -> None:
+        model.asked.clear()
+        time.sleep(0.2 * current().rank)  # they begin at other times
+        ask(model, wanted, Store(folder / "store", current().rank), batch_size=batch_size)
+        asked = [[*key] for batch in model.asked for key in batch]
+        (folder / f"asked.{current().rank}").write_text(json.dumps(asked))
+
+    on_processes(world, work)
+    return [json.loads((folder / f"asked.{rank}").read_text()) for rank in range(world)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_processes_draw_a_lost_picture_once(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = requests("theirs-drawing")
-    before = draw(model, wanted, Store(tmp_path))
+    before = draw(model, wanted, Store(tmp_path / "store"))
     first, second = (item.image for item in (before[0], next(one for one in before if one.image != before[0].image)))
     for name in (first, second):
-        (tmp_path / "media" / f"{name}.png").unlink()
-    lost = [(item.sample_id, item.index) for item in before if item.image in (first, second)]
-    there = Store(tmp_path).pictures()
-    monkeypatch.setattr(Store, "pictures", lambda self: set(there))
+        (tmp_path / "store" / "media" / f"{name}.png").unlink()
+    lost = [[item.sample_id, item.index] for item in before if item.image in (first, second)]
     monkeypatch.setattr(Store, "verified", lambda self, response: False)
-    shares = []
-    for rank in (0, 1):
-        model.asked.clear()
-        share(monkeypatch, rank, 2)
-        ask(model, wanted, Store(tmp_path, rank), batch_size=3)
-        shares.append([key for batch in model.asked for key in batch])
-    assert shares == [lost[::2], lost[1::2]]
+    shares = shared(model, tmp_path, 2, wanted, batch_size=3)
+    assert sorted(shares[0] + shares[1]) == sorted(lost)
 
 
-def share(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
-    """This process is one of several, of which nobody else is there to be waited for."""
-    one = processes.Processes(rank, world, rank)
-    monkeypatch.setattr(processes.Processes, "wait", lambda self: None)
-    monkeypatch.setattr(processes.Processes, "total", lambda self, number: number)
-    monkeypatch.setattr(drawing, "current", lambda: one)
-
-
-@pytest.mark.parametrize("world", [2, 3, 7])
-def test_processes_share_the_requests(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: int) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("world", [2, 5])
+def test_processes_share_the_requests(model: Any, tmp_path: Path, world: int) -> None:
     wanted = requests("theirs")
-    draw(model, wanted[4:9], Store(tmp_path))
-    missing = [(item.sample_id, 0) for item in (*wanted[:4], *wanted[9:])]
-    shares = []
-    for rank in range(world):
-        model.asked.clear()
-        share(monkeypatch, rank, world)
-        empty = tmp_path / f"as before {rank}"
-        Store(empty).responses.append(records(Store(tmp_path).responses).values())
-        ask(model, wanted, Store(empty, rank), batch_size=2)
-        shares.append([key for batch in model.asked for key in batch])
+    draw(model, wanted[4:9], Store(tmp_path / "store"))
+    missing = [[item.sample_id, 0] for item in (*wanted[:4], *wanted[9:])]
+    shares = shared(model, tmp_path, world, wanted, batch_size=2)
     assert sorted(key for each in shares for key in each) == sorted(missing)
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_a_picture_of_a_pinned_data_set_is_known_by_its_content(model: Any, tmp_path: Path) -> None:
