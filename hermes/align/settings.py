@@ -21,7 +21,7 @@ ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ip
 Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
-    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "micro_batch"),
+    *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "micro_batch"),
     *("checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
     *FailureSettings.model_fields,
@@ -191,7 +191,8 @@ class AlignSettings(
 ):
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
-    ``bf16`` is the precision of the arithmetic, ``dtype`` that of the weights.
+    ``bf16`` is the precision of the arithmetic, ``dtype`` that of the weights. ``recipe`` is the name of what
+    `align.play.chosen` has put in the place of defaults, None for nothing.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -200,6 +201,10 @@ class AlignSettings(
 
     dtype: DType = Field(
         "float32", description="Precision of the weights; bfloat16 loses small updates (see --bf16 for the arithmetic)."
+    )
+    recipe: str | None = Field(
+        None,
+        description="What holds where nothing else is given: a recipe, or none. Default: that of the model's family.",
     )
     rounds: int = Field(3, ge=1, description="Rounds of self-play; a larger number later goes on.")
     patience: int = Field(
