@@ -109,7 +109,7 @@ def evaluate(
 
 def _left_out_is_none(function: Callable[P, R]) -> Callable[P, R]:
     """The function with None for each setting that its caller leaves out, so that the two can be told apart."""
-    settings = dict.fromkeys(name for name in function.__kwdefaults__ if name != "progress")  # type: ignore[attr-defined]
+    settings = dict.fromkeys(name for name in function.__kwdefaults__ or () if name != "progress")
 
     @wraps(function)
     def called(*args: P.args, **keywords: P.kwargs) -> R:
@@ -197,9 +197,9 @@ def align(
     """Close the gap of a model by Pair-DPO self-play, evaluating after every round.
 
     The keywords are the options of `hermes align`; ``progress`` is that of `evaluate`. A setting that is left out has
-    the value of the ``recipe``, by default that of the model's family, or else the one that stands here. A model that is loaded is saved
-    below ``runs`` first, as every round reads it from there, and stays as it is. Raises HermesError for whatever the
-    command would refuse.
+    the value of the ``recipe``, by default that of the model's family, or else the one that stands here. A model that
+    is loaded is saved below ``runs`` first, as every round reads it from there, and stays as it is. Raises HermesError
+    for whatever the command would refuse.
     """
     given = _given(locals())
     from hermes.align.play.chosen import settings_for

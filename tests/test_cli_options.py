@@ -119,7 +119,7 @@ def test_help_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatc
 
 def test_without_options_the_defaults_stand(built: Callable[..., Any]) -> None:
     assert built("eval") == EvalSettings()
-    assert built("align") == AlignSettings()
+    assert built("align") == AlignSettings(recipe="hermes-tiny")
     assert built("score", "--task", "pope", "--responses", "a.jsonl") == ScoreSettings(
         task="pope", responses=Path("a.jsonl")
     )

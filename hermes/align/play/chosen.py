@@ -17,6 +17,8 @@ from hermes.harness.system.settings import build, read_toml
 
 NONE = "none"
 """The recipe that changes nothing."""
+FINER = {"epochs": "steps", "n": "n_images", "lora_rank": "lora_alpha", "rule": "fresh_items"}
+"""Settings that say more exactly what another says, too: who gives the other does not mean the recipe's."""
 
 
 def settings_for(given: Mapping[str, Any], config: Path | None = None) -> AlignSettings:
@@ -32,7 +34,9 @@ def settings_for(given: Mapping[str, Any], config: Path | None = None) -> AlignS
     values = (read_toml(file) if file else {}) | stated
     name = values.get("recipe") or recipe_of(values.get("model", AlignSettings.model_fields["model"].default))
     below = recipe_settings(name) if isinstance(name, str) and name != NONE else {}
-    return build(AlignSettings, file, stated, {**below, "recipe": name})
+    replaced = {FINER.get(key) for key in values}
+    kept = {key: value for key, value in below.items() if key not in replaced}
+    return build(AlignSettings, file, stated, {**kept, "recipe": name})
 
 
 def recipe_of(model: Any) -> str | None:

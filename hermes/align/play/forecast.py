@@ -44,8 +44,8 @@ class PlayForecast(Record):
 
     ``undefined``: why a model of one side has no gap, "" for others.
     ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
-    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``recipe``: lines
-    on it. ``work``: what a round takes on this hardware.
+    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``recipe``:
+    lines on it. ``work``: what a round takes on this hardware.
     """
 
     model: str

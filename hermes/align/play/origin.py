@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hermes.align.play.chosen import NONE, recipe_of
+from hermes.align.play.chosen import FINER, NONE, recipe_of
 from hermes.align.play.recipes import recipe_settings
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import FailureSettings, FolderSettings, PluginSettings, TrackerSettings
@@ -65,8 +65,9 @@ def command_of(settings: AlignSettings, origin: Origin, number: int) -> str:
         words += ["--recipe", recipe]
     others = build(AlignSettings, overrides=recipe_settings(recipe) if recipe not in (None, NONE) else {})
     for name in AlignSettings.model_fields:
-        value = getattr(settings, name)
-        if name in SILENT or value == getattr(others, name) or value is None:
+        value, finer = getattr(settings, name), FINER.get(name, name)
+        same = value == getattr(others, name) and getattr(settings, finer) == getattr(others, finer)
+        if name in SILENT or same or value is None:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):
