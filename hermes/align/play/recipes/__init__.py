@@ -3,6 +3,7 @@
 Those for a family of models say in a table ``for`` which models these are; all else in them are settings of `align`.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +29,12 @@ class Fit(Record):
     name: str = ""
     config: dict[str, Any] = Field(default_factory=dict)
     named: bool = False
+
+    @property
+    def said(self) -> str:
+        """The models in words."""
+        more = [f"named {self.name}"] if self.name else [f"{key} {value}" for key, value in _flat(self.config)]
+        return ", ".join([f"model {self.family}", *more, *(["where it is asked for"] if self.named else [])])
 
     @property
     def rank(self) -> tuple[bool, bool]:
@@ -66,6 +73,14 @@ def recipe_path(path: Path) -> Path:
 def read_recipe(path: Path) -> dict[str, Any]:
     """What a TOML file or recipe holds. Raises HermesError where it cannot be read."""
     return read_toml(recipe_path(path))
+
+
+def _flat(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield key, value
 
 
 def _shipped(name: str) -> Path:
