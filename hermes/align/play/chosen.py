@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hermes.align.play.recipes import Fit, fits, recipe_path, recipe_settings
+from hermes.align.play.recipes import fits, recipe_path, recipe_settings
 from hermes.align.settings import AlignSettings
 from hermes.harness.models.detect import adapter_name, model_class
 from hermes.harness.models.outline import settings_file
@@ -49,10 +49,11 @@ def recipe_of(model: Any) -> str | None:
         source = next(iter(sources(model)), None) if sources else None
     except (HermesError, AttributeError, TypeError):
         return None
-    found = {
-        name: fit for name, fit in fits().items() if fit.family == family and not fit.named and _is_for(fit, source)
-    }
-    return max(found, key=lambda name: found[name].rank, default=None)
+    found = {name: fit for name, fit in fits().items() if fit.family == family and not fit.named}
+    title = source.title.lower() if source else ""
+    config = _config(source) if source and any(fit.config for fit in found.values()) else {}
+    meant = [name for name, fit in found.items() if fit.name.lower() in title and _has(config, fit.config)]
+    return max(meant, key=lambda name: found[name].rank, default=None)
 
 
 def recipe_lines(settings: AlignSettings) -> list[str]:
@@ -87,15 +88,10 @@ def _passes(settings: AlignSettings, wanted: Mapping[str, Any], holds: Mapping[s
     ]
 
 
-def _is_for(fit: Fit, source: Source | None) -> bool:
-    name = source.title if source else ""
-    return fit.name.lower() in name.lower() and (not fit.config or _has(_config(source), fit.config))
-
-
-def _config(source: Source | None) -> Any:
+def _config(source: Source) -> Any:
     """The settings file of a checkpoint; nothing where there is none that can be read."""
-    for name in SETTINGS_FILES if source else ():
-        path = settings_file(source, name)  # type: ignore[arg-type]
+    for name in SETTINGS_FILES:
+        path = settings_file(source, name)
         if path is not None:
             try:
                 return json_file(path)
