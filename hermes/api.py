@@ -5,10 +5,11 @@ Everything else is imported when a function is called, so that `import hermes` l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from hermes.align.settings import ObjectiveName, Rule
@@ -22,6 +23,8 @@ Place = str | Path
 Places = Place | Sequence[Place]
 Names = str | Sequence[str]
 """One name, or several."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def load_model(
@@ -104,6 +107,18 @@ def evaluate(
         return Evaluation.of(run(settings, heard, loaded))
 
 
+def _left_out_is_none(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with None for each setting that its caller leaves out, so that the two can be told apart."""
+    settings = dict.fromkeys(name for name in function.__kwdefaults__ or () if name != "progress")
+
+    @wraps(function)
+    def called(*args: P.args, **keywords: P.kwargs) -> R:
+        return function(*args, **{**settings, **keywords})  # type: ignore[arg-type]
+
+    return called
+
+
+@_left_out_is_none
 def align(
     model: str | UnifiedModel = "hermes-tiny",
     *,
@@ -115,6 +130,7 @@ def align(
     adapter: str | None = None,
     compile: bool = False,
     as_released: bool = False,
+    recipe: str | None = None,
     rounds: int = 3,
     patience: int = 0,
     label: str | None = None,
@@ -181,20 +197,18 @@ def align(
 ) -> SelfPlay:
     """Close the gap of a model by Pair-DPO self-play, evaluating after every round.
 
-    The keywords are the options of `hermes align`; ``progress`` is that of `evaluate`. A model that is loaded is saved
-    below ``runs`` first, as every round reads it from there, and stays as it is. Raises HermesError for whatever the
-    command would refuse.
+    The keywords are the options of `hermes align`; ``progress`` is that of `evaluate`. A setting that is left out has
+    the value of the ``recipe``, by default that of the model's family, or else the one that stands here. A model that
+    is loaded is saved below ``runs`` first, as every round reads it from there, and stays as it is. Raises HermesError
+    for whatever the command would refuse.
     """
     given = _given(locals())
+    from hermes.align.play.chosen import settings_for
     from hermes.align.play.selfplay import align as run
-    from hermes.align.settings import AlignSettings
-    from hermes.harness.system.settings import build
     from hermes.outcomes import SelfPlay
 
     name = model if isinstance(model, str) else _saved(model, Path(runs or "runs"))
-    # What has its default was left out, as far as can be told: models of one side refuse some of what is asked for.
-    asked = {key: value for key, value in given.items() if value != AlignSettings.model_fields[key].default}
-    settings = build(AlignSettings, overrides={**asked, "model": name})
+    settings = settings_for({**given, "model": name})
     with _heard("align", progress) as heard:
         return SelfPlay.of(run(settings, heard)["folder"])
 

@@ -117,7 +117,7 @@ def eval_command(
 def align_command(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file of settings, or a recipe: paper. Options override it.")
+        Path | None, typer.Option(help="A TOML file of settings, or a recipe by name. Options override it.")
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -129,17 +129,15 @@ def align_command(
     Evaluates after every round.
     """
     from hermes import terminal
-    from hermes.align.play.recipes import recipe_path
+    from hermes.align.play.chosen import settings_for
     from hermes.align.play.selfplay import align
-    from hermes.align.settings import AlignSettings
     from hermes.commands import document
     from hermes.harness.system.disk import json_text
     from hermes.harness.system.processes import current
     from hermes.harness.system.progress import watched
-    from hermes.harness.system.settings import build
     from hermes.leaderboards.read import HISTORY, read_history
 
-    settings = build(AlignSettings, config and recipe_path(config), context.obj)
+    settings = settings_for(context.obj, config)
     if dry_run:
         from hermes.align.play.forecast import forecast
 

@@ -104,12 +104,14 @@ def _objective(name: str) -> Facts:
 
 
 def _recipe(name: str) -> Facts:
-    from hermes.align.play.recipes import recipe_path
+    from hermes.align.play.recipes import fits, recipe_path
 
-    text = recipe_path(Path(name)).read_text(encoding="utf-8")
+    text = recipe_path(Path(f"{name}.toml")).read_text(encoding="utf-8")
     about = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     command = next((line for line in about if line.startswith("hermes ")), "")
-    return {"name": name, "about": about[0], "command": command, "file": text}
+    fit = fits().get(name)
+    told = {"for": fit.said} if fit else {}
+    return {"name": name, **told, "about": about[0], "command": command, "file": text}
 
 
 def _objectives() -> list[str]:

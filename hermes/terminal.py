@@ -255,6 +255,7 @@ def align_forecast(found: "PlayForecast") -> Group:
     drawn = [f"{found.captions:,} captions"] if found.captions else []
     drawn += [f"{found.images:,} images, judged by {found.critic}"] if found.images else []
     lines = [
+        *found.recipe,
         f"a round: {found.items:,} items of {found.data}, {', '.join(drawn)}; {found.steps:,} steps of training at the "
         f"most; evaluated on {', '.join(found.evaluated)}",
         f"weights, and each round's checkpoint: {weights}; free memory: {sized(found.memory)}; free disk: "

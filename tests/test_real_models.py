@@ -37,6 +37,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def play(folder: Path, out: Path, **settings: Any) -> dict[str, Any]:
     """One round whose judge tosses coins, so that a random model's candidates differ."""
     wanted: dict[str, Any] = {
+        "recipe": "none",
         "data": "shapes",
         "rounds": 1,
         "items": 4,

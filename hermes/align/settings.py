@@ -21,7 +21,8 @@ ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ip
 Rule = Literal["fresh", "paper", "released"]
 
 _BESIDE = {
-    *("model", "data", "rounds", "device", "out", "runs", "fresh", "batch_draw", "draw_dtype", "micro_batch"),
+    *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh"),
+    *("batch_draw", "draw_dtype", "micro_batch"),
     *("checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half", "pairs", "label", "patience", "plugin"),
     *LoadOptions.model_fields,
     *FailureSettings.model_fields,
@@ -192,7 +193,8 @@ class AlignSettings(
     """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
 
     ``bf16`` is the precision of the arithmetic of the training, ``dtype`` that of the weights which are trained, and
-    ``draw_dtype`` that of the weights at work in all other phases.
+    ``draw_dtype`` that of the weights at work in all other phases. ``recipe`` is the name of what `align.play.chosen`
+    has put in the place of defaults, None for nothing.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -208,6 +210,10 @@ class AlignSettings(
         "auto",
         description="Precision of the weights that draw, judge and are evaluated, which are read apart from those that "
         "are trained; auto is as in `hermes eval`.",
+    )
+    recipe: str | None = Field(
+        None,
+        description="What holds where nothing else is given: a recipe, or none. Default: that of the model's family.",
     )
     rounds: int = Field(3, ge=1, description="Rounds of self-play; a larger number later goes on.")
     patience: int = Field(

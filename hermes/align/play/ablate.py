@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from hermes.align.play.chosen import settings_for
 from hermes.align.play.recipes import read_recipe
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Record
@@ -62,7 +63,7 @@ def jobs(ablation: Ablation, out: Path) -> list[Job]:
         for arm, own in ablation.arms.items():
             place = {"seed": seed, "label": arm, "out": out / _folder_name(arm) / f"seed-{seed}", "runs": out}
             try:
-                found.append(Job(arm=arm, settings=build(AlignSettings, overrides={**ablation.common, **own, **place})))
+                found.append(Job(arm=arm, settings=settings_for({**ablation.common, **own, **place})))
             except HermesError as error:
                 raise HermesError(f"arm {arm!r}: {error}") from None
     return found

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
+from hermes.align.play.chosen import recipe_lines
 from hermes.align.play.game import seconds_of
 from hermes.align.play.history import round_folder
 from hermes.align.play.measuring import evaluated_tasks
@@ -43,8 +44,8 @@ class PlayForecast(Record):
 
     ``undefined``: why a model of one side has no gap, "" for others.
     ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
-    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``work``: what a
-    round takes on this hardware.
+    model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``recipe``:
+    lines on it. ``work``: what a round takes on this hardware.
     """
 
     model: str
@@ -63,11 +64,13 @@ class PlayForecast(Record):
     memory: int
     disk: int
     seconds: float | None
+    recipe: tuple[str, ...] = ()
     work: WorkPlan = WorkPlan()
 
 
 def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayForecast:
     """The plan of a self-play, checked as for itself. Raises HermesError for whatever would make it fail at once."""
+    recipe = tuple(recipe_lines(settings))
     planned = plan_play(settings, progress or Silent())
     settings, root, options = planned.settings, root_of(planned.settings), options_of(planned.settings)
     check_trackers(settings.trackers)
@@ -97,6 +100,7 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         memory=free_memory(device, options)[0],
         disk=free_disk(root),
         seconds=sum(known) if len(known) == len(told) else None,
+        recipe=recipe,
         work=work,
     )
 

@@ -4,17 +4,20 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hermes.align.play.chosen import FINER, NONE, recipe_of
+from hermes.align.play.recipes import recipe_settings
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import FailureSettings, FolderSettings, PluginSettings, TrackerSettings
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.records.types import ModelInfo
+from hermes.harness.system.settings import build
 
 CARD = "README.md"
 LICENCE = ("license", "license_name", "license_link")
 SECONDS = 10.0
 """How long the hub is waited for."""
 SILENT = {
-    *("model", "rounds", "device", "device_map", "compile", "label", "patience"),
+    *("model", "recipe", "rounds", "device", "device_map", "compile", "label", "patience"),
     *("batch_draw", "micro_batch", "checkpoint_every", "checkpoint_minutes", "checkpointing", "lora_half"),
     *FolderSettings.model_fields,
     *FailureSettings.model_fields,
@@ -57,9 +60,14 @@ def origin_of(cls: Any, reference: str, info: ModelInfo) -> Origin:
 def command_of(settings: AlignSettings, origin: Origin, number: int) -> str:
     """The command that plays up to the round; folders of this machine are named without where they lie."""
     words = ["hermes", "align", "--model", origin.reference, "--rounds", str(number)]
-    for name, field in AlignSettings.model_fields.items():
-        value = getattr(settings, name)
-        if name in SILENT or value == field.default or value is None:
+    recipe = settings.recipe
+    if recipe is not None and recipe != recipe_of(settings.model):
+        words += ["--recipe", recipe]
+    others = build(AlignSettings, overrides=recipe_settings(recipe) if recipe not in (None, NONE) else {})
+    for name in AlignSettings.model_fields:
+        value, finer = getattr(settings, name), FINER.get(name, name)
+        same = value == getattr(others, name) and getattr(settings, finer) == getattr(others, finer)
+        if name in SILENT or same or value is None:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):

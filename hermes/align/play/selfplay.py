@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from hermes.align.pairs.apart import division
 from hermes.align.play.card import write_cards
 from hermes.align.play.changes import adopt
+from hermes.align.play.chosen import tell_recipe
 from hermes.align.play.game import Game, drawing_options, seconds_of
 from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
@@ -52,6 +53,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
     planned = plan_play(settings, progress)
     settings, source, pins = planned.settings, planned.source, planned.pins
     check_trackers(settings.trackers)
+    tell_recipe(given, progress)
     tell_work(planned, check_model(planned.cls, settings.model, settings.device, options_of(settings)).device, progress)
     model = cast(Alignable, load_model(settings.model, settings.device, drawing_options(settings), progress))
     spec = planned.spec(model.info)

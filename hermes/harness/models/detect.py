@@ -33,9 +33,14 @@ NOTHING = "holds no config.json with a model_type; give a checkpoint folder"
 
 def model_class(reference: str) -> Any:
     """The adapter for "name", "name:argument", a checkpoint folder, or OWNER/NAME[@REVISION] of the hub."""
+    return registry.load_class("models", adapter_name(reference))
+
+
+def adapter_name(reference: str) -> str:
+    """The registered name of that adapter, which is the model's family."""
     known = registry.names("models")
     name = registry.split_reference(reference)[0]
-    return registry.load_class("models", name if name in known else adapter_of(reference, known))
+    return name if name in known else adapter_of(reference, known)
 
 
 def adapter_of(reference: str, known: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of requests: exactly one each where a model takes no more, and equal ones worked on once."""
+"""Pictures of requests: exactly one each where a model takes no more, cut to squares, equal ones worked on once."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -20,6 +20,19 @@ def only_image(request: Request, who: str) -> ImageHandle:
             "leave the sample out or choose another model"
         )
     return request.images[0]
+
+
+def centre_square(image: Image.Image, resolution: int) -> Image.Image:
+    """The R x R RGB picture: the shorter side made R by PIL's bicubic filter, the centre cut out.
+
+    The longer side is rounded down, a half pixel of offset to the even one. A picture of this size stays as it is.
+    """
+    rgb = image.convert("RGB")
+    shorter = min(rgb.size)
+    width, height = (resolution * side // shorter for side in rgb.size)
+    resized = rgb.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - resolution) / 2), round((height - resolution) / 2)
+    return resized.crop((left, top, left + resolution, top + resolution))
 
 
 class Once(Generic[T]):

@@ -15,6 +15,7 @@ from hermes.harness.models.source import Source, parse_source
 from hermes.harness.models.trained import said_of
 from hermes.harness.system import hub, registry
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.launch import refuse_spread
 from hermes.harness.system.progress import Progress
 
 
@@ -32,6 +33,7 @@ def check_model(cls: Any, reference: str, device: str, options: LoadOptions) -> 
     Raises HermesError for options that its class ``cls`` does not take and for a checkpoint that has no room here.
     """
     refuse_unsupported(cls, options, reference)
+    refuse_spread(options.device_map)
     device = device_of(cls, device)
     sources = cls.sources(reference) if hasattr(cls, "sources") else []
     return Loadable(device, sources, check_room(sources, device, options, reference))

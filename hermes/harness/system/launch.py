@@ -6,6 +6,16 @@ from collections.abc import Mapping
 from hermes.harness.system.errors import HermesError
 
 
+def refuse_spread(device_map: str | None, environment: Mapping[str, str] = os.environ) -> None:
+    """Raises HermesError where each of several processes would spread a model of its own over all GPUs."""
+    number = int(environment.get("WORLD_SIZE", "1"))
+    if device_map is not None and number > 1:
+        raise HermesError(
+            f"--device-map {device_map} spreads one model over all GPUs, and each of {number} processes would do so; "
+            "leave it out, or start the command once, without a launcher"
+        )
+
+
 def check_launch(environment: Mapping[str, str] = os.environ) -> None:
     """Raises HermesError, before anything is loaded, for what the launcher's environment says and Hermes cannot do.
 

@@ -1,8 +1,9 @@
-"""Settings: defaults, then a TOML file, then the command line; an unknown key is an error."""
+"""Settings: defaults, what lies below a file, a TOML file, then the command line; an unknown key is an error."""
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -13,16 +14,22 @@ from hermes.harness.system.failures import file_error
 S = TypeVar("S", bound=BaseModel)
 
 
-def build(cls: type[S], file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> S:
-    """Settings of class ``cls``: its defaults < the TOML file < overrides that are not None.
+def build(
+    cls: type[S],
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    below: Mapping[str, Any] = MappingProxyType({}),
+) -> S:
+    """Settings of class ``cls``: its defaults < ``below`` < the TOML file < overrides that are not None.
 
     Raises HermesError that names the key and lists the known ones.
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    values = (read_toml(file) if file is not None else {}) | given
+    stated = read_toml(file) if file is not None else {}
+    values = {**below, **stated, **given}
 
     def where(key: str) -> str:
-        return str(file) if file is not None and key not in given else "settings"
+        return "settings" if file is None or key in given or (key in below and key not in stated) else str(file)
 
     unknown = sorted(set(values) - set(cls.model_fields))
     if unknown:

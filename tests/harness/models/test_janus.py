@@ -14,6 +14,7 @@ from asking import PROMPTS, asked, assert_same_in_other_batches, drawn, noise, p
 import hermes
 from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.models.janus.adapter import Janus
+from hermes.harness.models.janus.images import encode
 from hermes.harness.models.janus.likelihood import Prepared
 from hermes.harness.models.janus.prompting import generation_inputs
 from hermes.harness.models.seeded_draws import Draw, SeededDraws, pick, probabilities
@@ -196,6 +197,21 @@ def test_what_the_model_draws_can_be_read_back(model: Janus) -> None:
         every = torch.nn.functional.normalize(vq.quantize.embedding.weight, dim=-1)
         best = torch.einsum("chw,nc->hwn", unit, every).amax(-1)
     torch.testing.assert_close((unit * near).sum(0), best)
+
+
+def test_a_picture_that_is_learnt_is_cut_to_a_square_and_one_that_is_read_is_seen_whole(model: Janus) -> None:
+    """No grey borders: beyond the middle of a wide or tall picture nothing is learnt; a drawn one stays as it is."""
+    drawn = noise(6, (16, 16))
+    square = drawn.open()
+    for size, corner in (((32, 16), (8, 0)), ((16, 48), (0, 16))):
+        around = noise(7, size).open()
+        around.paste(square, corner)
+        learnt = model.prepare([LikelihoodItem("image", "a cat", one) for one in (ImageHandle(around), drawn)])
+        assert learnt[0].target == learnt[1].target
+        seen = model.prepare([LikelihoodItem("text", "What?", one, "a cat") for one in (ImageHandle(around), drawn)])
+        assert not torch.equal(seen[0].pixels, seen[1].pixels)
+    plain = model.processor.image_processor(square, return_tensors="pt")["pixel_values"][0]
+    assert list(learnt[1].target) == encode(model.network, plain)
 
 
 def test_saved_and_loaded_it_is_the_same_model(model: Janus, folder: Path, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hermes.harness.models.magvit.config import MagvitConfig
-from hermes.harness.models.magvit.pictures import centre_square, pictures_of, pixels_of
+from hermes.harness.models.magvit.pictures import pictures_of, pixels_of
 from hermes.harness.models.magvit.quantiser import Quantiser
 from hermes.harness.models.magvit.tokeniser import Magvit, load_magvit
+from hermes.harness.models.pictures import centre_square
 from hermes.harness.system.errors import HermesError
 
 GOLDEN = Path(__file__).parents[4] / "shared/parity/showo"

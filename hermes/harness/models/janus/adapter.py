@@ -182,10 +182,13 @@ class Janus:
         from hermes.harness.models.janus.images import encode
         from hermes.harness.models.janus.likelihood import Prepared
         from hermes.harness.models.janus.prompting import answer, generation_inputs, question, understanding_inputs
+        from hermes.harness.models.pictures import centre_square
 
         picture = item.image.open()
         if item.kind == "image":
-            pixels = self.processor.image_processor(picture, return_tensors="pt")["pixel_values"][0]
+            # A square of it, as the model draws: the processor would pad to one, and the grey would be learnt.
+            drawing = centre_square(picture, self.side)
+            pixels = self.processor.image_processor(drawing, return_tensors="pt")["pixel_values"][0]
             ids = generation_inputs(self.processor, [item.prompt])["input_ids"][0].tolist()
             return Prepared(tuple(ids), tuple(encode(self.network, pixels.to(self.network.device))), None, True)
         tokenizer = self.processor.tokenizer

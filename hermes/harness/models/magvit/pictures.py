@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hermes.harness.models.pictures import centre_square
+
 
 def pixels_of(images: Sequence[Image.Image], resolution: int) -> Tensor:
     """(B, 3, R, R) float32 in -1..1: the shorter side made R by PIL's bicubic filter, the centre cut out.
@@ -27,16 +29,6 @@ def squashed_pixels_of(image: Image.Image, resolution: int) -> Tensor:
 def _scaled(squares: Sequence[Image.Image]) -> Tensor:
     stacked = torch.from_numpy(np.stack([np.asarray(square) for square in squares]))
     return (stacked.permute(0, 3, 1, 2).to(torch.float32) / 255 - 0.5) / 0.5
-
-
-def centre_square(image: Image.Image, resolution: int) -> Image.Image:
-    """The R x R RGB picture; the longer side is rounded down, a half pixel of offset to the even one."""
-    rgb = image.convert("RGB")
-    shorter = min(rgb.size)
-    width, height = (resolution * side // shorter for side in rgb.size)
-    resized = rgb.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = round((width - resolution) / 2), round((height - resolution) / 2)
-    return resized.crop((left, top, left + resolution, top + resolution))
 
 
 def pictures_of(pixels: Tensor) -> list[Image.Image]:

@@ -19,6 +19,8 @@ PREFIX, ANCHOR = "showo.", "model.embed_tokens.weight"
 COMPUTED = "rotary_emb.inv_freq"
 WEIGHTS = "pytorch_model.safetensors"
 TEXT = "microsoft/phi-1_5"
+TEXT_FILES = ("tokenizer.json", "tokenizer_config.json")
+"""What is read of that repository, which holds 2.8 GB of weights beside them."""
 CLIP = "openai/clip-vit-large-patch14-336"
 
 
@@ -39,7 +41,8 @@ def text_folder(folder: Path, path: str) -> Path:
     for candidate in (folder / "tokenizer", folder, folder / path, *beside, Path(path)):
         if (candidate / "tokenizer.json").is_file():
             return candidate
-    return folder_of(Source(path if path.count("/") == 1 and is_hub_id(path) else TEXT, None, local=False))
+    repository = path if path.count("/") == 1 and is_hub_id(path) else TEXT
+    return folder_of(Source(repository, None, local=False, only=TEXT_FILES))
 
 
 def read_state(folder: Path) -> dict[str, Tensor]:

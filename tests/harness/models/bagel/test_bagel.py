@@ -311,7 +311,8 @@ def test_a_whole_run_is_the_same_in_other_batches(folder: Path, quick: None, tmp
 
 def test_a_round_of_self_play_trains_it_and_keeps_its_layout(folder: Path, quick: None, tmp_path: Path) -> None:
     played = hermes.align(
-        str(folder), data="shapes", judge="oracle", items=2, n=2, rounds=1, batch_size=1, bf16=False, threshold=0.0,
+        str(folder), recipe="none", data="shapes", judge="oracle", items=2, n=2, rounds=1, batch_size=1, bf16=False,
+        threshold=0.0,
         pairing="either", similarity="minilm", caption_tokens=8, eval_limit=1, device="cpu", confidence=False,
         replay=0.0, lr=1e-3, masks=2, out=tmp_path / "run", progress=False,
     )  # fmt: skip

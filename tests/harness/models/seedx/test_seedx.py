@@ -528,8 +528,8 @@ def test_a_round_of_self_play_on_captions(
         "pairs": tmp_path / "pairs.json",
     }
     with pytest.raises(HermesError, match=r"no likelihood of pictures, which --objective sum needs"):
-        hermes.align(**common)
-    history = hermes.align(**common, objective="und")
+        hermes.align(**common, objective="sum")
+    history = hermes.align(**common, dtype="float32")
     assert history["rounds"][1]["pairs"] == 1
     after = SeedX.load(str(tmp_path / "run" / "round-1" / "checkpoint"))
     assert after.info.fingerprint != SeedX.load(str(folder)).info.fingerprint

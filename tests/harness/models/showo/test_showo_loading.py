@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hub_server import Repository, serving
+from huggingface_hub import constants
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from tiny_showo import make_checkpoint
@@ -12,7 +14,9 @@ from tiny_showo import make_checkpoint
 import hermes
 from hermes.harness.contracts.model import Drew
 from hermes.harness.models.showo.adapter import ShowO
+from hermes.harness.models.showo.load import TEXT, text_folder
 from hermes.harness.models.showo.phi import Phi
+from hermes.harness.models.showo.tokenizer import TextTokenizer
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Request
 from hermes.harness.system.errors import HermesError
@@ -84,3 +88,25 @@ def test_compiled_it_draws_the_same(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_it_fits_one_device(folder: Path) -> None:
     with pytest.raises(HermesError, match="does not support --device-map"):
         hermes.load_model(str(folder), "cpu", device_map="auto")
+
+
+def test_of_the_tokenizers_repository_no_weights_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = hermes.load_model(str(folder), "cpu")
+    assert isinstance(model, ShowO)
+    model.text.save(tmp_path / "text")
+    read = {path.name: path.read_bytes() for path in (tmp_path / "text").iterdir()}
+    heavy = ("model.safetensors", "pytorch_model.bin", "config.json", "vocab.json")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with serving() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+        place = "{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.endpoint}/{place}")
+        hub.repositories[TEXT] = there = Repository(private=False)
+        there.branches["main"] |= read | dict.fromkeys(heavy, b"{}")
+        found = text_folder(tmp_path / "nothing", TEXT)
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == read
+    assert set(read) == {"tokenizer.json", "tokenizer_config.json"}
+    assert TextTokenizer.load(found).encode("a red cat") == model.text.encode("a red cat")
+    assert not any(asked.endswith(f"/{name}") for asked in hub.asked for name in heavy)

@@ -292,7 +292,8 @@ def test_a_whole_run_is_the_same_in_other_batches(model: StreamModel, tmp_path: 
 
 def test_a_round_of_self_play_trains_it_and_keeps_its_layout(model: StreamModel, folder: Path, tmp_path: Path) -> None:
     played = hermes.align(
-        model, data="shapes", judge="oracle", items=3, n=2, rounds=1, batch_size=1, bf16=False, threshold=0.0,
+        model, recipe="none", data="shapes", judge="oracle", items=3, n=2, rounds=1, batch_size=1, bf16=False,
+        threshold=0.0,
         pairing="either", similarity="minilm", caption_tokens=8, eval_limit=2, device="cpu", confidence=False,
         replay=0.0, lr=1e-3, out=tmp_path / "run", progress=False,
     )  # fmt: skip
