@@ -64,13 +64,22 @@ def played(folder: Path, **changes: Any) -> Paced:
 
 
 EVALUATED = ["homologous-u", "homologous-g", "judge homologous-g"]
-ROUND = ["captions", "images", "critic", "confidence", "similarity (facts)", "train (sum)"]
+ROUND = [
+    "captions",
+    "images",
+    "critic",
+    "confidence",
+    "similarity (facts)",
+    "preferences",
+    "prepare pairs",
+    "train (sum)",
+]
 
 
 def test_the_plan_holds_every_stage_of_every_round(tmp_path: Path) -> None:
     first = played(tmp_path / "run", patience=2)
     assert [label.partition(", ")[0] for label, _ in first.begun] == [*EVALUATED * 2, *ROUND, *EVALUATED * 2]
-    assert {stages for _, stages in first.begun[len(EVALUATED) :]} == {first.pace.number} == {18}
+    assert {stages for _, stages in first.begun[len(EVALUATED) :]} == {first.pace.number} == {20}
     for path in ("round.json", "evaluation", "validation"):
         remove(tmp_path / "run" / "round-1" / path)
     remove(tmp_path / "run" / "round-0" / "validation")

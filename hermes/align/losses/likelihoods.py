@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hermes.align.losses.objectives import PairLogProbs, SideLogProbs
-from hermes.align.losses.shelf import Made, Shelf
+from hermes.align.losses.shelf import PREPARED, Made, Shelf
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.progress import Progress
 
-PREPARED = "pairs"
 SLOTS = ("und_winner", "und_loser", "gen_winner", "gen_loser")
 
 

@@ -15,6 +15,8 @@ from hermes.harness.system.progress import Progress, Silent
 from hermes.harness.system.sharing import Sharing
 
 T = TypeVar("T")
+PREPARED, REPLAYED = "pairs", "replay"
+"""What there are shelves of."""
 TOGETHER = 16
 """Things that are prepared in one call."""
 ROW = np.dtype([("place", "i8"), ("start", "i8"), ("length", "i8"), ("flags", "u1"), ("digest", "S16")])
@@ -50,7 +52,8 @@ class Shelf:
             make_folder(self.folder)
         processes.wait()
         rows: list[tuple[int, int, int, int, bytes]] = []
-        progress.start(f"prepare {name}", len(things))
+        if things:
+            progress.start(f"prepare {name}", len(things))
         work = Sharing(enumerate(things), TOGETHER, f"preparing {name}")
         with self._file(processes.rank).open("xb") as file:
             for part in work:

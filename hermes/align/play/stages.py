@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from itertools import takewhile
 from pathlib import Path
 
+from hermes.align.losses.shelf import PREPARED, REPLAYED
 from hermes.align.play.history import round_folder
 from hermes.align.play.measuring import EVALUATION, REPORT, VALIDATION, measured_gap, stalled
 from hermes.align.play.preferring import CANDIDATES, PREFERENCES
@@ -58,7 +59,12 @@ def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection
     for phase in missing(settings, number, round_folder(folder, number)):
         if phase == "candidates":
             yield from _candidates(settings, number, kinds)
+        elif phase == "preferences":
+            yield Stage("preferences", settings.items)
         elif phase == "training":
+            yield Stage(f"prepare {PREPARED}", None)
+            if settings.replays:
+                yield Stage(f"prepare {REPLAYED}", None)
             yield Stage(f"train ({settings.objective})", training_steps(settings))
         elif phase in (EVALUATION, VALIDATION):
             yield Stage(phase, None)
@@ -79,4 +85,4 @@ def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) ->
         if settings.confidence:
             yield Stage("confidence", images)
     if "text" in kinds:
-        yield Stage(f"similarity ({settings.similarity})", captions)
+        yield Stage(f"similarity ({settings.similarity})", settings.items)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
 from hermes.align.losses.objectives import pair_loss
-from hermes.align.losses.shelf import Made, Shelf
+from hermes.align.losses.shelf import REPLAYED, Made, Shelf
 from hermes.align.settings import TrainSettings
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
@@ -45,8 +45,6 @@ from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.harness.system.trackers import ALIGN, Log, check_trackers, tracking
-
-REPLAYED = "replay"
 
 
 def native_bf16(device: str) -> bool:

@@ -34,6 +34,8 @@ IN_FLOAT32 = ("layer_norm", "softmax")
 
 def hollow(module: nn.Module, dtype: torch.dtype) -> None:
     """Give the module weights of this precision without memory; those of LoRA are in float32, as PEFT has them."""
+    # The first backward pass of a process starts a thread for each GPU, of which the mode pretends that there are 255.
+    torch.zeros((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     def empty(tensor: Tensor, like: torch.dtype) -> FakeTensor:
