@@ -1,7 +1,7 @@
 """Homologous items of self-play: one real image x, its caption y, and the questions that follow from y."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,7 +15,12 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import Sample, Split
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.processes import current
+from hermes.harness.system.sharing import Sharing
 from hermes.shapes.twins import homologous, twin_of
+
+TOGETHER = 64
+"""Items whose pictures a process reads before it looks for more."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,14 @@ def measured(settings: AlignSettings) -> tuple[Split, ...]:
     """The splits that a self-play is measured on."""
     splits: list[Split] = [settings.eval_split, *(("validation",) if settings.patience else ())]
     return tuple(dict.fromkeys(splits))
+
+
+def with_known_pictures(items: Sequence[Item]) -> list[Item]:
+    """The items with the hashes of their pictures, each of which one process has read. All processes must call."""
+    work = Sharing(enumerate(items), TOGETHER, "reading pictures")
+    found = [[place, item.image.sha256()] for part in work for place, item in part]
+    known = dict(current().gathered(found))
+    return [replace(item, image=replace(item.image, known=known[place])) for place, item in enumerate(items)]
 
 
 class ItemSource:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes.align.pairs import preferences
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
+from hermes.align.pairs.items import with_known_pictures
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
 from hermes.harness.contracts.model import likelihoods_of
@@ -34,7 +35,7 @@ def prefer(game: Game, number: int) -> None:
 def _draw(game: Game, number: int, home: Path) -> None:
     """Captions and images of every item from the model of the round before, scored."""
     source, model = game.source, game.model(number - 1)
-    items = source.of_round(number)
+    items = with_known_pictures(source.of_round(number))
     if again := source.again(number):
         game.progress.say(
             f"round {number}: {source.source} has {source.total} items to train on; {again} of {len(items)} come again"
