@@ -1,0 +1,142 @@
+"""What Hermes does on a GPU, measured in minutes without network or checkpoints: correctness, speed, memory, plans.
+
+    python benchmarks/gpu_check.py [--minutes 8] [--out gpu-check] [--only showo,janus] [--parity FOLDER]
+    python benchmarks/gpu_check.py --tiny
+
+Models have random weights of their published sizes, made on the device. Each check runs in a process of its own with a
+deadline; one that fails is recorded, and what no longer fits into the minutes is skipped. Writes OUT.json, and OUT.md
+from it, after every check. Ends with 1 where a check failed or ran out of time. ``--tiny``: the same with tiny models
+on a CPU, which tells nothing but that the script works.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gpu.apart import Check, outcome
+from gpu.measuring import Figure, Place
+from gpu.table import markdown
+
+from hermes.harness.models.device import device_name
+from hermes.harness.system.environment import describe, package_version
+
+CHECKS: tuple[tuple[str, str, str, int], ...] = (
+    ("parity", "parity", "check", 60),
+    ("Show-o 1.3B, 512 px", "showo", "check", 90),
+    ("an align step of Show-o 1.3B, all weights", "align_step", "full", 60),
+    ("batch invariance of Show-o 1.3B", "invariance", "check", 60),
+    ("Janus-Pro 7B", "janus", "check", 120),
+    ("an align step of Janus-Pro 7B, LoRA", "align_step", "lora", 90),
+    ("Show-o2 1.5B, 432 px", "showo2", "check", 90),
+    ("FSDP2 on one device", "shards", "check", 40),
+    ("GenEval's detector", "judges", "detector", 45),
+    ("DPG-Bench's reader", "judges", "reader", 60),
+)
+"""Name, file and function of each check, what matters most first, and its deadline in seconds.
+
+A deadline is about twice what a check is expected to take, so one is begun where half of it is left.
+"""
+SHARED = ("torch", "transformers", "accelerate", "peft", "diffusers", "torch.distributed.fsdp")
+"""Slow imports, made once, before the processes of the checks are forked."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the checks; 1 where one failed."""
+    chosen = _arguments().parse_args(arguments)
+    for name in SHARED:
+        try:
+            import_module(name)
+        except ImportError as error:
+            print(f"gpu_check: {name} cannot be imported ({error}); what needs it is skipped", file=sys.stderr)
+    place = Place("cpu" if chosen.tiny else "cuda", chosen.tiny, golden(chosen.parity))
+    begun = time.monotonic()
+    told: dict[str, Any] = {
+        "tiny": chosen.tiny,
+        "minutes": chosen.minutes,
+        "begun": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "machine": {"card": "none", "versions": {}},
+        "seconds": 0.0,
+        "checks": [],
+    }
+    found = outcome(machine, place, 60)
+    if found["state"] != "done":
+        sys.exit(f"gpu_check: {found['why']}")
+    figures = {one["name"]: one["value"] for one in found["figures"]}
+    told["machine"] = {"card": figures.pop("card"), "versions": figures}
+    for name, file, function, deadline in CHECKS:
+        if chosen.only and file not in chosen.only.split(","):
+            continue
+        left = 60 * chosen.minutes - (time.monotonic() - begun)
+        if left < deadline / 2:
+            ended = {"state": "skipped", "why": f"{max(left, 0):.0f} s were left", "seconds": 0.0, "figures": []}
+        else:
+            ended = outcome(_check(file, function), place, min(deadline, left))
+        told["checks"].append({"name": name, "deadline": deadline, **ended})
+        told["seconds"] = round(time.monotonic() - begun, 1)
+        write(told, chosen.out)
+        print(f"{name}: {ended['state']} {ended['why']} ({ended['seconds']} s)", flush=True)
+    print(markdown(told))
+    return int(any(check["state"] in ("failed", "out of time") for check in told["checks"]))
+
+
+def machine(place: Place) -> Iterator[Figure]:
+    """The card, its driver and the versions; asked in a fork, as a process that asks CUDA can fork no other."""
+    import torch
+
+    if place.cuda and not torch.cuda.is_available():
+        raise RuntimeError("torch sees no GPU here; --tiny tries the script on a CPU")
+    yield Figure("card", device_name(place.device))
+    yield Figure("driver", driver())
+    yield Figure("CUDA", torch.version.cuda)
+    yield Figure("python", platform.python_version())
+    yield from (Figure(name, package_version(name)) for name in ("torch", "transformers", "accelerate", "diffusers"))
+    yield Figure("hermes", describe(place.device)["git_commit"] or package_version("hermes-bench"))
+
+
+def driver() -> str | None:
+    """The NVIDIA driver's version, as the kernel tells it."""
+    path = Path("/sys/module/nvidia/version")
+    return path.read_text().strip() if path.is_file() else None
+
+
+def golden(named: Path | None) -> Path | None:
+    """The golden files' folder: the one that was named, else one in or beside the repository."""
+    root = Path(__file__).resolve().parents[1]
+    near = [root / "shared" / "parity", root.parent / "shared" / "parity"] if named is None else [named]
+    return next((folder for folder in near if folder.is_dir()), None)
+
+
+def write(told: dict[str, Any], out: Path) -> None:
+    """Both files, each from the same content."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(markdown(told), encoding="utf-8")
+
+
+def _check(file: str, function: str) -> Check:
+    """A check that imports its file in its own process, where a package that is missing is its own matter."""
+
+    def check(place: Place) -> Iterator[Figure]:
+        yield from getattr(import_module(f"gpu.{file}"), function)(place)
+
+    return check
+
+
+def _arguments() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--minutes", type=float, default=8, help="for everything together")
+    made.add_argument("--out", type=Path, default=Path("gpu-check"), help="the files' name, without its ending")
+    made.add_argument("--only", help=f"some files of {', '.join(dict.fromkeys(one[1] for one in CHECKS))}")
+    made.add_argument("--parity", type=Path, help="the folder of golden files, if it is not shared/parity")
+    made.add_argument("--tiny", action="store_true", help="tiny models on a CPU")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
