@@ -11,15 +11,19 @@ on a CPU, which tells nothing but that the script works.
 
 import argparse
 import json
+import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gpu.apart import Check, outcome
+from gpu.apart import Way, outcome
 from gpu.measuring import Figure, Place
 from gpu.table import markdown
 
@@ -49,6 +53,7 @@ SHARED = ("torch", "transformers", "accelerate", "peft", "diffusers", "torch.dis
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks; 1 where one failed."""
     chosen = _arguments().parse_args(arguments)
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # to ask whether there is a GPU then touches none
     for name in SHARED:
         try:
             import_module(name)
@@ -64,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": 0.0,
         "checks": [],
     }
+    way: Way = "fork"
     found = outcome(machine, place, 60)
+    if "forked" in found["why"]:  # torch's word for a device that an import has touched before the fork
+        way = "spawn"
+        found = outcome(machine, place, 60, way)
     if found["state"] != "done":
         sys.exit(f"gpu_check: {found['why']}")
     figures = {one["name"]: one["value"] for one in found["figures"]}
@@ -76,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if left < deadline / 2:
             ended = {"state": "skipped", "why": f"{max(left, 0):.0f} s were left", "seconds": 0.0, "figures": []}
         else:
-            ended = outcome(_check(file, function), place, min(deadline, left))
+            ended = outcome(partial(run, file, function), place, min(deadline, left), way)
         told["checks"].append({"name": name, "deadline": deadline, **ended})
         told["seconds"] = round(time.monotonic() - begun, 1)
         write(told, chosen.out)
@@ -85,12 +94,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(check["state"] in ("failed", "out of time") for check in told["checks"]))
 
 
+def run(file: str, function: str, place: Place) -> Iterator[Figure]:
+    """A check, whose file is imported in its own process, where a package that is missing is its own matter."""
+    yield from getattr(import_module(f"gpu.{file}"), function)(place)
+
+
 def machine(place: Place) -> Iterator[Figure]:
     """The card, its driver and the versions; asked in a fork, as a process that asks CUDA can fork no other."""
     import torch
 
-    if place.cuda and not torch.cuda.is_available():
-        raise RuntimeError("torch sees no GPU here; --tiny tries the script on a CPU")
+    if place.cuda:
+        if not torch.cuda.is_available():
+            raise RuntimeError("torch sees no GPU here; --tiny tries the script on a CPU")
+        torch.cuda.init()
     yield Figure("card", device_name(place.device))
     yield Figure("driver", driver())
     yield Figure("CUDA", torch.version.cuda)
@@ -100,9 +116,11 @@ def machine(place: Place) -> Iterator[Figure]:
 
 
 def driver() -> str | None:
-    """The NVIDIA driver's version, as the kernel tells it."""
-    path = Path("/sys/module/nvidia/version")
-    return path.read_text().strip() if path.is_file() else None
+    """The NVIDIA driver's version."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    asked = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    return (subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout.split() or [None])[0]
 
 
 def golden(named: Path | None) -> Path | None:
@@ -117,15 +135,6 @@ def write(told: dict[str, Any], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     out.with_suffix(".md").write_text(markdown(told), encoding="utf-8")
-
-
-def _check(file: str, function: str) -> Check:
-    """A check that imports its file in its own process, where a package that is missing is its own matter."""
-
-    def check(place: Place) -> Iterator[Figure]:
-        yield from getattr(import_module(f"gpu.{file}"), function)(place)
-
-    return check
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -1,31 +1,32 @@
 """A check in a process of its own, which a deadline, a crash or a full card ends alone.
 
-The process is a fork of one that has imported the libraries and has not touched the device, so it begins at once.
+The process is a fork of one that has imported the libraries and has not touched the device, so it begins at once. Where
+an import has touched it, forks cannot use it, and processes must be spawned.
 """
 
-import gc
 import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Literal
 
 from gpu.measuring import Figure, Place, Skipped
 
+Way = Literal["fork", "spawn"]
 Check = Callable[[Place], Iterator[Figure]]
 
 
-def outcome(check: Check, place: Place, deadline: float) -> dict[str, Any]:
+def outcome(check: Check, place: Place, deadline: float, way: Way = "fork") -> dict[str, Any]:
     """How a check ended, its seconds, and its figures as they came, those before a failure too.
 
     ``state``: done, failed (``why``), skipped (``why``) or out of time.
     """
-    fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe(duplex=False)
+    context: Any = multiprocessing.get_context(way)
+    here, there = context.Pipe(duplex=False)
     begin = time.monotonic()
-    process = fork.Process(target=_run, args=(check, place, there))
+    process = context.Process(target=_run, args=(check, place, there))
     process.start()
     there.close()
     figures = list[dict[str, Any]]()
@@ -51,7 +52,6 @@ def _run(check: Check, place: Place, pipe: Connection) -> None:
     try:
         for figure in check(place):
             pipe.send(("figure", asdict(figure)))
-            gc.collect()
         pipe.send(("done", ""))
     except Skipped as reason:
         pipe.send(("skipped", str(reason)))

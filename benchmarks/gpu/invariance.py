@@ -37,7 +37,9 @@ def check(place: Place) -> Iterator[Figure]:
     for name, most in NOISE.items():
         with full_float32(place.device):
             apart = likelihoods(place, model, name)
-        yield Figure(f"likelihoods, {name}: the largest difference", apart, "nats a token", f"{most:g}", apart <= most)
+        yield Figure(
+            f"likelihoods, {name}: the largest difference", apart, "nats a token", f"at most {most:g}", apart <= most
+        )
 
 
 def answers(place: Place, model: Any, name: str, tokens: int) -> Iterator[Figure]:

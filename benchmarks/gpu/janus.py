@@ -32,7 +32,7 @@ def passes(place: Place, network: Any, tokens: int) -> tuple[float, float]:
     """FLOPs of an answer behind a picture, and of a picture with guidance, which is two rows: of one pass over all."""
     outline = janus_outline(place)
     batch, module = outline.build(1).batch, Likelihood(network)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(torch.device(place.device).type, torch.bfloat16):
         text, image = (
             counted(lambda side=side: module(batch(side, 1, tokens).to(place.device))) for side in ("text", "image")
         )

@@ -7,12 +7,14 @@ def markdown(told: dict[str, Any]) -> str:
     """A line about the machine, then a table with every check and figure."""
     machine = told["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    sizes = "tiny models, which tell nothing but that the script works" if told["tiny"] else "random weights, real sizes"
+    sizes = (
+        "tiny models, which tell nothing but that the script works" if told["tiny"] else "random weights, real sizes"
+    )
     lines = [
         f"{machine['card']}, {versions}; {sizes}; {told['seconds']:.0f} s of {60 * told['minutes']:.0f}, "
         f"begun {told['begun']}.",
         "",
-        "| check | figure | value | |",
+        "| check | figure | value | note |",
         "|---|---|---|---|",
     ]
     for check in told["checks"]:
@@ -34,5 +36,5 @@ def _value(figure: dict[str, Any]) -> str:
 
 
 def _note(figure: dict[str, Any]) -> str:
-    verdict = {True: "as it must be", False: "**not as it must be**", None: ""}[figure["ok"]]
-    return ", ".join(part for part in (figure["note"], verdict) if part)
+    verdict = {True: "met", False: "**not met**", None: ""}[figure["ok"]]
+    return ": ".join(part for part in (figure["note"], verdict) if part)
