@@ -41,6 +41,7 @@ CHECKS: tuple[tuple[str, str, str, int], ...] = (
     ("FSDP2 on one device", "shards", "check", 40),
     ("GenEval's detector", "judges", "detector", 45),
     ("DPG-Bench's reader", "judges", "reader", 60),
+    ("BAGEL 7B-MoT", "bagel", "check", 90),
 )
 """Name, file and function of each check, what matters most first, and its deadline in seconds.
 
