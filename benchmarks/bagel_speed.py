@@ -79,7 +79,7 @@ class Case(NamedTuple):
 
 
 def random_model(size: Size, device: str, dtype: torch.dtype) -> Bagel:
-    """Random weights, made on the device, always the same, wide enough that what is written depends on what is asked."""
+    """Random weights, always the same on one device, wide enough that what is written depends on what is asked."""
     llm = {
         "hidden_size": size.width,
         "intermediate_size": size.inner,
@@ -187,9 +187,7 @@ def images_case(size: Size, chosen: argparse.Namespace) -> Case:
             cache = remember(network, rows)
             nothing = torch.zeros(len(rows), dtype=torch.long, device=chosen.device)
             behind = torch.tensor([row.place for row in rows], device=chosen.device)
-            contexts = Contexts(
-                Behind(cache, cache.lengths, behind), Behind(None, nothing, nothing)
-            )
+            contexts = Contexts(Behind(cache, cache.lengths, behind), Behind(None, nothing, nothing))
             canvas = packed([Row(MARKS).noise(grid) for _ in rows], network.sides, masked=False)
             canvas = canvas.to(chosen.device)
             scales = torch.full((len(rows),), SCALE, device=chosen.device)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu.apart import Way, outcome
-from gpu.measuring import Figure, Place
+from gpu.measuring import Figure, Place, Skipped
 from gpu.table import markdown
 
 from hermes.harness.models.device import device_name
@@ -49,6 +49,8 @@ A deadline is about twice what a check is expected to take, so one is begun wher
 """
 SHARED = ("torch", "transformers", "accelerate", "peft", "diffusers", "torch.distributed.fsdp")
 """Slow imports, made once, before the processes of the checks are forked."""
+FORKED = "forked"
+"""Torch's word for a device that an import has touched before the fork."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     way: Way = "fork"
     found = outcome(machine, place, 60)
-    if "forked" in found["why"]:  # torch's word for a device that an import has touched before the fork
+    if FORKED in found["why"]:
         way = "spawn"
         found = outcome(machine, place, 60, way)
     if found["state"] != "done":
@@ -105,9 +107,11 @@ def machine(place: Place) -> Iterator[Figure]:
     import torch
 
     if place.cuda:
-        if not torch.cuda.is_available():
-            raise RuntimeError("torch sees no GPU here; --tiny tries the script on a CPU")
-        torch.cuda.init()
+        try:
+            torch.cuda.init()
+        except Exception as error:  # torch raises many kinds
+            reason = " ".join(str(error).split())
+            raise Skipped(f"torch finds no GPU here ({reason}); --tiny tries the script on a CPU") from None
     yield Figure("card", device_name(place.device))
     yield Figure("driver", driver())
     yield Figure("CUDA", torch.version.cuda)

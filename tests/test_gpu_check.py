@@ -96,6 +96,26 @@ def test_what_no_longer_fits_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("scripts")
+def test_without_a_gpu_it_ends_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu_check
+    from gpu.measuring import Skipped
+
+    def absent() -> None:
+        raise RuntimeError("Found no NVIDIA driver\non your system")
+
+    monkeypatch.setattr(gpu_check, "SHARED", ())
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr("torch.cuda.init", absent)
+    with pytest.raises(
+        SystemExit, match=r"^gpu_check: torch finds no GPU here \(Found no NVIDIA driver on your system\); "
+    ):
+        gpu_check.main(["--out", str(tmp_path / "found")])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(Skipped):
+        list(gpu_check.machine(gpu_check.Place("cuda", False)))
+
+
+@pytest.mark.usefixtures("scripts")
 def test_a_failure_is_recorded_with_the_figures_before_it() -> None:
     from gpu.apart import outcome
     from gpu.measuring import Figure, Place, Skipped
