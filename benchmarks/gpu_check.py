@@ -55,6 +55,7 @@ FORKED = "forked"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks; 1 where one failed."""
+    begun = time.monotonic()
     chosen = _arguments().parse_args(arguments)
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # to ask whether there is a GPU then touches none
     for name in SHARED:
@@ -63,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ImportError as error:
             print(f"gpu_check: {name} cannot be imported ({error}); what needs it is skipped", file=sys.stderr)
     place = Place("cpu" if chosen.tiny else "cuda", chosen.tiny, golden(chosen.parity))
-    begun = time.monotonic()
     told: dict[str, Any] = {
         "tiny": chosen.tiny,
         "minutes": chosen.minutes,
@@ -117,7 +117,8 @@ def machine(place: Place) -> Iterator[Figure]:
     yield Figure("CUDA", torch.version.cuda)
     yield Figure("python", platform.python_version())
     yield from (Figure(name, package_version(name)) for name in ("torch", "transformers", "accelerate", "diffusers"))
-    yield Figure("hermes", describe(place.device)["git_commit"] or package_version("hermes-bench"))
+    commit = describe(place.device)["git_commit"]
+    yield Figure("hermes", commit[:12] if commit else package_version("hermes-bench"))
 
 
 def driver() -> str | None:

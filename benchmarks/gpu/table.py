@@ -19,7 +19,7 @@ def markdown(told: dict[str, Any]) -> str:
     ]
     for check in told["checks"]:
         ended = check["state"] + (f": {check['why']}" if check["why"] else "")
-        lines.append(_row(f"**{check['name']}**", ended, f"{check['seconds']:.0f} s", ""))
+        lines.append(_row(f"**{check['name']}**", ended, f"{check['seconds']:.1f} s", ""))
         lines += [_row("", one["name"], _value(one), _note(one)) for one in check["figures"]]
     return "\n".join(lines) + "\n"
 
