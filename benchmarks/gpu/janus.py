@@ -70,7 +70,7 @@ def write(network: Any, rows: int, tokens: int) -> Tensor:
 
 
 def draw(network: Any, rows: int) -> list[Tensor]:
-    """Pictures (1, 3, S, S) with guidance, each code drawn by its row's own generator."""
+    """Pictures (1, S, S, 3) with guidance, each code drawn by its row's own generator."""
     from transformers import LogitsProcessorList
 
     from hermes.harness.models.seeded_draws import SeededDraws
