@@ -45,7 +45,7 @@ CHECKS: tuple[tuple[str, str, str, int], ...] = (
 )
 """Name, file and function of each check, what matters most first, and its deadline in seconds.
 
-A deadline is about twice what a check is expected to take, so one is begun where half of it is left.
+A deadline is about twice what a check is expected to take on an H100, so one is begun where half of it is left.
 """
 SHARED = ("torch", "transformers", "accelerate", "peft", "diffusers", "torch.distributed.fsdp")
 """Slow imports, made once, before the processes of the checks are forked."""
@@ -68,21 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "tiny": chosen.tiny,
         "minutes": chosen.minutes,
         "begun": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
-        "machine": {"card": "none", "versions": {}},
         "seconds": 0.0,
-        "checks": [],
+        "checks": list[dict[str, Any]](),
     }
-    way: Way = "fork"
-    found = outcome(machine, place, 60)
-    if FORKED in found["why"]:
-        way = "spawn"
-        found = outcome(machine, place, 60, way)
-    if found["state"] != "done":
-        sys.exit(f"gpu_check: {found['why']}")
-    figures = {one["name"]: one["value"] for one in found["figures"]}
-    told["machine"] = {"card": figures.pop("card"), "versions": figures}
+    told["machine"], way = this_machine(place)
     for name, file, function, deadline in CHECKS:
-        if chosen.only and file not in chosen.only.split(","):
+        if file not in chosen.only:
             continue
         left = 60 * chosen.minutes - (time.monotonic() - begun)
         if left < deadline / 2:
@@ -100,6 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(file: str, function: str, place: Place) -> Iterator[Figure]:
     """A check, whose file is imported in its own process, where a package that is missing is its own matter."""
     yield from getattr(import_module(f"gpu.{file}"), function)(place)
+
+
+def this_machine(place: Place) -> tuple[dict[str, Any], Way]:
+    """The card and the versions, and how processes must be started here. Ends the script where there is no card."""
+    way: Way = "fork"
+    found = outcome(machine, place, 60)
+    if FORKED in found["why"]:
+        way = "spawn"
+        found = outcome(machine, place, 60, way)
+    if found["state"] != "done":
+        sys.exit(f"gpu_check: {found['why']}")
+    versions = {one["name"]: one["value"] for one in found["figures"]}
+    return {"card": versions.pop("card"), "versions": versions}, way
 
 
 def machine(place: Place) -> Iterator[Figure]:
@@ -143,11 +147,20 @@ def write(told: dict[str, Any], out: Path) -> None:
     out.with_suffix(".md").write_text(markdown(told), encoding="utf-8")
 
 
+def _files(named: str) -> tuple[str, ...]:
+    """The files of the checks that were named, all of them where none is."""
+    every = tuple(dict.fromkeys(file for _, file, _, _ in CHECKS))
+    chosen = tuple(named.split(",")) if named else every
+    if unknown := set(chosen) - set(every):
+        raise argparse.ArgumentTypeError(f"no check {', '.join(sorted(unknown))}; choose from {', '.join(every)}")
+    return chosen
+
+
 def _arguments() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--minutes", type=float, default=8, help="for everything together")
     made.add_argument("--out", type=Path, default=Path("gpu-check"), help="the files' name, without its ending")
-    made.add_argument("--only", help=f"some files of {', '.join(dict.fromkeys(one[1] for one in CHECKS))}")
+    made.add_argument("--only", type=_files, default=_files(""), help=f"some of {', '.join(_files(''))}, with commas")
     made.add_argument("--parity", type=Path, help="the folder of golden files, if it is not shared/parity")
     made.add_argument("--tiny", action="store_true", help="tiny models on a CPU")
     return made

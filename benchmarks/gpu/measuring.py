@@ -85,7 +85,7 @@ def peak(place: Place, name: str) -> Figure:
 
 
 def share_of_best(place: Place, name: str, flops: float, took: float, bf16: bool = True) -> Figure:
-    """Which share of the card's best FLOP/s a run has reached."""
+    """Which share of the card's best FLOP/s, in bfloat16 or in full float32, a run has reached."""
     card = card_of(device_name(place.device))
     share = None if card is None else 100 * flops / took / card.peak(bf16)
     return Figure(f"{name}: FLOP utilisation", share, "%", "" if card else "the card's best is not known")
@@ -99,6 +99,7 @@ def rate(
     run: Callable[[], Any],
     flops: float | None = None,
     warm: bool = True,
+    bf16: bool = True,
 ) -> Iterator[Figure]:
     """Units a second of a run that makes so many, FLOP utilisation and peak memory.
 
@@ -111,5 +112,5 @@ def rate(
     new_peak(place)
     took = seconds(place, run)
     yield Figure(name, units / took, f"{unit}/s")
-    yield share_of_best(place, name, flops, took)
+    yield share_of_best(place, name, flops, took, bf16)
     yield peak(place, name)

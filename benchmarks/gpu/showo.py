@@ -35,6 +35,8 @@ def pixels(place: Place, codes: int) -> Iterator[Figure]:
         magvit = Magvit(config)
     filled(magvit, place).requires_grad_(False).eval()
     rows = torch.randint(config.codebook_size, (PICTURES, codes), generator=torch.Generator().manual_seed(1))
-    yield from rate(
-        place, "codes to pixels, float32", PICTURES, "pictures", lambda: [magvit.decode(row[None]) for row in rows]
-    )
+
+    def decoded() -> list[torch.Tensor]:
+        return [magvit.decode(row[None]) for row in rows]
+
+    yield from rate(place, "codes to pixels, float32", PICTURES, "pictures", decoded, bf16=False)
