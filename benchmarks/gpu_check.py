@@ -47,7 +47,8 @@ CHECKS: tuple[tuple[str, str, str, int], ...] = (
 
 A deadline is about twice what a check is expected to take on an H100, so one is begun where half of it is left.
 """
-SHARED = ("torch", "transformers", "accelerate", "peft", "diffusers", "torch.distributed.fsdp")
+WAN = "diffusers.models.autoencoders.autoencoder_kl_wan"
+SHARED = ("torch", "transformers", "accelerate", "peft", WAN, "torch.distributed.fsdp")
 """Slow imports, made once, before the processes of the checks are forked."""
 FORKED = "forked"
 """Torch's word for a device that an import has touched before the fork."""
