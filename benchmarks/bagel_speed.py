@@ -52,12 +52,16 @@ class Size:
     vit: int
     seen: int
     grid: int
+    vit_heads: int = 4
+    vit_layers: int = 5
+    vit_inner: int | None = None
 
 
 SIZES = {
     "tiny": Size(64, 2, 4, 2, 96, 200, 32, 3, 4),
     "small": Size(512, 8, 8, 2, 1376, 4000, 256, 8, 8),
     "wide": Size(1024, 8, 8, 2, 2752, 4000, 256, 8, 16),
+    "7b-mot": Size(3584, 28, 28, 4, 18944, 152064, 1152, 36, 64, vit_heads=16, vit_layers=27, vit_inner=4304),
 }
 
 
@@ -74,8 +78,8 @@ class Case(NamedTuple):
     difference: Callable[[], str]
 
 
-def random_model(size: Size) -> Bagel:
-    """Random weights, always the same, wide enough that what is written depends on what is asked."""
+def random_model(size: Size, device: str, dtype: torch.dtype) -> Bagel:
+    """Random weights, always the same on one device, wide enough that what is written depends on what is asked."""
     llm = {
         "hidden_size": size.width,
         "intermediate_size": size.inner,
@@ -85,9 +89,9 @@ def random_model(size: Size) -> Bagel:
     }
     vit = {
         "hidden_size": size.vit,
-        "intermediate_size": 4 * size.vit,
-        "num_attention_heads": 4,
-        "num_hidden_layers": 5,
+        "intermediate_size": size.vit_inner or 4 * size.vit,
+        "num_attention_heads": size.vit_heads,
+        "num_hidden_layers": size.vit_layers,
         "patch_size": 14,
     }
     shapes = {
@@ -97,12 +101,14 @@ def random_model(size: Size) -> Bagel:
         "vae2llm.weight": (size.width, 64),
         "latent_pos_embed.pos_embed": (size.grid**2, size.width),
     }
-    with torch.random.fork_rng():
+    with torch.device(device), torch.random.fork_rng():
         torch.manual_seed(0)
+        torch.set_default_dtype(dtype)
         network = Bagel(Settings(llm, vit), {name: torch.Size(shape) for name, shape in shapes.items()})
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.data.normal_(0.0, 1.2 / parameter.shape[1] ** 0.5)
+        torch.set_default_dtype(torch.float32)
     return network.requires_grad_(False).eval()
 
 
@@ -113,11 +119,12 @@ def prompts(count: int, words: int) -> list[list[int]]:
 
 def text_case(size: Size, chosen: argparse.Namespace) -> Case:
     """Greedy answers of ``tokens`` ids, which nothing ends, each about its own picture."""
-    network = random_model(size)
+    network = random_model(size, chosen.device, chosen.type)
     asked = prompts(BATCH, size.words)
-    places = places_of((size.seen, size.seen), size.seen)
+    places = places_of((size.seen, size.seen), size.seen).to(chosen.device)
     generator = torch.Generator().manual_seed(2)
-    looks = [(torch.randn(size.seen**2, 3 * 14 * 14, generator=generator), places) for _ in asked]
+    drawn = [torch.randn(size.seen**2, 3 * 14 * 14, generator=generator) for _ in asked]
+    looks = [(one.to(chosen.device), places) for one in drawn]
 
     @torch.inference_mode()
     def released() -> list[list[int]]:
@@ -152,11 +159,11 @@ def text_case(size: Size, chosen: argparse.Namespace) -> Case:
 
 def images_case(size: Size, chosen: argparse.Namespace) -> Case:
     """Pictures with guidance."""
-    network = random_model(size)
+    network = random_model(size, chosen.device, chosen.type)
     asked = prompts(PICTURES, size.words)
     grid = (size.grid, size.grid)
-    places = places_of(grid, size.grid)
-    noise = torch.randn(PICTURES, size.grid**2, 64, generator=torch.Generator().manual_seed(3))
+    places = places_of(grid, size.grid).to(chosen.device)
+    noise = torch.randn(PICTURES, size.grid**2, 64, generator=torch.Generator().manual_seed(3)).to(chosen.device)
     script = Sampling(count=chosen.steps)
     demo = replace(script, interval=(0.4, 1.0), image_guidance=1.5)
 
@@ -178,12 +185,12 @@ def images_case(size: Size, chosen: argparse.Namespace) -> Case:
         for start in range(0, PICTURES, together):
             rows = [Row(MARKS).text(ids) for ids in asked[start : start + together]]
             cache = remember(network, rows)
-            nothing = torch.zeros(len(rows), dtype=torch.long)
-            contexts = Contexts(
-                Behind(cache, cache.lengths, torch.tensor([row.place for row in rows])), Behind(None, nothing, nothing)
-            )
+            nothing = torch.zeros(len(rows), dtype=torch.long, device=chosen.device)
+            behind = torch.tensor([row.place for row in rows], device=chosen.device)
+            contexts = Contexts(Behind(cache, cache.lengths, behind), Behind(None, nothing, nothing))
             canvas = packed([Row(MARKS).noise(grid) for _ in rows], network.sides, masked=False)
-            scales = torch.full((len(rows),), SCALE)
+            canvas = canvas.to(chosen.device)
+            scales = torch.full((len(rows),), SCALE, device=chosen.device)
             given = noise[start : start + together].flatten(0, 1)
             found.append(drawn(network, Canvas(canvas, scales, sampling), contexts, given))
         return torch.cat(found)
@@ -229,7 +236,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=12, help="times of a flow")
     arguments.add_argument("--size", choices=SIZES, default="small")
     chosen = arguments.parse_args()
-    chosen.device, chosen.threads = "cpu", 1
+    chosen.device, chosen.type, chosen.threads = "cpu", torch.float32, 1
     torch.set_num_threads(1)
     build = CASES[chosen.task]
     if odd := build(SIZES["tiny"], chosen).difference():
