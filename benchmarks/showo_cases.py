@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hermes.harness.models.maskgit import Drawing, empty_image
 from hermes.harness.models.masks import masks_of
+from hermes.harness.models.row_noise import row_generator
 from hermes.harness.models.showo.images import draw_image
 from hermes.harness.models.showo.likelihood import (
     NOTHING,
@@ -90,7 +91,7 @@ def image_case(size: Size, chosen: argparse.Namespace) -> Case:
         return draw_released(model, size.layout, asked, size.image, chosen.steps, GUIDANCE, generator)
 
     def ours(rows: int) -> Tensor:
-        generators = [torch.Generator().manual_seed(row) for row in range(rows)]
+        generators = [row_generator(row, chosen.device) for row in range(rows)]
         blank = empty_image(rows, size.image, size.layout.vocabulary.mask, torch.device(chosen.device))
         return draw_image(model, size.layout, prompts[:rows], blank, generators, drawing)
 

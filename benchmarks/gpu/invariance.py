@@ -13,6 +13,7 @@ from gpu.measuring import Figure, Place
 from gpu.models import showo_size
 from hermes.harness.models.full_float32 import full_float32
 from hermes.harness.models.maskgit import Drawing, empty_image
+from hermes.harness.models.row_noise import row_generator
 from hermes.harness.models.showo.images import draw_image
 from hermes.harness.models.showo.likelihood import Likelihood, Prepared, collate_items
 from hermes.harness.models.showo.text import Ask, write
@@ -63,7 +64,7 @@ def drawn(place: Place, model: Any, name: str, steps: int) -> Iterator[Figure]:
 
     def picture(rows: Sequence[int]) -> Tensor:
         blank = empty_image(len(rows), size.image, size.layout.vocabulary.mask, torch.device(place.device))
-        generators = [torch.Generator().manual_seed(row) for row in rows]
+        generators = [row_generator(row, place.device) for row in rows]
         drawing = Drawing(steps, GUIDANCE, temperature=0.0)
         return draw_image(model, size.layout, [prompts[row] for row in rows], blank, generators, drawing)
 

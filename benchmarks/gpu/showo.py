@@ -18,7 +18,7 @@ def check(place: Place) -> Iterator[Figure]:
     """In bfloat16; pictures with guidance, whose noise is drawn for each row apart."""
     size = showo_size(place)
     chosen = Namespace(device=place.device, type=torch.bfloat16, only=None)
-    chosen.tokens, chosen.steps = place.pick((100, 12), (4, 2))
+    chosen.tokens, chosen.steps = place.pick((100, 50), (4, 2))
     for task, unit, told in (("text", "tokens", chosen.tokens), ("images", "pictures", chosen.steps)):
         how = f"{told} tokens" if task == "text" else f"{told} steps"
         for variant in CASES[task](size, chosen).variants:
