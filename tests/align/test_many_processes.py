@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from hermes.align.pairs import closeness
 from hermes.align.play import preferring
 from hermes.align.training import trainer
 from hermes.harness.judges.similarity import similarity
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.store import Store
 from hermes.harness.system.processes import TIMEOUT, current
 from hermes.harness.system.sharing import Sharing
 
@@ -122,3 +125,41 @@ def test_killed_in_each_phase_any_number_of_processes_goes_on(tmp_path: Path, mo
     assert found[0] == found[1]
     assert not list((tmp_path / "killed/round-1").glob("preferences.*.jsonl"))
     assert not [path for path in (tmp_path / "killed/round-1/training").iterdir() if path.is_dir()]
+
+
+def test_what_is_read_does_not_grow_with_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four open as many pictures as one does, and prepare and look at as many, whoever does it.
+
+    But for those that an evaluation asks about: they are hashed by each process, once in a round.
+    """
+    monkeypatch.setitem(SETTINGS, "items", 12)
+
+    def counted(world: int) -> dict[str, int]:
+        folder = tmp_path / str(world)
+
+        def work() -> None:
+            counts: Counter[str] = Counter()
+            for cls, name in ((ImageHandle, "_encoded"), (FakeModel, "prepare"), (Store, "verified")):
+                counting(cls, name, counts)
+            play(folder / "run", rounds=1)
+            (folder / f"counts.{current().rank}").write_text(json.dumps(counts))
+
+        folder.mkdir()
+        on_processes(world, work)
+        found: Counter[str] = Counter()
+        for rank in range(world):
+            found.update(json.loads((folder / f"counts.{rank}").read_text()))
+        return dict(found)
+
+    def counting(cls: type, name: str, counts: "Counter[str]") -> None:
+        real = getattr(cls, name)
+
+        def noted(self: Any, *given: Any) -> Any:
+            counts[name] += len(given[0]) if name == "prepare" else 1
+            return real(self, *given)
+
+        setattr(cls, name, noted)
+
+    alone, four = counted(1), counted(4)
+    evaluated = 3 * 2 * SETTINGS["eval_limit"]
+    assert four == alone | {"_encoded": alone["_encoded"] + evaluated}

@@ -176,8 +176,9 @@ class ItemSource:
         return min(self.settings.items, max(0, self._begin(number + 1) - self.total))
 
     def fingerprint(self) -> str:
-        """A hash of the first round's items, images included."""
-        return fingerprint([item.generation.model_copy(update={"images": (item.image,)}) for item in self.of_round(1)])
+        """A hash of the first round's items, images included. All processes must call."""
+        items = with_known_pictures(self.of_round(1))
+        return fingerprint([item.generation.model_copy(update={"images": (item.image,)}) for item in items])
 
     def _begin(self, number: int) -> int:
         """How many items come before those of a round."""
