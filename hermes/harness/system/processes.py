@@ -3,8 +3,11 @@
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from hermes.harness.system.launch import check_launch
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,16 @@ class Processes:
 
     def total(self, number: int) -> int:
         """The sum of every process's number; all must call."""
+        return sum(self.gathered(number))
+
+    def gathered(self, told: Told) -> list[Told]:
+        """What every process tells, in the order of ranks; all must call."""
         if self.world == 1:
-            return number
+            return [told]
         from accelerate.utils import gather_object
 
-        return sum(gather_object([number]))
+        found: list[Told] = gather_object([told])
+        return found
 
 
 @cache
