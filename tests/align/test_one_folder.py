@@ -44,7 +44,8 @@ def apart(work: Callable[[str, Path], Any], home: Path) -> None:
 def test_runs_that_are_not_shared_end_in_one_line(work: Callable[[str, Path], Any], tmp_path: Path) -> None:
     on_processes(2, apart, work, tmp_path)
     said = [(tmp_path / f"said.{rank}").read_text() for rank in (0, 1)]
-    assert said[0] == said[1] and "\n" not in said[0]
+    assert said[0] == said[1]
+    assert "\n" not in said[0]
     told = re.fullmatch(
         r"the processes do not share one run folder: what process 0 writes to (\S+) of \S+ is not in (\S+) of \S+; "
         "give --runs a folder that all nodes share, and the same model, data and version to all",
@@ -52,8 +53,10 @@ def test_runs_that_are_not_shared_end_in_one_line(work: Callable[[str, Path], An
     )
     assert told, said[0]
     first, second = (Path(place).relative_to(tmp_path).parts for place in told.groups())
-    assert (first[0], second[0]) == ("node-0", "node-1") and first[1:] == second[1:]
-    assert not list(tmp_path.rglob("responses.*")) and not list(tmp_path.rglob("*.part"))
+    assert (first[0], second[0]) == ("node-0", "node-1")
+    assert first[1:] == second[1:]
+    assert not list(tmp_path.rglob("responses.*"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def late(folder: Path) -> None:
