@@ -1,10 +1,10 @@
-"""What an evaluation and a self-play cost on 1, 8 and 64 GPUs, counted from published settings files; nothing is measured.
+"""What an evaluation and a self-play cost on 1, 8 and 64 GPUs, counted from published settings files.
 
 python benchmarks/scale_costs.py --card A100
 
-Times are those of `hermes align --dry-run`: the slower of arithmetic and of reading weights, at 40 % of the card's best.
-Neither judges, nor image tokenisers, nor the reading of prompts' pictures from disk are counted. Data files and hub are not
-touched. A share is dealt evenly, so eight GPUs take an eighth.
+Nothing is measured. Times are those of `hermes align --dry-run`: the slower of arithmetic and of reading weights, at
+40 % of the card's best. Judges, image tokenisers and the loading of weights and pictures are not counted, and work is
+dealt evenly.
 """
 
 import argparse
