@@ -16,6 +16,7 @@ PAGES = sorted(
 PARSED_ONLY = re.compile(r"<!-- parsed only: \w[\w ,]+ -->")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 FILE = re.compile(r"<!-- (examples/\S+) -->")
+SLURM = "configs/slurm/hermes.sbatch"
 SHELLS = ("bash", "console")
 LANGUAGES = {*SHELLS, "", "text", "json", "python", "toml", "{toctree}", "{eval-rst}", "{hermes-help}", "bibtex"}
 
@@ -63,8 +64,10 @@ def run_here(page: Path) -> list[str]:
 
 
 def hermes(line: str) -> list[str] | None:
-    """The arguments of `hermes` in a command line, also behind `accelerate launch`; None for other commands."""
-    words = shlex.split(line, comments=True)
-    if words[0] == "accelerate":
+    """The arguments of `hermes` in a command line, also behind what launches it; None for other commands."""
+    words = shlex.split(re.sub(r"^(\w+=\S+ )+", "", line), comments=True)
+    if words[0] in ("accelerate", "torchrun"):
         words = words[words.index("-m") + 1 :]
+    if words[0] == "sbatch" and SLURM in words:
+        words = ["hermes", *words[words.index(SLURM) + 1 :]]
     return words[1:] if words[0] == "hermes" else None

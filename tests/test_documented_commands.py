@@ -29,7 +29,7 @@ FEW = {
     "view": "--static site",
 }
 """Options that make a command short, or end at all; they stand behind those of the page, so they count."""
-ELSEWHERE = {"--log_samples"}
+ELSEWHERE = {"--log_samples", "--machine_rank"}
 """Options of other programs, named alone."""
 OTHER_COMMANDS = re.compile(
     r"(make|pip install|inspect view|python3 -m venv|printf) |(OMP_NUM_THREADS=1 |\. )?\.venv/bin/"

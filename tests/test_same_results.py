@@ -86,22 +86,21 @@ def test_the_batch_size_changes_nothing(start: Start, undisturbed: bytes, tmp_pa
 def test_two_processes_share_the_work_and_change_nothing(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
     finish(start(tmp_path / "run", launcher=(*LAUNCH, *DEFAULTS)))
     assert [entry["processes"] for entry in environments(tmp_path / "run") if "processes" in entry] == [2]
-    journals = [path for stem in STEMS for path in (tmp_path / "run").rglob(f"{stem}.0.jsonl")]
-    assert len(journals) >= 3
-    for path in journals:
-        mine, other = (lines(path.with_name(path.name.replace(".0.", f".{rank}."))) for rank in (0, 1))
-        assert 0 <= mine - other <= 1
+    journals = [path for stem in STEMS for path in (tmp_path / "run").rglob(f"{stem}.?.jsonl")]
+    assert len(journals) > 3
+    assert {path.name.split(".")[1] for path in journals} == {"0", "1"}
     assert (tmp_path / "run" / "results.json").read_bytes() == undisturbed
 
 
 @pytest.mark.parametrize("case", [THEIRS], indirect=True, scope="module", ids=["theirs"])
-def test_each_of_two_processes_does_half_of_the_work(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
-    """Counted where the work is done: no answer and no judgement is asked for in both processes."""
+def test_no_work_is_done_by_both_of_two_processes(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
+    """Counted where it is done: no answer and no judgement is asked for twice, and both have asked for some."""
     (tmp_path / "log").mkdir()
     finish(start(tmp_path / "run", "--batch-size", "4", launcher=(*LAUNCH, *DEFAULTS), log=str(tmp_path / "log")))
     for who, total in (("model", 24 + 30), ("judge", 30)):
         shares = [path.read_text().split() for path in (tmp_path / "log").glob(f"{who}.*")]
-        assert sorted(map(len, shares)) == [total // 2] * 2
+        assert len(shares) == 2
+        assert sum(map(len, shares)) == total
         assert len({key for share in shares for key in share}) == total
     assert [path.read_text() for path in (tmp_path / "log").glob("end.*")] == ["closed"] * 2
     assert (tmp_path / "run" / "results.json").read_bytes() == undisturbed

@@ -30,6 +30,13 @@ class Made(NamedTuple):
     digest: bytes = b""
 
 
+def forget_shelves(parent: Path, names: Sequence[str] = (PREPARED, REPLAYED)) -> None:
+    """Remove the shelves of these names."""
+    for name in names:
+        for old in parent.glob(f"{name}-*"):
+            shutil.rmtree(old)
+
+
 class Shelf:
     """What ``make`` makes of ``things``, by place. All processes must make one; each makes its share of it.
 
@@ -47,8 +54,7 @@ class Shelf:
         progress, processes = progress or Silent(), current()
         self.folder = parent / f"{name}-{processes.gathered([secrets.token_hex(8)])[0]}"
         if processes.main:
-            for old in parent.glob(f"{name}-*"):  # of a command that was killed
-                shutil.rmtree(old)
+            forget_shelves(parent, [name])  # of a command that was killed
             make_folder(self.folder)
         processes.wait()
         rows: list[tuple[int, int, int, int, bytes]] = []

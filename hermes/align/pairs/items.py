@@ -126,7 +126,7 @@ def with_known_pictures(items: Sequence[Item]) -> list[Item]:
     work = Sharing(enumerate(items), TOGETHER, "reading pictures")
     found = [[place, item.image.sha256()] for part in work for place, item in part]
     known = dict(current().gathered(found))
-    return [replace(item, image=replace(item.image, known=known[place])) for place, item in enumerate(items)]
+    return [replace(item, image=replace(item.image, hashed=known[place])) for place, item in enumerate(items)]
 
 
 class ItemSource:

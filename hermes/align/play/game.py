@@ -11,6 +11,7 @@ from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.model import Alignable
 from hermes.harness.contracts.options import DType, LoadOptions, options_of
 from hermes.harness.run.loading import load_model
+from hermes.harness.run.shared import meet_in
 from hermes.harness.run.stores import root_of
 from hermes.harness.system.disk import read_json, sync_folder, write_json
 from hermes.harness.system.processes import current
@@ -24,6 +25,7 @@ class Game:
         self, settings: AlignSettings, folder: Path, source: ItemSource, base: Alignable, progress: Progress
     ) -> None:
         self.settings, self.folder, self.source, self.progress = settings, folder, source, progress
+        meet_in(folder)
         self.root, self.media = root_of(settings), folder / "media"
         self.kind, self.info = type(base), base.info
         self._loaded: tuple[int, DType, Alignable] | None = (0, settings.draw_dtype, base)

@@ -55,7 +55,7 @@ def _read(game: Game, home: Path, pairs: Path) -> None:
 
     The main process reads it and stores its pictures; whether winners and losers differ is looked at by all.
     """
-    settings, processes, found = game.settings, current(), home / "read.jsonl"
+    settings, processes, found = game.settings, current(), home / ".read.jsonl.0.part"
     drops: dict[str, int] = {}
     processes.doing(f"reading {pairs}")
     if processes.main:
@@ -128,7 +128,8 @@ def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference]
     Each leaves a line for each of its items, an empty one where it kept none.
     """
     mine = {one.item_id: one.model_dump_json() for one in kept}
-    shares = [home / f"preferences.{rank}.jsonl" for rank in range(current().world)]
+    # What a killed command leaves of them is removed at the next start, by their name.
+    shares = [home / f".preferences.jsonl.{rank}.part" for rank in range(current().world)]
     with new_lines(shares[current().rank]) as add:
         for item_id in ids:
             add(mine.get(item_id, ""))
@@ -141,7 +142,7 @@ def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference]
             for line in chain.from_iterable(zip_longest(*files, fillvalue="")):
                 if line.strip():
                     add(line.rstrip("\n"))
-        for share in home.glob("preferences.*.jsonl"):  # a killed command may have had more processes
+        for share in shares:
             share.unlink()
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hermes.align.losses.likelihoods import SLOTS
+from hermes.align.losses.shelf import forget_shelves
 from hermes.align.settings import TrainSettings
 from hermes.align.training.sharding import local, trainable
 from hermes.align.training.states import forget_states
@@ -63,6 +64,7 @@ def impossible(error: RuntimeError, number: int, settings: TrainSettings) -> Exc
 def forget(folder: Path) -> None:
     """Remove what a training that went wrong would go on from."""
     forget_states(folder)
+    forget_shelves(folder)
     (folder / "train.jsonl").unlink(missing_ok=True)
 
 

@@ -58,12 +58,12 @@ class ImageHandle:
 
     ``source`` is a PIL image, encoded bytes, a path, base64 text, the mapping ``{"bytes": ..., "path": ...}`` that
     `datasets` uses, a list of one of these, or a function without arguments (mostly a `Cell`) that gives one of them.
-    ``where`` names it in error messages. ``known`` is its sha256, where somebody has read it before.
+    ``where`` names it in error messages. ``hashed`` is its sha256, where somebody has read it before.
     """
 
     source: Any
     where: str = "image"
-    known: str = field(default="", compare=False)
+    hashed: str = field(default="", compare=False)
 
     @property
     def name(self) -> str | None:
@@ -107,8 +107,8 @@ class ImageHandle:
         return self._hash(checked=True)
 
     def _hash(self, checked: bool) -> str:
-        if self.known:
-            return self.known
+        if self.hashed:
+            return self.hashed
         try:
             source = self._encoded()
             if not isinstance(source, bytes):

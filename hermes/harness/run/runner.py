@@ -35,6 +35,7 @@ from hermes.harness.run.plan import (
 from hermes.harness.run.samples import written
 from hermes.harness.run.scoring import Entry, all_scored, places, read_scores, score_task
 from hermes.harness.run.settings import EvalSettings
+from hermes.harness.run.shared import meet_in
 from hermes.harness.run.stores import asked_identity, code_version, open_store, root_of
 from hermes.harness.run.view import RESULTS, note, open_run, results_content, write_places
 from hermes.harness.system.disk import locked, write_json
@@ -119,7 +120,7 @@ def evaluate(
             pins.keep()
             run.start = _environment(settings, model, handed_in)
             note(folder, {"start": True, **run.start})
-        current().wait()
+        meet_in(folder)
         run.progress.plan([stage for task in tasks for stage in _stages(task, model, part)])
         for task in tasks:
             _run_task(run, task, model, judges.get(task.judge or ""))

@@ -1,0 +1,119 @@
+"""What an evaluation and a self-play cost on 1, 8 and 64 GPUs, counted from published settings files.
+
+python benchmarks/scale_costs.py --card A100
+
+Nothing is measured. Times are those of `hermes align --dry-run`: the slower of arithmetic and of reading weights, at
+40 % of the card's best. Judges, image tokenisers and the loading of weights and pictures are not counted, and work is
+dealt evenly.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hermes.align.play.budget import Ranks
+from hermes.align.play.cost import Amount, Work, phases
+from hermes.align.play.fits import Training
+from hermes.align.play.hardware import Card, card_of
+from hermes.align.play.workplan import plan_of
+from hermes.align.settings import AlignSettings
+from hermes.harness.models.janus.outline import outline_of as janus
+from hermes.harness.models.showo.config import ShowoConfig
+from hermes.harness.models.showo.outline import outline_of as showo
+
+GPUS = (1, 8, 64)
+JANUS = {
+    "model_type": "janus",
+    "image_token_id": 100581,
+    "text_config": {
+        **{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 30},
+        **{"num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 102400},
+    },
+    "vision_config": {
+        **{"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 384},
+        **{"patch_size": 16, "mlp_ratio": 4.0, "projection_dim": 4096, "depth": 2, "num_image_tokens": 576},
+    },
+    "vq_config": {
+        **{"embed_dim": 8, "num_embeddings": 16384, "projection_dim": 4096, "image_token_embed_dim": 4096},
+        "num_patches": 24,
+    },
+}
+"""deepseek-community/Janus-Pro-7B, config.json."""
+QUESTIONS = {
+    **{"POPE": (9_000, 2), "MME": (2_374, 2), "VQAv2": (214_354, 3), "GQA": (12_578, 3)},
+    **{"MMMU": (900, 4), "Flickr30k 1K": (1_000, 20)},
+}
+"""Questions of a benchmark, and tokens of a reply that does as it is asked, its end included."""
+PICTURES = {"GenEval": 553 * 4, "DPG-Bench": 1_065 * 4, "TIFA": 4_081}
+ROUND = {"items": 5_500, "n": 10, "guidance": 5.0, "epochs": 1, "eval_limit": 1_000, "bf16": True}
+LORA = {"lora_rank": 16, "checkpointing": True}
+
+
+def seconds(training: Training, settings: AlignSettings, card: Card, texts: int, reply: int, images: int) -> float:
+    """Of so many replies and pictures on one GPU."""
+    asked = settings.model_copy(update={"caption_tokens": reply})
+    outline = training.outline
+    work = Work(
+        sizes=training.sizes(asked), codes=outline.codes, steps=outline.steps, draws_bf16=True, trains_bf16=True
+    )
+    none = {"judged": 0, "encoder": 0, "epochs": 0, "pairs": 0, "replayed": 0, "evaluated": 0}
+    amount = Amount.model_validate({"captions": texts, "images": images, "reply": reply, "guided": True, **none})
+    return sum(one.seconds or 0 for one in phases(amount, work, 1, 0, card) if one.name in ("captions", "images"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--card", default="A100")
+    card = card_of(name := parser.parse_args().card)
+    if card is None:
+        parser.error(f"the speed of {name} is not known")
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Path(folder, "showo.json"), Path(folder, "janus.json")
+        first.write_text(json.dumps(ShowoConfig(50295, 8192, 1024).as_json()))
+        second.write_text(json.dumps(JANUS))
+        models = {
+            "Show-o 512, 1.3B": (showo(first, 50), {"dtype": "float32"}),
+            "Janus-Pro 7B, LoRA": (janus(second), LORA),
+        }
+        table(models, card)
+
+
+def table(models: dict[str, tuple[Any, dict[str, Any]]], card: Card) -> None:
+    """A row for each model and each kind of work, in hours."""
+    print("| model | work | " + " | ".join(f"{number} GPU{'s' * (number > 1)}" for number in GPUS) + " |")
+    print("| :-- | :-- |" + " --: |" * len(GPUS))
+    for model, (outline, how) in models.items():
+        if outline is None:
+            continue
+        training = Training(outline, ("text", "image"), Ranks(), cuda=True, free=80 * 10**9)
+        asked = AlignSettings.model_validate({"model": model, **ROUND, "dtype": "bfloat16"})
+        works = {
+            "questions but VQAv2": [
+                seconds(training, asked, card, n, reply, 0) for name, (n, reply) in QUESTIONS.items() if name != "VQAv2"
+            ],
+            "VQAv2": [seconds(training, asked, card, *QUESTIONS["VQAv2"], 0)],
+            "pictures": [seconds(training, asked, card, 0, 2, n) for n in PICTURES.values()],
+        }
+        for work, taken in works.items():
+            row(model, work, [sum(taken) / number for number in GPUS])
+        played = AlignSettings.model_validate({"model": model, **ROUND, **how})
+        plans = [
+            plan_of(played, Training(outline, training.sides, Ranks(number=n), True, training.free), card.name, card)
+            for n in GPUS
+        ]
+        row(model, "a round of self-play", [sum(one.seconds or 0 for one in plan.phases) for plan in plans])
+        row(
+            model,
+            "of it training",
+            [one.seconds or 0 for plan in plans for one in plan.phases if one.name == "training"],
+        )
+
+
+def row(model: str, work: str, taken: list[float]) -> None:
+    print(f"| {model} | {work} | " + " | ".join(f"{each / 3600:,.2f} h" for each in taken) + " |")
+
+
+if __name__ == "__main__":
+    main()
