@@ -123,7 +123,7 @@ def test_killed_in_each_phase_any_number_of_processes_goes_on(tmp_path: Path, mo
         for run in ("killed", "alone")
     ]
     assert found[0] == found[1]
-    assert not list((tmp_path / "killed/round-1").glob(".*.part"))
+    assert not list((tmp_path / "killed/round-1").glob("preferences.*.jsonl"))
     assert not [path for path in (tmp_path / "killed/round-1/training").iterdir() if path.is_dir()]
 
 

@@ -20,6 +20,15 @@ from hermes.harness.system.processes import current
 from hermes.leaderboards.gallery import FAILED
 
 DRAWN, CANDIDATES, PREFERENCES, DROPS = "drawn.json", "candidates.jsonl", "preferences.jsonl", "drops.json"
+READ, SHARE = "read.jsonl", "preferences.{}.jsonl"
+"""What of a file of pairs was read, and the preferences of each process: gone when they are joined."""
+
+
+def tidy_preferences(home: Path) -> None:
+    """Remove what killed processes have left of a round's preferences."""
+    for name in (READ, SHARE.format("*")):
+        for left in home.glob(name):
+            left.unlink()
 
 
 def prefer(game: Game, number: int) -> None:
@@ -55,7 +64,7 @@ def _read(game: Game, home: Path, pairs: Path) -> None:
 
     The main process reads it and stores its pictures; whether winners and losers differ is looked at by all.
     """
-    settings, processes, found = game.settings, current(), home / ".read.jsonl.0.part"
+    settings, processes, found = game.settings, current(), home / READ
     drops: dict[str, int] = {}
     processes.doing(f"reading {pairs}")
     if processes.main:
@@ -128,8 +137,7 @@ def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference]
     Each leaves a line for each of its items, an empty one where it kept none.
     """
     mine = {one.item_id: one.model_dump_json() for one in kept}
-    # What a killed command leaves of them is removed at the next start, by their name.
-    shares = [home / f".preferences.jsonl.{rank}.part" for rank in range(current().world)]
+    shares = [home / SHARE.format(rank) for rank in range(current().world)]
     with new_lines(shares[current().rank]) as add:
         for item_id in ids:
             add(mine.get(item_id, ""))

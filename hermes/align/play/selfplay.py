@@ -15,7 +15,7 @@ from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
 from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
 from hermes.align.play.planning import plan_play
-from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer
+from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer, tidy_preferences
 from hermes.align.play.stages import coming
 from hermes.align.play.tracked import track_rounds
 from hermes.align.play.workplan import tell_work
@@ -133,6 +133,8 @@ def _tidy(folder: Path) -> None:
     homes = ("round-*", "round-*/training", "round-*/training/adapter", "round-*/checkpoint")
     for place in (folder / "media", *(found for home in homes for found in folder.glob(home))):
         remove_parts(place)
+    for home in folder.glob("round-*"):
+        tidy_preferences(home)
 
 
 def _write_reports(game: Game) -> None:

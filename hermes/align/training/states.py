@@ -90,6 +90,7 @@ class States:
             shutil.rmtree(part, ignore_errors=True)
             make_folder(part)
             write_json(part / ABOUT, {"step": step, "identity": self.identity})
+        current().wait()  # or another's part of the state would be removed with what was there before
         tensors = {name: _as_stored(value) for name, value in _tensors(module, optimizer, average).items()}
         write = async_save if behind else save_now
         with _quietly():

@@ -36,7 +36,7 @@ from hermes.evaluators.lmms.scoring import (
     plain,
 )
 from hermes.evaluators.lmms.tasks import FEWSHOT_SEED, as_lmms_eval, build_task, reason, task_version
-from hermes.evaluators.lmms.visuals import Visual, digest_of
+from hermes.evaluators.lmms.visuals import digest_of
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
@@ -127,7 +127,7 @@ class LmmsTask(Evaluator):
             digests = [reason(error)]
         else:
             digests = [digest_of(source, where) for source in pictures(visuals, where)]
-        return tuple(Visual(partial(self._picture, number, k), where, digest) for k, digest in enumerate(digests))
+        return tuple(ImageHandle(partial(self._picture, number, k), where, digest) for k, digest in enumerate(digests))
 
     def _picture(self, number: int, index: int) -> Any:
         with as_lmms_eval():

@@ -1,20 +1,9 @@
 """Pictures that a task of lmms-eval makes: each anew when it is asked for, known by the hash that it had at first."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import ImageError
-
-
-@dataclass(frozen=True)
-class Visual(ImageHandle):
-    """A picture that its task makes anew when it is asked for; ``digest`` is the hash that it had at first."""
-
-    digest: str = ""
-
-    def sha256(self) -> str:
-        return self.digest
 
 
 def digest_of(source: Any, where: str) -> str:
