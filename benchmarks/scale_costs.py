@@ -47,7 +47,15 @@ QUESTIONS = {
 }
 """Questions of a benchmark, and tokens of a reply that does as it is asked, its end included."""
 PICTURES = {"GenEval": 553 * 4, "DPG-Bench": 1_065 * 4, "TIFA": 4_081}
-ROUND = {"items": 5_500, "n": 10, "guidance": 5.0, "epochs": 1, "eval_limit": 1_000, "bf16": True}
+ROUND = {
+    "draw_dtype": "bfloat16",
+    "items": 5_500,
+    "n": 10,
+    "guidance": 5.0,
+    "epochs": 1,
+    "eval_limit": 1_000,
+    "bf16": True,
+}
 LORA = {"lora_rank": 16, "checkpointing": True}
 
 

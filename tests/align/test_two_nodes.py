@@ -49,6 +49,9 @@ def slow(name, device):
         time.sleep({SLOW})
     return fast(name, device)
 closeness.similarity = slow
+from theirs.coin import Coin
+class Slowly(Coin):
+    "What a plug-in must offer."
 """
 MODELS = {"show-o": tiny_showo.make_checkpoint, "janus": tiny_janus.save}
 WEIGHTS = {"show-o": "pytorch_model.safetensors", "janus": "model.safetensors"}
