@@ -197,4 +197,5 @@ def test_two_nodes_come_to_what_one_process_does(play: Callable[..., Any], tmp_p
     assert (folder / "results.json").read_bytes() == (alone["folder"] / "results.json").read_bytes()
     assert [entry["processes"] for entry in environments(folder) if "processes" in entry] == [4]
     journals = {path.name for path in (tmp_path / "nodes" / "answers").rglob("responses.*") if path.stat().st_size}
-    assert journals == {f"responses.{rank}.jsonl" for rank in range(4)}
+    assert journals <= {f"responses.{rank}.jsonl" for rank in range(4)}
+    assert len(journals) > 1  # one that is slow may find its work done

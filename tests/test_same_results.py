@@ -130,6 +130,7 @@ def test_two_processes_share_what_is_left(start: Start, undisturbed: bytes, tmp_
     assert (folder / "results.json").read_bytes() == undisturbed
 
 
+@pytest.mark.parametrize("case", [THEIRS], indirect=True, scope="module", ids=["theirs"])
 def test_kills_change_nothing(case: Case, start: Start, undisturbed: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for lines in case.kills:

@@ -1,8 +1,6 @@
 """Self-play of models of one side: a pipeline that draws, a chat model that answers; what is refused and said."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import pytest
 from align_fake import FakeModel
+from forked import on_processes
 from safetensors.torch import load_file
 from theirs.coin import Coin
 
@@ -148,27 +147,16 @@ def test_a_killed_self_play_of_a_pipeline_ends_as_a_whole_one(
         assert (tmp_path / "run/round-1" / name).read_bytes() == (played["generation"] / "round-1" / name).read_bytes()
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import pytest
-from test_one_sided import DRAWS, offered, play
-offered(pytest.MonkeyPatch())
-play(Path(sys.argv[1]), model=sys.argv[2], **DRAWS)
-"""
-
-
-@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_two_processes_end_where_one_does(
-    played: dict[str, Path], checkpoints: dict[str, str], tmp_path: Path, environment: dict[str, str]
+    played: dict[str, Path], checkpoints: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    here = os.pathsep.join((str(Path(__file__).parent), environment["PYTHONPATH"]))
-    home = environment | {"PYTHONPATH": here, "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, str(tmp_path / "script.py"), str(tmp_path / "run"), checkpoints["generation"]]
-    done = subprocess.run(command, env=home, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    offered(monkeypatch)
+
+    def work() -> None:
+        play(tmp_path / "run", model=checkpoints["generation"], **DRAWS)
+
+    on_processes(2, work)
     name = "round-1/checkpoint/unet/diffusion_pytorch_model.safetensors"
     alone, together = (load_file(folder / name) for folder in (played["generation"], tmp_path / "run"))
     import torch

@@ -57,7 +57,7 @@ def janus(folder: Path) -> Outline:
     return outline_of(folder / "config.json")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "gigabytes"), [({}, 78), ({"dtype": "bfloat16"}, 33)], ids=["float32", "bfloat16 base"]
 )

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,22 +197,3 @@ def test_two_processes_play_as_one(
         for name, value in theirs.items():
             if not name.endswith(NOISE):
                 torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5, msg=name)
-
-
-@pytest.mark.slow
-def test_a_kill_in_training_changes_nothing(
-    alone: Play, tmp_path: Path, model: Path, data: Path, environment: dict[str, str]
-) -> None:
-    play = Play(tmp_path / "run", model, data, environment)
-    home = play.folder / "round-1"
-    process = play.begin(rounds=1)
-    while process.poll() is None and not any(home.glob("training/states/*[0-9]")):
-        time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert any(home.glob("training/states/*[0-9]"))
-    assert not (home / "training.json").exists(), "it was killed too late"
-    play.finish(play.begin(rounds=1))
-    for path in ("checkpoint/pytorch_model.safetensors", "training/train.jsonl", "evaluation/results.json"):
-        assert (home / path).read_bytes() == (alone.folder / "round-1" / path).read_bytes(), path
-    assert play.history()["rounds"] == alone.history()["rounds"][:2]

@@ -47,6 +47,11 @@ class Asked:
     at: float
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """Where it is 5, a loaded machine loses some of many requests at once."""
+
+
 class ChatServer:
     """``answer(asked, tries)`` says what to do, where ``tries`` counts how often this question was asked."""
 
@@ -56,7 +61,7 @@ class ChatServer:
         self.answer: Callable[[Asked, int], Answer] = lambda asked, tries: Answer()
         self._busy = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
