@@ -73,6 +73,7 @@ class Game:
         current().wait()
         if done:
             return
+        current().doing(name)
         begin = time.perf_counter()
         work()
         current().wait()
