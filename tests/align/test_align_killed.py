@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SETTINGS = """
 model = "hermes-tiny"
 rounds = 1
@@ -51,6 +53,7 @@ def outcome(folder: Path) -> Iterator[Any]:
         yield (folder / f"round-{number}" / "evaluation" / "results.json").read_bytes()
 
 
+@pytest.mark.long
 def test_kills_in_every_phase_change_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     process = begin(undisturbed, environment)

@@ -14,7 +14,7 @@ import torch
 from align_fake import FakeModel
 from forked import on_processes
 from safetensors.torch import load_file
-from test_selfplay import SETTINGS, lasting, play
+from test_selfplay import SETTINGS, play
 
 from hermes.align.pairs import closeness
 from hermes.align.play import preferring
@@ -35,16 +35,21 @@ def test_a_slow_process_is_waited_for_beyond_the_time_limit(tmp_path: Path, monk
         score = similarity(which, device)
 
         def compared(captions: Sequence[str], references: Sequence[str]) -> list[float]:
-            time.sleep(2)
+            time.sleep(1)
             return score(captions, references)
 
         return compared if current().main else score
 
-    on_processes(4, play, tmp_path / "undisturbed")
+    def work(folder: Path) -> None:
+        play(folder, rounds=1)
+
+    on_processes(4, work, tmp_path / "undisturbed")
     monkeypatch.setenv(TIMEOUT, "1")
     monkeypatch.setattr(closeness, "similarity", slow)
-    on_processes(4, play, tmp_path / "slow")
-    assert lasting(tmp_path / "slow") == lasting(tmp_path / "undisturbed")
+    on_processes(4, work, tmp_path / "slow")
+    for file in ("checkpoint/model.safetensors", "training/train.jsonl", "evaluation/results.json"):
+        ours, theirs = ((tmp_path / run / "round-1" / file).read_bytes() for run in ("slow", "undisturbed"))
+        assert ours == theirs
     play(tmp_path / "alone", rounds=1)
     for file in ("candidates.jsonl", "preferences.jsonl", "drops.json"):
         assert (tmp_path / "slow/round-1" / file).read_bytes() == (tmp_path / "alone/round-1" / file).read_bytes()

@@ -155,6 +155,7 @@ def test_show_o_is_trained_as_the_paper_says_and_as_the_code_does() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_recipes_of_published_sizes_fit_a_gpu_of_80_gb(tmp_path: Path) -> None:
     from test_published_sizes import JANUS
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_anole
 import tiny_janus
 import tiny_liquid
 import tiny_mmada
@@ -40,6 +39,8 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
 
+pytestmark = pytest.mark.xdist_group("sharded")  # what all of its tests use takes long to make
+
 SETTINGS = TrainSettings(
     objective="sum", lr=2e-3, epochs=2, batch_size=8, micro_batch=2, replay_batch=4, checkpoint_every=2, bf16=False
 )
@@ -61,7 +62,6 @@ class Case:
 
 
 CASES = {
-    "fake": Case("fake"),
     "fake-averages": Case("fake", {"ema": 0.7, "average": 0.3, "hold": 1.0}),
     "tiny": Case("hermes-tiny", {"lr": 2e-4}),
     "showo": Case("showo", {"checkpointing": True, "masks": 2}),
@@ -72,7 +72,6 @@ CASES = {
     "vilau": Case("vilau", {"checkpointing": True}),
     "showo2": Case("showo2", {"masks": 2}, double=True),
     "liquid": Case("liquid"),
-    "anole": Case("anole"),
 }
 WAYS = {
     "together": tuple(CASES),
@@ -240,7 +239,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "vilau": tiny_vilau.save,
         "showo2": tiny_showo2.save,
         "liquid": tiny_liquid.save,
-        "anole": tiny_anole.save,
     }
     for name, make in made.items():
         (folder / name).mkdir()

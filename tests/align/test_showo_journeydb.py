@@ -20,6 +20,8 @@ from hermes.harness.data.homologous.formats import read_items
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.system.disk import read_json
 
+pytestmark = pytest.mark.xdist_group("journeydb")  # what all of its tests use takes long to make
+
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 DEFAULTS = ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
 SETTINGS = """
@@ -175,7 +177,7 @@ def test_the_checkpoint_has_the_published_keys_and_is_a_model(alone: Play, model
     assert again.info.fingerprint != hermes.load_model(str(model), "cpu").info.fingerprint
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_play_as_one(
     alone: Play, tmp_path: Path, model: Path, data: Path, environment: dict[str, str]
 ) -> None:
