@@ -19,7 +19,7 @@ from hermes.align.play.budget import Ranks
 from hermes.align.play.cost import Amount, Work, phases
 from hermes.align.play.fits import Training
 from hermes.align.play.hardware import Card, card_of
-from hermes.align.play.workplan import plan_of
+from hermes.align.play.workplan import memory_line, plan_of, taken
 from hermes.align.settings import AlignSettings
 from hermes.harness.models.janus.outline import outline_of as janus
 from hermes.harness.models.showo.config import ShowoConfig
@@ -59,9 +59,11 @@ def seconds(training: Training, settings: AlignSettings, card: Card, texts: int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--card", default="A100")
-    card = card_of(name := parser.parse_args().card)
+    parser.add_argument("--phases", action="store_true", help="the phases of a round of Show-o on eight GPUs instead")
+    chosen = parser.parse_args()
+    card = card_of(chosen.card)
     if card is None:
-        parser.error(f"the speed of {name} is not known")
+        parser.error(f"the speed of {chosen.card} is not known")
     with tempfile.TemporaryDirectory() as folder:
         first, second = Path(folder, "showo.json"), Path(folder, "janus.json")
         first.write_text(json.dumps(ShowoConfig(50295, 8192, 1024).as_json()))
@@ -70,7 +72,10 @@ def main() -> None:
             "Show-o 512, 1.3B": (showo(first, 50), {"dtype": "float32"}),
             "Janus-Pro 7B, LoRA": (janus(second), LORA),
         }
-        table(models, card)
+        if chosen.phases:
+            phases_of(models, card)
+        else:
+            table(models, card)
 
 
 def table(models: dict[str, tuple[Any, dict[str, Any]]], card: Card) -> None:
@@ -89,8 +94,8 @@ def table(models: dict[str, tuple[Any, dict[str, Any]]], card: Card) -> None:
             "VQAv2": [seconds(training, asked, card, *QUESTIONS["VQAv2"], 0)],
             "pictures": [seconds(training, asked, card, 0, 2, n) for n in PICTURES.values()],
         }
-        for work, taken in works.items():
-            row(model, work, [sum(taken) / number for number in GPUS])
+        for work, spent in works.items():
+            row(model, work, [sum(spent) / number for number in GPUS])
         played = AlignSettings.model_validate({"model": model, **ROUND, **how})
         plans = [
             plan_of(played, Training(outline, training.sides, Ranks(number=n), True, training.free), card.name, card)
@@ -102,6 +107,19 @@ def table(models: dict[str, tuple[Any, dict[str, Any]]], card: Card) -> None:
             "of it training",
             [one.seconds or 0 for plan in plans for one in plan.phases if one.name == "training"],
         )
+
+
+def phases_of(models: dict[str, tuple[Any, dict[str, Any]]], card: Card) -> None:
+    """The phases of a round of Show-o on eight GPUs, as `hermes align --dry-run` tells them there."""
+    model, (outline, how) = next(iter(models.items()))
+    settings = AlignSettings.model_validate({"model": model, **ROUND, **how, "similarity": "bert-cls"})
+    training = Training(outline, ("text", "image"), Ranks(number=8), cuda=True, free=84_900_000_000)
+    plan = plan_of(settings, training, card.name, card)
+    print("| phase | FLOPs | read | memory | time |\n| :-- | --: | --: | --: | --: |")
+    for one in plan.phases:
+        read, memory = (f"{size / unit:.1f}" if size else "-" for size, unit in ((one.read, 1e12), (one.memory, 1e9)))
+        print(f"| {one.name} | {one.flops or 0:.1e} | {read} TB | {memory} GB | {taken(one.seconds)} |")
+    print(memory_line(plan))
 
 
 def row(model: str, work: str, taken: list[float]) -> None:

@@ -4,6 +4,7 @@ import pickle
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +18,8 @@ from hermes.harness.system.sharing import Sharing
 T = TypeVar("T")
 PREPARED, REPLAYED = "pairs", "replay"
 """What there are shelves of."""
+HELD = 16
+"""Things that are kept when they have been read: a micro-batch of pairs, each of which is asked for once a slot."""
 TOGETHER = 16
 """Things that are prepared in one call."""
 ROW = np.dtype([("place", "i8"), ("start", "i8"), ("length", "i8"), ("flags", "u1"), ("digest", "S16")])
@@ -78,19 +81,13 @@ class Shelf:
             found = np.load(self._file(rank).with_suffix(".npy"))
             self._of[found["place"]], self._by[found["place"]] = found, rank
         self._files: dict[int, Any] = {}
-        self._last: tuple[int, Any] = (-1, None)
+        self._read = lru_cache(HELD)(self._read_from_disk)
 
     def __len__(self) -> int:
         return len(self._of)
 
     def __getitem__(self, place: int) -> Any:
-        if self._last[0] != place:
-            rank, row = int(self._by[place]), self._of[place]
-            if rank not in self._files:
-                self._files[rank] = self._file(rank).open("rb")
-            self._files[rank].seek(int(row["start"]))
-            self._last = place, pickle.loads(self._files[rank].read(int(row["length"])))
-        return self._last[1]
+        return self._read(place)
 
     def flags(self, place: int) -> int:
         return int(self._of[place]["flags"])
@@ -104,9 +101,17 @@ class Shelf:
         for file in self._files.values():
             file.close()
         self._files.clear()
+        self._read.cache_clear()
         current().wait()
         if current().main:
             shutil.rmtree(self.folder)
+
+    def _read_from_disk(self, place: int) -> Any:
+        rank, row = int(self._by[place]), self._of[place]
+        if rank not in self._files:
+            self._files[rank] = self._file(rank).open("rb")
+        self._files[rank].seek(int(row["start"]))
+        return pickle.loads(self._files[rank].read(int(row["length"])))
 
     def _file(self, rank: int) -> Path:
         return self.folder / f"{rank}.pickle"

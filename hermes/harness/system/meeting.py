@@ -109,15 +109,18 @@ class Meeting:
                 continue
             looked = now
             missing = [rank for rank, name in enumerate(names) if not self._store.check([name])]
-            self._look_for(missing, signs, now)
+            self._look_for(missing, names, signs, now)
             if now - began >= told:
                 told *= 3
                 self.tell(f"process {self.rank} waits for {self._shown(missing, signs)}")
 
-    def _look_for(self, missing: Sequence[int], signs: dict[int, tuple[bytes, float]], now: float) -> None:
+    def _look_for(
+        self, missing: Sequence[int], names: Sequence[str], signs: dict[int, tuple[bytes, float]], now: float
+    ) -> None:
         """Raise HermesError where one of these has ended, or has not been heard of for too long."""
         for rank in missing:
-            if self._store.check([f"gone/{rank}"]):
+            # One that has come in the meantime may have gone on, and ended.
+            if self._store.check([f"gone/{rank}"]) and not self._store.check([names[rank]]):
                 raise HermesError(f"process {rank} has ended; its output says why, and the same command goes on")
             alive = f"alive/{rank}"
             sign = self._store.get(alive) if self._store.check([alive]) else b""

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from PIL import Image
+from serving import Server
 
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 
@@ -47,11 +48,6 @@ class Asked:
     at: float
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    """Where it is 5, a loaded machine loses some of many requests at once."""
-
-
 class ChatServer:
     """``answer(asked, tries)`` says what to do, where ``tries`` counts how often this question was asked."""
 
@@ -61,7 +57,7 @@ class ChatServer:
         self.answer: Callable[[Asked, int], Answer] = lambda asked, tries: Answer()
         self._busy = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 

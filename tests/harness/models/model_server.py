@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from PIL import Image
+from serving import Server
 
 CHAT, IMAGES = "/v1/chat/completions", "/v1/images/generations"
 SIDE = 8
@@ -73,11 +74,6 @@ def good(asked: Asked) -> Reply:
     return Reply(said("yes"))
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    """Where it is 5, a loaded machine loses some of many requests at once."""
-
-
 class ModelServer:
     """``answer`` says what to do with a question; ``paths`` is what it has, ``entry`` and ``version`` what it says."""
 
@@ -92,7 +88,7 @@ class ModelServer:
         self.looked: list[str] = []
         self.busiest = self._busy = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.root = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.model = f"openai:m@{self.root}/v1"
