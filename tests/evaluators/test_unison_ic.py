@@ -3,7 +3,16 @@
 import pytest
 from asked import golden
 
-from hermes.evaluators.unison_ic import Item, Question, corrected, official, overall, picture_path, read_table, yes_or_no
+from hermes.evaluators.unison_ic import (
+    Item,
+    Question,
+    corrected,
+    official,
+    overall,
+    picture_path,
+    read_table,
+    yes_or_no,
+)
 
 WITHOUT = ("joint",)  # is a function of the 2 x 2 alone
 
