@@ -64,7 +64,7 @@ def decay(generations: Sequence[float], means: Sequence[float]) -> tuple[float, 
 
 def decay_rate(fits: Sequence[Sequence[float]]) -> list[float]:
     """SDR: the means of a, b and c over the directions' fits."""
-    return np.mean(np.asarray(fits), axis=0).tolist()
+    return [float(one) for one in np.mean(np.asarray(fits), axis=0)]
 
 
 def drift(curves: Curves, baseline: float) -> dict[str, Any]:

@@ -17,9 +17,9 @@ def multi_generation_verdict(
 ) -> tuple[bool, str]:
     """MGG's verdict on a picture, and why it is wrong.
 
-    ``detections`` are (score, number of the entry of ``include`` that was looked for, box [x0, y0, x1, y1]); the program
-    looks for nothing else. Boxes of one class are pooled, whatever their colours, and every box of an entry with a
-    position must have it relative to some box of the target.
+    ``detections`` are (score, number of the entry of ``include`` that was looked for, box [x0, y0, x1, y1]); the
+    program looks for nothing else. Boxes of one class are pooled, whatever their colours, and every box of an entry
+    with a position must have it relative to some box of the target.
     """
     include = metadata["include"]
     boxes: dict[str, list[Sequence[float]]] = {}
@@ -57,7 +57,7 @@ def _holds(relation: str, a: Sequence[float], b: Sequence[float]) -> bool:
 
 
 def multi_generation_scores(verdicts: Iterable[tuple[str, bool]]) -> dict[str, dict[str, Any]]:
-    """The pictures of (task, whether right): right ones, all, and the percentage to two digits, for each task and "overall"."""
+    """Right pictures, all, and the percentage to two digits, of each task and "overall"; from (task, whether right)."""
     told: dict[str, list[bool]] = {}
     every: list[bool] = []
     for task, right in verdicts:

@@ -1,8 +1,8 @@
 """Unified-Bench: how similar to a picture is what a model draws from its own description of it?
 
-Paper: UAE, arXiv 2509.09666. Similarities are cosines under an encoder (CLIP, LongCLIP, DINOv2, DINOv3), averaged over the
-pairs that could be compared; the overall number is the mean over encoders. A picture that cannot be compared is in no
-mean, so how many could be is told beside it.
+Paper: UAE, arXiv 2509.09666. Similarities are cosines under an encoder (CLIP, LongCLIP, DINOv2, DINOv3), averaged over
+the pairs that could be compared; the overall number is the mean over encoders. A picture that cannot be compared is in
+no mean, so how many could be is told beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -166,7 +166,8 @@ def corrected(items: Sequence[Item]) -> dict[str, Any]:
     An answer that is neither yes nor no is not yes, and counted. ``question_table`` is the 2 x 2 of all questions with
     both answers (first digit the model about the reference). A share of nothing is None.
     """
-    counted, told = _Counted(), []
+    counted = _Counted()
+    told: list[dict[str, Any]] = []
     for item in items:
         seen, drawn = [], []
         for question in item.questions:
@@ -182,7 +183,7 @@ def corrected(items: Sequence[Item]) -> dict[str, Any]:
                 "n_questions": len(seen),
                 "understanding": _mean([value for value in seen if value is not None]),
                 "generation": _mean([value for value in drawn if value is not None]),
-                "both": _mean([a and b for a, b in pairs]),
+                "both": _mean([float(a and b) for a, b in pairs]),
                 "complete": 0 < len(pairs) == len(seen),
             }
         )

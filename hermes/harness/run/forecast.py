@@ -126,7 +126,7 @@ def _task(task: Task, settings: EvalSettings, known: ModelInfo | None, cls: Any)
     total, stored = task.data.info.n * config.num_images, 0
     each: Means = (None, None)
     if known is not None:
-        asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
+        asked = asked_identity(task.evaluator.asked_by.name, task.evaluator.asked_by.version, config)
         folder = store_folder(root_of(settings), known, versioned(code_version(cls), options_of(settings)), asked)
         stored = _stored(task, config, folder)
         each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
