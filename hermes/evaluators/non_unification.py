@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hermes.evaluators.geneval import GenEval
-from hermes.evaluators.rejections import ITSELF, OWN, SWAPPED, TOLD_APART, readable, rejections, told_apart
+from hermes.evaluators.rejections import OWN, SWAPPED, TOLD_APART, readable, rejections, told_apart
 from hermes.harness.contracts.benchmark import Answer, Row, Scored
 from hermes.harness.contracts.columns import collect
 from hermes.harness.contracts.judge import Judge, word_for_word
@@ -45,7 +45,8 @@ class NonUnification(GenEval):
     headline = TOLD_APART
     best = GenEval.chance  # nobody knows what is reached at best, so it is in no mean over benchmarks
     judge = "self"
-    judge_needs = ITSELF
+    judge_needs = "answer"
+    judges_itself = True
     standard = False
     looks_at = GenEval
 

@@ -11,8 +11,6 @@ from hermes.harness.records.types import Metric, Score
 
 OWN, SWAPPED = "rejected", "swapped_rejected"
 TOLD_APART = "told_apart"
-ITSELF = "answer of itself"
-"""What a judge must be able to do that is the model which drew."""
 
 Verdicts = Sequence[bool | None]
 """Whether each thing that was asked about a picture was found to be so; None where the reply cannot be read."""

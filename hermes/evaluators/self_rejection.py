@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hermes.evaluators.homologous import Generation
 from hermes.evaluators.homologous_replies import Asked
-from hermes.evaluators.rejections import ITSELF, OWN, SWAPPED, TOLD_APART, readable, rejections, told_apart
+from hermes.evaluators.rejections import OWN, SWAPPED, TOLD_APART, readable, rejections, told_apart
 from hermes.harness.contracts.benchmark import Answer, Row, Scored
 from hermes.harness.contracts.columns import collect
 from hermes.harness.records.types import Metric, Sample, Score
@@ -38,7 +38,8 @@ class SelfRejection(Generation):
     headline = TOLD_APART
     best = Generation.chance  # nobody knows what is reached at best, so it is in no mean over benchmarks
     judge = "self"
-    judge_needs = ITSELF
+    judge_needs = "answer"
+    judges_itself = True
     standard = False
     looks_at = Generation
 

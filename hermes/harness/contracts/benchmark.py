@@ -95,6 +95,7 @@ class Evaluator(ABC):
     scored; ``tags`` are those that it stands between in a run. ``held_out``: splits
     of which no item may be read for another split, so that data without splits are divided; those that can do that are
     marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
+    ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
     the same ids and prompts, so what the model has answered there is not asked again.
 
@@ -121,6 +122,7 @@ class Evaluator(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     strips_reasoning: ClassVar[tuple[str, ...]] = ("lmms-eval",)
     divides: ClassVar[bool] = False
+    judges_itself: ClassVar[bool] = False
     looks_at: "ClassVar[type[Evaluator] | None]" = None
     tags: Tags = THINK
     held_out: tuple[Split, ...] = ()

@@ -18,7 +18,7 @@ class SelfJudge:
 
     description: ClassVar[str] = "the evaluated model answers about its own images"
     extra: ClassVar[str | None] = None
-    abilities: ClassVar[tuple[str, ...]] = ("answer", "answer of itself")
+    abilities: ClassVar[tuple[str, ...]] = ("answer",)
     needs_model: ClassVar[bool] = True
 
     def __init__(self, model: UnifiedModel) -> None:

@@ -211,9 +211,9 @@ def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str |
     if evaluator.judge_needs is None:
         return None
     for name in wanted:
-        if evaluator.judge_needs in getattr(
-            registry.load_class("judges", name, to_use=False), "abilities", ("answer",)
-        ):
+        judge = registry.load_class("judges", name, to_use=False)
+        able = evaluator.judge_needs in getattr(judge, "abilities", ("answer",))
+        if able and (getattr(judge, "needs_model", False) or not evaluator.judges_itself):
             return name
     twin = twin_of(evaluator) if world == "shapes" else None
     own = (twin.judge if twin else None) or evaluator.judge
