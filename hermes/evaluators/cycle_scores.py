@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hermes.harness.system.errors import HermesError
+from hermes.harness.system.errors import HermesError, MissingExtra
 
 Vector = Sequence[float] | NDArray[np.floating[Any]]
 Curves = Mapping[str, Mapping[int, float]]
@@ -44,8 +44,14 @@ def mean_cumulative_drift(means: Sequence[float]) -> float:
 
 
 def decay(generations: Sequence[float], means: Sequence[float]) -> tuple[float, float, float]:
-    """a, b and c of a exp(-b k) + c by least squares. Raises HermesError where the curve does not determine them."""
-    from scipy.optimize import OptimizeWarning, curve_fit
+    """a, b and c of a exp(-b k) + c by least squares.
+
+    Raises HermesError where the search for them does not end, and where scipy is not installed.
+    """
+    try:
+        from scipy.optimize import OptimizeWarning, curve_fit
+    except ImportError:
+        raise MissingExtra("the rate of decline", "cycles") from None
 
     def curve(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[np.float64]:
         return a * np.exp(-b * x) + c

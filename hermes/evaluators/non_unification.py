@@ -2,7 +2,8 @@
 
 Paper: arXiv 2507.16663 (ICLR 2026); no code is public. The pictures are those of GenEval, whose prompts are among the
 paper's: nothing is drawn anew. The model is asked one question about each picture, in the words that are quoted of the
-paper as far as they are known (`WORDING`), and, as a control, about the prompt of the next row that has another one.
+paper as far as they are known (`WORDING`; the judge adds its line for short answers), and, as a control, about the
+prompt of the next row that has another one (of the row before, for the last ones).
 
 A reply is read by the stand-alone 0, 1, yes, no, true and false in it, in any case: where all mean the same, that, and
 otherwise it cannot be read, and is in no share. Metrics, 0..1:
