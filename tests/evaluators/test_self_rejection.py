@@ -13,8 +13,10 @@ from hermes.evaluators.self_rejection import SelfRejection
 from hermes.harness.contracts.benchmark import Answer
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Sample, Score
+from hermes.harness.run.forecast import forecast
 from hermes.harness.run.plan import judge_name
 from hermes.harness.run.rejection import rejection_table, self_rejections
+from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.errors import HermesError
 
 
@@ -179,3 +181,13 @@ def test_a_run_draws_once_and_says_who_is_at_fault(command, tmp_path):
     )
     stores = {one["answers"] for one in json.loads((path.parent / "run.json").read_text())["tasks"].values()}
     assert len(stores) == 1
+
+
+def test_a_dry_run_counts_what_both_look_at_once(tmp_path):
+    settings = EvalSettings(
+        model="hermes-tiny", tasks=("self-rejection", "homologous-g"), limit=5, runs=tmp_path, device="cpu"
+    )
+    told = forecast(settings)
+    assert {task.name: task.answers - task.stored for task in told.tasks} == {"self-rejection": 0, "homologous-g": 5}
+    alone = forecast(settings.model_copy(update={"tasks": ("self-rejection",)}))
+    assert alone.tasks[0].answers - alone.tasks[0].stored == 5
