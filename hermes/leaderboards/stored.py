@@ -88,4 +88,4 @@ def asked_by(task: str, asked: Mapping[str, Any], result: Result | None) -> tupl
     """
     other = asked.get("answers_of", {})
     own = result.evaluator if result else task.partition("@")[0]
-    return other.get("task", own), other.get("version", asked["version"])
+    return other.get("task", own), other.get("version") or asked.get("version", "")
