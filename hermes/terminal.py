@@ -142,12 +142,27 @@ def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
     for name, found in (gap.get("variants") or {}).items():
         if found:
             lines += _gap_lines(f"gap with {title(name)}", found)
+    for name, found in (gap.get("self_rejection") or {}).items():
+        lines += _rejection_lines(title(name), found)
     return lines
 
 
 def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
     u, g, gap = (number(found[key]) for key in ("u", "g", "gap"))
     return [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
+
+
+def _rejection_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
+    """How many of its own pictures the model rejects, and what the judge of the same pictures says of these."""
+    rejected = found["rejected_wrong"] + found["rejected_right"]
+    lines = [Text(f"{heading}: the model rejects {rejected} of {found['pictures']} pictures of its own")]
+    for key, said in (
+        ("confirmed", f"of those {found['judge']} finds wrong, too (drawn wrongly)"),
+        ("missed", f"of the pictures that {found['judge']} finds wrong the model accepts (judged wrongly)"),
+    ):
+        if found[key] is not None:
+            lines.append(Text("  ").append(number(found[key]), style="bold").append(f" {said}"))
+    return lines
 
 
 def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:

@@ -110,7 +110,7 @@ class GenEval(Evaluator):
         return {"overall": _overall(scores).metric(), **tasks, "prompts": any_right}
 
     @classmethod
-    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:
         return _overall(columns_of(scores, ("correct",), ("tag",)))
 
 

@@ -216,7 +216,7 @@ class Generation(Homologous):
         return {"accuracy": items.columns().grouped("accuracy").metric(), **kinds, **yes_shares(questions)}
 
     @classmethod
-    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
+    def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:
         return columns_of(scores, ("accuracy",)).grouped("accuracy")
 
 

@@ -71,7 +71,7 @@ def told_files(folder: Path, spec: Mapping[str, Any], task: str, result: Result 
     places = {what: root / place for what, place in told.items()}
     asked = spec["tasks"][task]
     return TaskFiles(
-        evaluator_of(task, result),
+        asked_by(task, asked, result)[0],
         GenerationConfig.model_validate(asked["config"]),
         places["answers"],
         places["scores"],
@@ -81,6 +81,11 @@ def told_files(folder: Path, spec: Mapping[str, Any], task: str, result: Result 
     )
 
 
-def evaluator_of(task: str, result: Result | None) -> str:
-    """The evaluator's name, which seeds and stores go by."""
-    return result.evaluator if result else task.partition("@")[0]
+def asked_by(task: str, asked: Mapping[str, Any], result: Result | None) -> tuple[str, str]:
+    """Name and version that seeds and stores go by: the evaluator's, or those of the one whose answers it looks at.
+
+    ``asked`` is what the run's spec says of the task.
+    """
+    other = asked.get("answers_of", {})
+    own = result.evaluator if result else task.partition("@")[0]
+    return other.get("task", own), other.get("version") or asked.get("version", "")

@@ -20,6 +20,8 @@ TITLES = {
     "flickr30k-1k": "Flickr30k (Karpathy 1K)",
     "vqav2-testdev": "VQAv2 (test-dev)",
     "tifa": "TIFA",
+    "self-rejection": "Self-rejection",
+    "non-unification": "Non-unification",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.

@@ -18,7 +18,7 @@ from hermes.harness.run.stores import ANSWERS, SPEC, asked_identity
 from hermes.harness.system.disk import read_json
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.read import HISTORY, OF_A_ROUND, RESULTS, SCORED, History, Run, bulk_of, read_history, read_run
-from hermes.leaderboards.stored import UNTOLD, TaskFiles, evaluator_of, told_files
+from hermes.leaderboards.stored import UNTOLD, TaskFiles, asked_by, told_files
 
 R = TypeVar("R", Run, History)
 MODEL = ("fingerprint", "dtype", "code")
@@ -162,9 +162,9 @@ def _derived(found: FoundRun, task: str, result: Result | None) -> TaskFiles | N
     """What follows from the spec: a run in progress has no run.json yet."""
     asked = found.spec["tasks"][task]
     config = GenerationConfig.model_validate(asked["config"])
-    evaluator = evaluator_of(task, result)
+    evaluator, version = asked_by(task, asked, result)
     model = short_hash({name: found.spec["model"][name] for name in MODEL})
-    identity = short_hash(asked_identity(evaluator, asked["version"], config))
+    identity = short_hash(asked_identity(evaluator, version, config))
     homes = (home / ANSWERS for home in (found.folder, *found.folder.absolute().parents[:LOOK_UP]))
     store = next((store for home in homes for store in home.glob(f"*-{model}/*-{identity}")), None)
     if store is None:

@@ -27,7 +27,7 @@ def test_they_give_the_headline(name: str, protocol: str) -> None:
     evaluator: Evaluator = registry.evaluator(name)
     found = pairs(evaluator, protocol, SAMPLES[evaluator.ability])
     means = evaluator.headline_means(bare(found), protocol)
-    if name == "vqav2-testdev":
+    if name in ("vqav2-testdev", "self-rejection"):
         assert means is None
         return
     assert means is not None

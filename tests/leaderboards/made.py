@@ -6,7 +6,7 @@ from typing import Any
 
 from hermes.harness.records.types import DataInfo, GenerationConfig, Metric, ModelInfo, Result
 from hermes.harness.system.disk import write_json
-from hermes.leaderboards.stored import TaskFiles, evaluator_of
+from hermes.leaderboards.stored import TaskFiles
 
 BENCHMARKS: dict[str, tuple[str, str, float, float]] = {
     "pope": ("accuracy", "%", 50.0, 100.0),
@@ -105,7 +105,7 @@ def write_places(folder: Path, root: Path, places: dict[str, dict[str, str]]) ->
 
 def key(task: str, sample: str, index: int = 0, asked: str = "") -> str:
     """The key of an answer of such a run."""
-    return TaskFiles(evaluator_of(task, None), GenerationConfig(), *[Path()] * 3).key(sample, index, asked)
+    return TaskFiles(task.partition("@")[0], GenerationConfig(), *[Path()] * 3).key(sample, index, asked)
 
 
 def history(folder: Path, objective: str, seed: int, rounds: list[tuple[float, float]], **changes: Any) -> Path:

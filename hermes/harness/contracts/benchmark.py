@@ -95,6 +95,9 @@ class Evaluator(ABC):
     scored; ``tags`` are those that it stands between in a run. ``held_out``: splits
     of which no item may be read for another split, so that data without splits are divided; those that can do that are
     marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
+    ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
+    ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
+    the same ids and prompts, so what the model has answered there is not asked again.
 
     Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
     of the whole corpus.
@@ -119,6 +122,8 @@ class Evaluator(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     strips_reasoning: ClassVar[tuple[str, ...]] = ("lmms-eval",)
     divides: ClassVar[bool] = False
+    judges_itself: ClassVar[bool] = False
+    looks_at: "ClassVar[type[Evaluator] | None]" = None
     tags: Tags = THINK
     held_out: tuple[Split, ...] = ()
     shown: bool = True
@@ -129,6 +134,11 @@ class Evaluator(ABC):
         if argument is not None:
             raise HermesError(f"task {cls.name!r} takes no argument, so not ':{argument}'; give {cls.name!r}")
         return cls()
+
+    @property
+    def asked_by(self) -> "Evaluator | type[Evaluator]":
+        """The benchmark by whose name and version the model's answers are stored and seeded."""
+        return self.looks_at or self
 
     def own_rows(self) -> Iterable[Row] | None:
         """The rows where the evaluator brings its own data set, whatever --data says; None where it does not."""

@@ -43,7 +43,10 @@ Means = tuple[float | None, float | None]
 
 
 class TaskForecast(Record):
-    """One task: how many ``answers`` it has, of which some are ``stored``, and what the others take, where known."""
+    """One task: how many ``answers`` it has, of which some are ``stored``, and what the others take, where known.
+
+    Those that another task of the run asks for count as stored.
+    """
 
     name: str
     ability: Ability
@@ -95,7 +98,9 @@ def forecast(settings: EvalSettings, progress: Progress | None = None) -> Foreca
     options = options_of(settings)
     device, sources, weights = check_model(cls, settings.model, settings.device, options)
     known = None if settings.fresh else known_model(root, settings, device, sources)
-    told = tuple(_task(task, settings, known, cls) for task in tasks)
+    info = known or ModelInfo(name=settings.model, fingerprint="", abilities=cls.abilities)
+    own = [_asked(task, info, settings) for task in tasks if task.evaluator.looks_at is None]
+    told = tuple(_task(task, settings, known, cls, own) for task in tasks)
     return Forecast(
         model=settings.model,
         device=device,
@@ -120,16 +125,26 @@ def _sum(values: Sequence[Any]) -> Any:
     return None if any(value is None for value in values) else sum(values)
 
 
-def _task(task: Task, settings: EvalSettings, known: ModelInfo | None, cls: Any) -> TaskForecast:
+def _asked(task: Task, info: ModelInfo, settings: EvalSettings) -> dict[str, Any]:
+    asked_by = task.evaluator.asked_by
+    return asked_identity(asked_by.name, asked_by.version, resolved_config(task, info, settings.seed))
+
+
+def _task(
+    task: Task, settings: EvalSettings, known: ModelInfo | None, cls: Any, own: Sequence[dict[str, Any]]
+) -> TaskForecast:
+    """``own`` is what tasks ask for themselves: one that looks at such answers asks for none."""
     info = known or ModelInfo(name=settings.model, fingerprint="", abilities=cls.abilities)
     config = resolved_config(task, info, settings.seed)
     total, stored = task.data.info.n * config.num_images, 0
     each: Means = (None, None)
     if known is not None:
-        asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
-        folder = store_folder(root_of(settings), known, versioned(code_version(cls), options_of(settings)), asked)
+        code = versioned(code_version(cls), options_of(settings))
+        folder = store_folder(root_of(settings), known, code, _asked(task, info, settings))
         stored = _stored(task, config, folder)
         each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
+    if task.evaluator.looks_at is not None and _asked(task, info, settings) in own:
+        stored = total
     missing = total - stored
     seconds, size = (None if one is None else one * missing for one in each) if missing else (0.0, 0.0)
     return TaskForecast(

@@ -11,6 +11,7 @@ from typing import Any
 
 from hermes.harness.records.stats import DIFFERENCE, mean_metric, sum_metric
 from hermes.harness.records.types import Metric, Result, Score
+from hermes.harness.run.rejection import self_rejections
 
 UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
 LACKS = {"understanding": "answers no questions", "generation": "draws no images"}
@@ -113,6 +114,7 @@ def gaps(
     if undefined:
         return {"homologous": None, "benchmarks": None, "variants": {}, "undefined": undefined}
     both: dict[str, Any] = {"homologous": None, "benchmarks": benchmark_gap(results), "variants": {}}
+    both |= self_rejections(results, scores)
     if UNDERSTANDING in results:
         for name in sorted(results):
             if name == GENERATION:

@@ -211,9 +211,9 @@ def judge_name(evaluator: Evaluator, wanted: Sequence[str], world: str) -> str |
     if evaluator.judge_needs is None:
         return None
     for name in wanted:
-        if evaluator.judge_needs in getattr(
-            registry.load_class("judges", name, to_use=False), "abilities", ("answer",)
-        ):
+        judge = registry.load_class("judges", name, to_use=False)
+        able = evaluator.judge_needs in getattr(judge, "abilities", ("answer",))
+        if able and (getattr(judge, "needs_model", False) or not evaluator.judges_itself):
             return name
     twin = twin_of(evaluator) if world == "shapes" else None
     own = (twin.judge if twin else None) or evaluator.judge
@@ -318,7 +318,7 @@ class Keyed(NamedTuple):
 
 def keyed(task: Task, config: GenerationConfig) -> Iterator[Keyed]:
     """All that a task asks, in sample order; seeds depend on (run seed, sample id, index) and on nothing else."""
-    mark, name, times = config_mark(config), task.evaluator.name, range(config.num_images)
+    mark, name, times = config_mark(config), task.evaluator.asked_by.name, range(config.num_images)
     digests = task.data.digests
     for place, sample in enumerate(task.data.samples):
         at = DIGEST * place
@@ -364,10 +364,17 @@ def run_spec(
                 "protocol": used_protocol(task.evaluator, protocol),
                 "judge": judges[task.judge] if task.judge else None,
                 **({} if task.evaluator.tags == THINK else {"reasoning_tags": task.evaluator.tags}),
+                **_looked_at(task.evaluator),
             }
             for task in tasks
         },
     }
+
+
+def _looked_at(evaluator: Evaluator) -> dict[str, Any]:
+    """Whose answers a benchmark judges that asks for none of its own."""
+    other = evaluator.looks_at
+    return {} if other is None else {"answers_of": {"task": other.name, "version": other.version}}
 
 
 def used_protocol(evaluator: Evaluator, wanted: str) -> str:

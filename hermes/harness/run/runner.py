@@ -182,7 +182,7 @@ def _run_task(run: Run, task: Task, model: UnifiedModel, judge: Judge | None) ->
     """One task to its result: answers, judgements, and scores, each taken from the store where it is there."""
     settings, progress = run.settings, run.progress
     config = resolved_config(task, model.info, settings.seed)
-    asked = asked_identity(task.evaluator.name, task.evaluator.version, config)
+    asked = asked_identity(task.evaluator.asked_by.name, task.evaluator.asked_by.version, config)
     identity = judge.identity if judge else None
     with open_store(run.root, model.info, code_version(model), asked, progress.say) as store:
         if current().main and settings.fresh and store.folder not in run.emptied:

@@ -21,6 +21,7 @@ FILES = {
     "tifa": "tifa",
     "homologous-u": "homologous",
     "homologous-g": "homologous",
+    "self-rejection": "homologous",
 }
 
 

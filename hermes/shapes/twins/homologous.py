@@ -25,10 +25,13 @@ QUESTIONS = 6
 
 
 def twin(name: str) -> Twin:
-    """The twin of a side: understanding has a sample a question, generation one an item."""
-    if name == f"{NAME}-g":
-        return Twin(rows, ITEMS, judge="oracle")
-    return Twin(rows, ITEMS * QUESTIONS)
+    """The twin of a side: understanding has a sample a question, generation one an item.
+
+    Self-rejection looks at what generation draws; its judge is the model itself.
+    """
+    if name == f"{NAME}-u":
+        return Twin(rows, ITEMS * QUESTIONS)
+    return Twin(rows, ITEMS, judge="oracle" if name == f"{NAME}-g" else None)
 
 
 @lru_cache(maxsize=4)

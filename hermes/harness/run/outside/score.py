@@ -218,7 +218,7 @@ def _cutting(settings: ScoreSettings, evaluator: Evaluator) -> Cutting:
 
 def _in_folder(run: _Run, folder: Path, progress: Progress) -> Scored:
     task = run.task
-    asked = asked_identity(task.evaluator.name, task.evaluator.version, run.config)
+    asked = asked_identity(task.evaluator.asked_by.name, task.evaluator.asked_by.version, run.config)
     with open_store(folder, run.info, CODE, asked, progress.say) as store:
         return _in_store(run, store, folder, progress)
 
