@@ -21,8 +21,9 @@ all values of a skill, ``atoms/<n>`` the ``soft_tifa_gm`` of the prompts of n at
 Protocol ``corrected``: the probabilities of the tokens that are the listed answer, whatever its case and the spaces
 around it; the beginning of a spelling counts nothing. ``tifa`` looks at the most probable token in the same way.
 
-A spelling that an endpoint's list of probable tokens does not hold counts 0; an image with a question of which it holds
-no spelling is marked unparsed. Chance is given as 0, though two of three answers are yes: nobody has measured it.
+An endpoint lists its twenty most probable tokens, and its vocabulary is taken to be Qwen's. A spelling that the list
+does not hold counts 0; an image with a question of which it holds none is marked unparsed. Chance is given as 0, though
+two of three answers are yes: nobody has measured it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,10 +87,7 @@ class GenEval2(Evaluator):
         return _asked(sample)
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
-        """For each image the probabilities of the judge's first token, by question and for the whole prompt.
-
-        ``{"first_token_probabilities": [{token: probability}], "rest": [that of all others], "vqascore_...", "pieces"}``
-        """
+        """For each image the probabilities of the judge's first token, for each question and for the whole prompt."""
         opened = [answer.image.open() for answer in answers if answer.image]
         asked = [_asked(answer.sample) for answer in answers]
         wanted = [_wanted(answer.sample) for answer in answers]
@@ -123,8 +121,10 @@ class GenEval2(Evaluator):
         sample, judgement = answer.sample, answer.judgement or {}
         pieces = judgement["pieces"]
         seen = [
-            Asked(*entry, weights, rest, pieces)
-            for entry, weights, rest in zip(sample.target, judgement[TOKENS], judgement["rest"], strict=True)
+            Asked(question, right, weights, rest, pieces)
+            for (question, right), weights, rest in zip(
+                sample.target, judgement[TOKENS], judgement["rest"], strict=True
+            )
         ]
         values = [one.soft(protocol) for one in seen]
         unseen = sum(one.unseen(protocol) for one in seen)
@@ -193,7 +193,7 @@ def _judgement(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     *each, whole = said
     pieces: dict[str, str] = {}
     for one in said:
-        pieces |= one["pieces"]
+        pieces |= QWEN if one["pieces"] is None else one["pieces"]
     return {
         TOKENS: [dict(one["tokens"]) for one in each],
         "rest": [one["rest"] for one in each],

@@ -108,7 +108,7 @@ def test_a_number_is_read_in_every_case(word, space, case):
     question = ["How many cats are there?", word]
     assert scored([question], [{space + case(word): 1.0}], "corrected")[0].prediction == [1.0]
     others = [other for other in WORDS if other != word]
-    assert scored([question], [{other: 0.1 for other in others}], "corrected")[0].prediction == [0.0]
+    assert scored([question], [dict.fromkeys(others, 0.1)], "corrected")[0].prediction == [0.0]
     assert len(spellings(*question)) == 6
 
 

@@ -13,12 +13,12 @@ class Weighed(TypedDict):
     """How a reply begins: the probability of each first token by its text, the most probable one always among them.
 
     ``rest`` is that of all tokens that are not listed. ``pieces`` names the first token of each spelling that is not
-    one token.
+    one token; None: the judge cannot tell.
     """
 
     tokens: dict[str, float]
     rest: float
-    pieces: dict[str, str]
+    pieces: dict[str, str] | None
 
 
 class Judge(Protocol):
