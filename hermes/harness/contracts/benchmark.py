@@ -158,6 +158,10 @@ class Evaluator(ABC):
         """
         return ()
 
+    def check_asking(self) -> None:
+        """Raise HermesError for what the evaluator itself lacks to ask a judge; called before anything is drawn."""
+        return
+
     def judged(self, sample: Sample) -> Iterable[str]:
         """The questions that a judge is asked about an image of the sample, or the classes that it is to detect.
 
