@@ -183,7 +183,8 @@ class WISE(Evaluator):
             if not replies.complete(given, self.keys):
                 return None
             found = {key: float(given[key]) for key in self.keys}
-            return found if protocol == "official" or all(found[key] in range(self.most + 1) for key in found) else None
+            unchecked = protocol == "official" and self.legacy
+            return found if unchecked or all(value in range(self.most + 1) for value in found.values()) else None
         each = (self.read(reply, protocol) for reply in judgement["replies"] if reply)
         whole = (found for found in each if replies.complete(found, self.keys))
         return next(whole, None)

@@ -15,7 +15,7 @@ from hermes.harness.records.types import Response, Score
 from hermes.harness.system import registry
 from hermes.shapes.oracle import OracleJudge
 
-NO_TWIN = ("lmms", "file")  # Their rows are whatever the user names.
+NO_TWIN = ("lmms", "file", "geneval2", "wise", "wise-verified")  # Their rows are the user's.
 # All that have a twin; tifa with a similarity that needs no encoder.
 BENCHMARKS = ["tifa:facts" if name == "tifa" else name for name in registry.names("evaluators") if name not in NO_TWIN]
 OF_A_CORPUS = ("flickr30k", "flickr30k-1k")
