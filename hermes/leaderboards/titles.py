@@ -20,6 +20,9 @@ TITLES = {
     "flickr30k-1k": "Flickr30k (Karpathy 1K)",
     "vqav2-testdev": "VQAv2 (test-dev)",
     "tifa": "TIFA",
+    "geneval2": "GenEval 2",
+    "wise": "WISE",
+    "wise-verified": "WISE_Verified",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.

@@ -112,6 +112,17 @@ def test_a_number_is_read_in_every_case(word, space, case):
     assert len(spellings(*question)) == 6
 
 
+def test_the_headline_is_made_of_the_means_that_runs_are_compared_by():
+    items = [row(YES, prompt=str(number)) for number in range(4)]
+    told = {
+        str(number): [{TOKENS: [{"Yes": number / 4, "No": 1 - number / 4}], "rest": [0.0], "pieces": {}}]
+        for number in range(4)
+    }
+    scores, metrics = score_judgements(GenEval2(), items, told)
+    means = GenEval2.headline_means(scores, "official")
+    assert means.metric().value == metrics["soft_tifa_gm"] == pytest.approx(37.5)
+
+
 class Certain:
     """Gives each question's first spelling half of its probability."""
 

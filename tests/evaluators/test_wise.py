@@ -126,6 +126,17 @@ def test_overall_weighs_categories_and_is_left_out_where_one_has_no_image():
     assert sum(WISEVerified.weights) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("protocol", WISE.protocols)
+def test_the_headline_is_made_of_the_means_that_runs_are_compared_by(protocol):
+    scores, metrics = scored(
+        WISE(), {name: three(place % 3, 1, 2) for place, name in enumerate([*ALL, 2, 3, 402])}, protocol
+    )
+    means = WISE.headline_means(scores, protocol)
+    assert means is not None
+    assert means.metric().value == pytest.approx(metrics["overall"])
+    assert WISE.headline_means(scores[:2], protocol) is None
+
+
 @pytest.mark.parametrize(
     ("reply", "official", "corrected"),
     [
