@@ -356,3 +356,63 @@ def test_dpg_bench(score: Score, protocol: str) -> None:
             ]
             crops = expected["per_image"].get(item, {"crop_scores": []})["crop_scores"]
             assert found == pytest.approx(crops, **CLOSE), (suite["name"], item)
+
+
+@pytest.mark.parametrize("protocol", ["official", "corrected"])
+def test_geneval2(score: Score, protocol: str) -> None:
+    names = ("first_token_probabilities", "vqascore_first_token_probabilities")
+    for run in golden("geneval2")["runs"]:
+        given = [{"id": one["prompt"], "judgement": {name: one[name] for name in names}} for one in run["items"]]
+        metrics, scores = score("geneval2", run["items"], given, protocol)
+        if protocol == "corrected":
+            expected = run["expected_corrected"]
+            wanted = {"soft_tifa_am": expected["am"], "soft_tifa_gm": expected["gm"]}
+            soft = expected["soft"]
+        else:
+            wanted = run["expected_totals"]
+            soft = [one["expected"]["soft"] for one in run["items"]]
+        assert {name: metrics[name] for name in wanted} == pytest.approx(wanted, **CLOSE), run["name"]
+        for one, values in zip(run["items"], soft, strict=True):
+            assert scores[one["prompt"], 0]["prediction"] == pytest.approx(values, **CLOSE)
+
+
+@pytest.mark.parametrize(("task", "version"), [("wise", "legacy"), ("wise-verified", "verified")])
+def test_wise(score: Score, task: str, version: str) -> None:
+    cases = golden("wise")[f"{version}_reply_cases"]
+    rows = [{"prompt_id": k} for k in range(1, len(cases) + 1)]
+    given = [{"id": str(k), "judgement": {"replies": [case["reply"]]}} for k, case in enumerate(cases, 1)]
+    metrics, scores = score(task, rows, given, "official")
+    readable = 0
+    for k, case in enumerate(cases, 1):
+        complete = case.get("complete", bool(case["expected"]))
+        assert scores[str(k), 0]["prediction"] == (case["expected"] if complete else None)
+        assert scores[str(k), 0]["status"] == ("scored" if complete else "error")
+        readable += complete
+    values = [one["values"]["score"] for one in scores.values() if one["values"]]
+    assert (len(values), metrics["culture"]) == (readable, pytest.approx(sum(values) / readable, **CLOSE))
+    assert "overall" not in metrics
+
+
+@pytest.mark.parametrize(("task", "version"), [("wise", "legacy"), ("wise-verified", "verified")])
+def test_wise_files_of_scores(command: Callable[..., Any], tmp_path: Path, task: str, version: str) -> None:
+    cases = [case for case in golden("wise")["calculate_cases"] if (case["protocol"], case["name"]) == (version, "odd")]
+    data = lines(tmp_path / "rows.jsonl", [{"prompt_id": k} for k in range(1, 1001)])
+    for case in cases:
+        entries = [
+            {name: value for name, value in zip(case["fields"], values, strict=True) if value != "ABSENT"}
+            for file in case["files"]
+            for values in file
+        ]
+        whole = [entry for entry in entries if len(entry) > 1]
+        given = lines(tmp_path / "scores.jsonl", whole)
+        said = command("score", "--task", task, "--data", data, "--responses", given, "--json")
+        assert said.code == 0, said.err
+        result = json.loads(said.out)
+        expected = case["expected_exact"]
+        values = {name: metric["value"] for name, metric in result["metrics"].items()}
+        assert values["overall"] == pytest.approx(expected["overall"], **CLOSE)
+        for name, value in expected["categories"].items():
+            assert values[name.lower()] == pytest.approx(value, **CLOSE)
+        printed = case["expected"]["categories"].values()
+        assert result["n"] == sum(count for _, count in printed)
+        assert result["counts"]["error"] == 1000 - result["n"]

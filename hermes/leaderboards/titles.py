@@ -22,6 +22,9 @@ TITLES = {
     "tifa": "TIFA",
     "self-rejection": "Self-rejection",
     "non-unification": "Non-unification",
+    "geneval2": "GenEval 2",
+    "wise": "WISE",
+    "wise-verified": "WISE_Verified",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.

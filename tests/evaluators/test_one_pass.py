@@ -15,7 +15,8 @@ from hermes.harness.records.types import Response, Score
 from hermes.harness.system import registry
 from hermes.shapes.oracle import OracleJudge
 
-NO_TWIN = ("lmms", "file", "non-unification")  # Rows are whatever the user names; the oracle judges no prompts.
+# Rows are whatever the user names; the oracle judges no prompts; rows are the user's.
+NO_TWIN = ("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified")
 # All that have a twin; tifa with a similarity that needs no encoder.
 BENCHMARKS = ["tifa:facts" if name == "tifa" else name for name in registry.names("evaluators") if name not in NO_TWIN]
 OF_A_CORPUS = ("flickr30k", "flickr30k-1k")

@@ -88,7 +88,7 @@ class Evaluator(ABC):
 
     ``version`` changes whenever an answer would be asked or scored differently. ``chance`` and ``best`` bound the
     headline metric, in its own unit, and bring it to 0..1 for the gap. ``judge_needs`` is what a judge of its answers
-    must be able to do, "answer" or "detect", None where nothing is judged; ``judge`` names the one that is used unless
+    must be able to do (`Judge.abilities`), None where nothing is judged; ``judge`` names the one that is used unless
     another is asked for, None where the user must name one. ``standard`` evaluators run when no task is named.
     ``twin`` is its twin in the drawn world, for benchmarks that do not come with Hermes: `hermes.shapes.twins` knows
     those that do. ``strips_reasoning``: the protocols under which reasoning before an answer is taken away before it is
@@ -167,6 +167,10 @@ class Evaluator(ABC):
         `hermes data check` shows it; what only an error can have caused is refused by ``samples``.
         """
         return ()
+
+    def check_asking(self) -> None:
+        """Raise HermesError for what the evaluator itself lacks to ask a judge; called before anything is drawn."""
+        return
 
     def judged(self, sample: Sample) -> Iterable[str]:
         """The questions that a judge is asked about an image of the sample, or the classes that it is to detect.

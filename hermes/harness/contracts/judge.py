@@ -1,7 +1,7 @@
-"""What a judge offers: answers to questions about images, and, for GenEval, detections."""
+"""What a judge offers: answers to questions about images, detections, probabilities of answers, and free replies."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -9,12 +9,25 @@ if TYPE_CHECKING:
 Detections = dict[str, list[dict[str, Any]]]
 
 
+class Weighed(TypedDict):
+    """How a reply begins: the probability of each first token by its text, the most probable one always among them.
+
+    ``rest`` is that of all tokens that are not listed. ``pieces`` names the first token of each spelling that is not
+    one token; None: the judge cannot tell.
+    """
+
+    tokens: dict[str, float]
+    rest: float
+    pieces: dict[str, str] | None
+
+
 class Judge(Protocol):
     """``identity`` (name, version, weights) enters the run id and every table row.
 
-    ``abilities`` is what it can do: "answer", "detect", or both. A judge class with ``needs_model = True`` is built
-    from the evaluated model, any other by ``load``. Judges are named "name" or "name:argument", as in
-    "mplug:checkpoints/mplug"; the argument says which checkpoint or endpoint.
+    ``abilities`` is what it can do, by the methods that it then has: "answer", "detect", "weigh" (`Weigher`), "write"
+    (`Writer`). A judge class with ``needs_model = True`` is built from the evaluated model, any other by ``load``.
+    Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says which checkpoint or
+    endpoint.
 
     Offered by some, and looked for: ``replies(images, questions)``, what ``answer`` is made of, word for word; the
     class method ``knows(asked)``, whether it can judge by a question, or by the name of a class to be detected.
@@ -47,6 +60,34 @@ class Judge(Protocol):
         """For each image ``{class: [{"box": [x0, y0, x1, y1], "score": float, "color": str | None}]}``.
 
         ``colored`` names for each image the classes whose boxes need a colour; the others may have None.
+        """
+        ...
+
+
+class Weigher(Protocol):
+    """A judge that can "weigh"."""
+
+    def weigh(
+        self, images: "Sequence[Image.Image]", questions: Sequence[str], spellings: Sequence[Collection[str]]
+    ) -> list[Weighed]:
+        """How probable it is that the greedy reply to each (image, question), asked as it stands, begins so.
+
+        ``spellings`` are for each question the texts whose first tokens are wanted. Raises JudgeError where one cannot
+        be answered.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """A judge that can "write"."""
+
+    def write(
+        self, images: "Sequence[Image.Image]", texts: Sequence[str], system: str, max_tokens: int, attempt: int
+    ) -> list[str]:
+        """The greedy reply to each text with its image, asked as it stands after the ``system`` prompt.
+
+        ``attempt`` counts from 0 how often the same was asked before: a stored reply stands for its own alone. Raises
+        JudgeError where one cannot be answered.
         """
         ...
 

@@ -3,7 +3,8 @@
 - VQA results: ``[{"question_id", "answer"}]``; GQA: ``[{"questionId", "prediction"}]``; COCO captions:
   ``[{"image_id", "caption"}]``; LLaVA: a line ``{"question_id", "prompt", "text"}`` each.
 - VLMEvalKit's TSV, CSV and XLSX: a row with ``index``, ``question`` and ``prediction`` each.
-- MMMU's ``{id: answer}`` and TIFA's imgs.json ``{id: path}``: one object.
+- MMMU's ``{id: answer}``, TIFA's imgs.json and GenEval 2's image paths ``{id: path}``: one object.
+- WISE's results: see official/wise.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from hermes.harness.data.files import TABLES, file_rows, line_objects
 from hermes.harness.data.given import Given, question_of
 from hermes.harness.data.image_places import image_path, image_root
 from hermes.harness.data.json_stream import holds_table, json_members, json_values
+from hermes.harness.data.official.wise import ID, is_wise_answer, wise_judgement
 from hermes.harness.data.rows import in_folder
 from hermes.harness.records.images import ImageHandle, image_handle
 from hermes.harness.records.sources import is_path
@@ -44,6 +46,8 @@ MOST_IMAGES = 1000
 def answer_key(entry: Mapping[str, Any]) -> str:
     """The name under which an entry holds the id of what it answers; "" where it holds none."""
     form = _form(entry)
+    if is_wise_answer(entry):
+        return ID
     return "doc_id" if "doc_id" in entry else form[0] if form else "id" if "id" in entry else ""
 
 
@@ -56,7 +60,7 @@ def entries(path: Path, ability: Ability) -> Iterator[tuple[str, Mapping[str, An
             if not isinstance(entry, dict):
                 raise HermesError(f"{path} answer {number} is not an object; expected {LINE}")
             yield f"{path} answer {number}", entry
-    elif holds_table(path, {*NAMES, "doc_id", "filename"}):
+    elif holds_table(path, {*NAMES, ID, "doc_id", "filename"}):
         yield from _by_id(path, "response" if ability == "understanding" else "image")
     else:
         yield from line_objects(path, LINE)
@@ -64,6 +68,8 @@ def entries(path: Path, ability: Ability) -> Iterator[tuple[str, Mapping[str, An
 
 def given(entry: Mapping[str, Any], where: str, file: Path) -> Given:
     """The answer of an entry. Raises HermesError where it is none."""
+    if is_wise_answer(entry):
+        return Given(as_id(entry[ID], where), 0, where, judgement=wise_judgement(entry))
     form = _form(entry)
     if form is not None:
         name, text = (entry[key] for key in form)

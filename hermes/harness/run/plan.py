@@ -250,7 +250,9 @@ def refuse_silent(judge: str, abilities: Collection[str]) -> None:
 
 
 def check_scope(task: Task) -> None:
-    """Raise HermesError where the judge says that it knows nothing of what it would be asked about the images."""
+    """Raise HermesError where the benchmark lacks what it would ask, or the judge says that it knows nothing of it."""
+    if task.judge:
+        task.evaluator.check_asking()
     knows = getattr(registry.load_class("judges", task.judge), "knows", None) if task.judge else None
     if knows is not None and task.data.info.world != "shapes":
         refuse_unknown(task.judge or "", knows, task.evaluator, task.data.samples)

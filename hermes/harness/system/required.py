@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-METHODS = {"understanding": "understand", "generation": "generate", "answer": "answer", "detect": "detect"}
+CAN = ("answer", "detect", "weigh", "write")
+METHODS = {"understanding": "understand", "generation": "generate", **{ability: ability for ability in CAN}}
 
 
 class _Attributes(BaseModel):
@@ -45,7 +46,7 @@ class _Model(_Attributes):
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect"], ...]
+    abilities: tuple[Literal["answer", "detect", "weigh", "write"], ...]
     description: str
 
 

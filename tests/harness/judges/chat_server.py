@@ -66,7 +66,7 @@ class ChatServer:
         return [asked.question for asked in self.asked]
 
     def take(self, payload: Mapping[str, Any], key: str) -> Answer:
-        image, text = payload["messages"][0]["content"]
+        image, text = sorted(payload["messages"][-1]["content"], key=lambda part: part["type"])
         encoded = image["image_url"]["url"].removeprefix("data:image/png;base64,")
         asked = Asked(
             model=payload["model"],
@@ -148,11 +148,14 @@ class ChatServer:
         return Handler
 
 
-def completion(text: Any) -> str:
-    """A chat completion as the API answers it: 100 tokens in, 2 out."""
+def completion(text: Any, listed: Mapping[str, float] | None = None) -> str:
+    """A chat completion as the API answers it: 100 tokens in, 2 out; ``listed`` are log probabilities of its token."""
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    if listed:
+        tokens = [{"token": token, "logprob": value, "bytes": None} for token, value in listed.items()]
+        choices[0]["logprobs"] = {"content": [{**tokens[0], "top_logprobs": tokens}]}
     head = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
     return json.dumps({**head, "choices": choices, "usage": usage})
 

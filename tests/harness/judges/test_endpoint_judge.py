@@ -1,6 +1,7 @@
 """The endpoint judge against a small server that answers, refuses, fails and disappears."""
 
 import json
+import math
 import socket
 import threading
 import time
@@ -338,3 +339,34 @@ def test_without_its_package_it_says_what_to_install(monkeypatch):
 def test_it_detects_nothing(make):
     with pytest.raises(HermesError, match="cannot detect"):
         make().detect([picture()], [()])
+
+
+def test_first_tokens_are_asked_for_as_they_stand_and_paid_for_once(server, make):
+    listed = {"Yes": math.log(0.5), "No": math.log(0.25), " Yes": -9999.0}
+    server.answer = lambda asked, tries: Answer(body=completion("Yes", listed))
+    for _ in range(2):
+        (found,) = make().weigh([picture()], ["Red? One word."], [("Yes", " Yes")])
+        assert found["tokens"] == pytest.approx({"Yes": 0.5, "No": 0.25, " Yes": 0.0})
+        assert (found["rest"], found["pieces"]) == (pytest.approx(0.25), None)
+    (asked,) = server.asked
+    wanted = {"logprobs": True, "top_logprobs": 20, "max_tokens": 1, "temperature": 0.0}
+    assert wanted.items() <= asked.payload.items()
+    assert asked.payload["messages"][-1]["content"][1] == {"type": "text", "text": "Red? One word."}
+    make().answer([picture()], ["Red? One word."])
+    assert len(server.asked) == 2
+
+
+def test_an_endpoint_that_lists_no_tokens_ends_the_command(server, make):
+    with pytest.raises(HermesError, match="lists no probabilities of tokens") as caught:
+        make().weigh(pictures(3), ["Red?"] * 3, [("Yes",)] * 3)
+    assert not isinstance(caught.value, JudgeError)
+
+
+def test_a_text_is_sent_before_its_image_after_the_system_prompt_and_each_attempt_is_its_own(server, make):
+    server.answer = lambda asked, tries: Answer(f"Score: {tries}")
+    for attempt, reply in ((0, "Score: 1"), (0, "Score: 1"), (1, "Score: 2")):
+        assert make().write([picture()], ["Rate it."], "Be strict.", 500, attempt) == [reply]
+    system, user = server.asked[0].payload["messages"]
+    assert system == {"role": "system", "content": "Be strict."}
+    assert [part["type"] for part in user["content"]] == ["text", "image_url"]
+    assert (user["content"][0]["text"], server.asked[0].payload["max_tokens"]) == ("Rate it.", 500)

@@ -297,3 +297,41 @@ def test_a_run_is_judged_by_it(llava, tmp_path):
         next((tmp_path / "run").glob("answers/*/dpg_bench-*/judgements/*/judgements.0.jsonl")).read_text().splitlines()
     )
     assert len(stored) == 4
+
+
+@pytest.mark.parametrize("maker", [tiny_vlms.llava, tiny_vlms.qwen2_vl])
+def test_first_tokens_have_the_probabilities_that_transformers_gives(
+    maker: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder, (image, other) = maker(tmp_path / maker.__name__), pictures(2)
+    judge, wanted = VLMJudge.load(str(folder), "cpu"), ("dog", "red cat", "?")
+    found = judge.weigh([image, other, image], ["a dog ?", "a dog ?", "two ?"], [wanted] * 3)
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    model: Any = transformers.AutoModelForImageTextToText.from_pretrained(folder)
+    mark = "<|vision_start|><|image_pad|><|vision_end|> " if "qwen" in folder.name else "<image> "
+    inputs = processor(images=image, text=f"user : {mark}a dog ? assistant :", return_tensors="pt")
+    with torch.inference_mode():
+        truth = model(**inputs).logits[0, -1].softmax(-1)
+    for word, token in (("dog", "dog"), ("red", "red")):
+        assert found[0]["tokens"][token] == pytest.approx(
+            float(truth[processor.tokenizer(word)["input_ids"][0]]), rel=1e-4
+        )
+    assert found[0]["pieces"]["red cat"] == "red"
+    assert max(found[0]["tokens"].values()) == pytest.approx(float(truth.max()), rel=1e-4)
+    assert sum(found[0]["tokens"].values()) + found[0]["rest"] == pytest.approx(1.0)
+    assert len({json.dumps(one) for one in found}) == 3
+
+
+def test_a_written_reply_is_long_and_asked_without_words_of_hermes_own(llava: Path) -> None:
+    judge, (image,) = VLMJudge.load(str(llava), "cpu"), pictures(1)
+    seen: list[Any] = []
+    judge._model.replies = lambda asks: seen.extend(asks) or ["Score: 1"]  # type: ignore[method-assign,func-returns-value]
+    assert judge.write([image], ["Rate it."], "Be strict.", 500, 0) == ["Score: 1"]
+    assert (seen[0].prompt, seen[0].max_new_tokens) == ("Be strict.\n\nRate it.", 500)
+
+
+def test_a_model_that_chooses_among_answers_weighs_no_tokens(llava: Path) -> None:
+    judge = VLMJudge.load(str(llava), "cpu")
+    judge._model.module = torch.nn.Module()
+    with pytest.raises(JudgeError, match="has no tokens"):
+        judge.weigh(pictures(1), ["a dog ?"], [("yes",)])

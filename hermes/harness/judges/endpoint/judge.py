@@ -3,7 +3,10 @@
 import atexit
 import base64
 import hashlib
-from collections.abc import Collection, Sequence
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event, Lock
@@ -12,7 +15,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from hermes.harness.contracts.judge import Detections
+from hermes.harness.contracts.judge import Detections, Weighed
 from hermes.harness.judges.endpoint.client import ChatClient
 from hermes.harness.judges.endpoint.store import ReplyStore
 from hermes.harness.judges.replies import PROMPT_VERSION, WORDING, is_plain, plain_reply, writable
@@ -23,6 +26,10 @@ from hermes.harness.system.errors import AskError, HermesError, JudgeError
 from hermes.harness.system.text import remark
 
 FAILURES_IN_A_ROW = 8
+FIRST, WRITTEN = "first-tokens1", "write1"
+"""Name the ways in which `weigh` and `write` ask, as WORDING names that of `answer`."""
+Ask = Callable[[str, str, Event], str]
+"""The reply to a question about the image of a data URL, for the store."""
 
 
 class EndpointJudge:
@@ -31,7 +38,7 @@ class EndpointJudge:
     description: ClassVar[str] = "any OpenAI-compatible endpoint: openai:MODEL or openai:MODEL@http://HOST:PORT/v1"
     extra: ClassVar[str | None] = "api"
     packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
-    abilities: ClassVar[tuple[str, ...]] = ("answer",)
+    abilities: ClassVar[tuple[str, ...]] = ("answer", "weigh", "write")
     needs_model: ClassVar[bool] = False
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -40,7 +47,7 @@ class EndpointJudge:
         self._client = ChatClient(settings)
         self._store = ReplyStore(replies_file(settings.model))
         self._paid: set[str] = set()
-        self._used: set[str] = set()
+        self._used: dict[str, set[str]] = defaultdict(set)
         self._failed: set[str] = set()
         self._lock = Lock()
 
@@ -67,16 +74,35 @@ class EndpointJudge:
         HermesError, and asks no more, where the endpoint cannot answer at all: see `EndpointClient.ask`, or eight
         failures in a row, counted over questions where the endpoint fails and over images where it refuses.
         """
+        return self._told(WORDING, images, questions, self._client.ask_about)
+
+    def weigh(
+        self, images: Sequence[Image.Image], questions: Sequence[str], spellings: Sequence[Collection[str]]
+    ) -> list[Weighed]:
+        """The probabilities of the twenty most probable first tokens; raises what `replies` raises."""
+        return [_weighed(text) for text in self._told(FIRST, images, questions, self._client.first_tokens)]
+
+    def write(
+        self, images: Sequence[Image.Image], texts: Sequence[str], system: str, max_tokens: int, attempt: int
+    ) -> list[str]:
+        """The replies to the texts, each before its image; raises what `replies` raises."""
+
+        def ask(url: str, text: str, stopped: Event) -> str:
+            return self._client.write_about(url, text, system, max_tokens, stopped)
+
+        return self._told(f"{WRITTEN}\0{attempt}\0{max_tokens}\0{system}", images, texts, ask)
+
+    def _told(self, form: str, images: Sequence[Image.Image], questions: Sequence[str], ask: Ask) -> list[str]:
+        """What the endpoint says to each; ``form`` names the way in which ``ask`` asks."""
         distinct = {id(image): image for image in images}
         hashes = {number: pixel_sha256(image) for number, image in distinct.items()}
-        keys = [self._key(hashes[id(image)], question) for image, question in zip(images, questions, strict=True)]
+        pairs = list(zip(images, questions, strict=True))
+        keys = [self._key(form, hashes[id(image)], question) for image, question in pairs]
         missing = {
-            key: (image, question)
-            for key, image, question in zip(keys, images, questions, strict=True)
-            if key not in self._store
+            key: (image, question) for key, (image, question) in zip(keys, pairs, strict=True) if key not in self._store
         }
-        error = self._ask_all(missing, hashes) if missing else None
-        self._used.update(key for key in keys if key in self._store)
+        error = self._ask_all(missing, hashes, ask) if missing else None
+        self._used[form].update(key for key in keys if key in self._store)
         if error is not None:
             raise JudgeError(str(error))
         return [writable(self._store[key]) for key in keys]
@@ -87,9 +113,11 @@ class EndpointJudge:
     def usage(self) -> str:
         """What was asked and what it cost, in one line."""
         parts = self._client.usage()
-        parts.append(f"stored replies used: {len(self._used - self._paid):,}")
-        strange = sum(not is_plain(plain_reply(self._store[key])) for key in self._used)
-        parts.append(f"neither yes nor no: {strange:,}")
+        used = set[str]().union(*self._used.values())
+        parts.append(f"stored replies used: {len(used - self._paid):,}")
+        if WORDING in self._used:
+            strange = sum(not is_plain(plain_reply(self._store[key])) for key in self._used[WORDING])
+            parts.append(f"neither yes nor no: {strange:,}")
         return f"judge openai:{self.settings.model}: {'; '.join(parts)}"
 
     def print_usage(self) -> None:
@@ -97,11 +125,13 @@ class EndpointJudge:
         if self._used or self._client.requests:
             remark(self.usage())
 
-    def _key(self, image_sha256: str, question: str) -> str:
-        parts = (self.settings.model, self.settings.address, WORDING, image_sha256, question)
+    def _key(self, form: str, image_sha256: str, question: str) -> str:
+        parts = (self.settings.model, self.settings.address, form, image_sha256, question)
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
-    def _ask_all(self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str]) -> AskError | None:
+    def _ask_all(
+        self, missing: dict[str, tuple[Image.Image, str]], hashes: dict[int, str], ask: Ask
+    ) -> AskError | None:
         """Ask and store all; returns the first failure that leaves the endpoint in use, and raises any other."""
         stopped = Event()
         first: AskError | None = None
@@ -113,7 +143,7 @@ class EndpointJudge:
                     sha256 = hashes[id(image)]
                     if sha256 not in urls:
                         urls[sha256] = pool.submit(_data_url, image)
-                    jobs.append(pool.submit(self._ask, key, sha256, urls[sha256], question, stopped))
+                    jobs.append(pool.submit(self._ask, key, sha256, urls[sha256], question, stopped, ask))
                 for job in as_completed(jobs):
                     error = job.exception()
                     if isinstance(error, AskError):
@@ -126,10 +156,10 @@ class EndpointJudge:
                 raise
         return first
 
-    def _ask(self, key: str, sha256: str, url: "Future[str]", question: str, stopped: Event) -> None:
+    def _ask(self, key: str, sha256: str, url: "Future[str]", question: str, stopped: Event, ask: Ask) -> None:
         """Ask one question and store the reply; what would fail every question sets ``stopped`` first."""
         try:
-            reply = self._client.ask_about(url.result(), question, stopped)
+            reply = ask(url.result(), question, stopped)
             self._store.put(key, reply, model=self.settings.model, image=sha256, question=question)
         except AskError as error:
             if not stopped.is_set() and self._is_down(error, key, sha256):
@@ -160,3 +190,11 @@ def replies_file(model: str) -> Path:
 
 def _data_url(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(png_bytes(image.convert("RGB"))).decode()
+
+
+def _weighed(text: str) -> Weighed:
+    """What is stored of the first tokens, as probabilities."""
+    tokens: dict[str, float] = {}
+    for token, logprob in json.loads(text):
+        tokens[token] = tokens.get(token, 0.0) + math.exp(logprob)
+    return {"tokens": tokens, "rest": max(0.0, 1.0 - sum(tokens.values())), "pieces": None}

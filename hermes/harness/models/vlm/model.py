@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -16,6 +16,7 @@ from hermes.harness.system.failures import is_out_of_memory, machine_failure
 from hermes.harness.system.fitting import Fitting
 from hermes.harness.system.text import say
 
+T = TypeVar("T")
 BATCH = 16
 
 Prompt = Callable[[str, int], str]
@@ -42,14 +43,18 @@ class VLM:
         A batch that memory is too small for is halved, for good, and that is said. Raises the error where one prompt
         alone is too much, Unanswered where the model or its processor fails otherwise.
         """
-        texts: dict[int, Said] = {}
+        return self._in_batches(asks, self._reply)
+
+    def _in_batches(self, asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], list[T]]) -> list[T]:
+        """What ``answer`` gives for each, in order, asked in batches of what may be asked together."""
+        answers: dict[int, T] = {}
         for group in self._groups(asks):
             left = group
             while left:
-                found = self.fitting.run(partial(self._first, [asks[i] for i in left]))
-                texts |= dict(zip(left, found, strict=False))
+                found = self.fitting.run(partial(self._first, [asks[i] for i in left], answer))
+                answers |= dict(zip(left, found, strict=False))
                 left = left[len(found) :]
-        return [texts[i] for i in range(len(asks))]
+        return [answers[i] for i in range(len(asks))]
 
     def _groups(self, asks: Sequence[Ask]) -> list[list[int]]:
         """The numbers of asks that may share a batch: as many images and as many new tokens.
@@ -64,15 +69,30 @@ class VLM:
             groups[len(ask.images), ask.max_new_tokens, length].append(number)
         return list(groups.values())
 
-    def _first(self, asks: Sequence[Ask]) -> list[Said]:
-        """The replies to the first of them, as many as go into a batch."""
+    def _first(self, asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], list[T]]) -> list[T]:
+        """The answers to the first of them, as many as go into a batch."""
         try:
-            return self._reply(asks[: self.fitting.size])
+            return answer(asks[: self.fitting.size])
         except Exception as error:
             if is_out_of_memory(error) or machine_failure(error):
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise Unanswered(f"{asks[0].prompt!r} cannot be answered ({reason[:200]})") from None
+
+    def first_tokens(self, asks: Sequence[Ask]) -> list[torch.Tensor]:
+        """How probable each token is to begin the reply to each, (tokens,), float32 on the CPU.
+
+        Raises what `replies` raises.
+        """
+        return self._in_batches(asks, self._begin)
+
+    @torch.inference_mode()
+    def _begin(self, asks: Sequence[Ask]) -> list[torch.Tensor]:
+        if not hasattr(self.module, "generate"):
+            raise ValueError("it chooses among answers and has no tokens")
+        kept = {"return_dict_in_generate": True, "output_logits": True}
+        out = self.module.generate(**self.encoded(asks), max_new_tokens=1, do_sample=False, num_beams=1, **kept)
+        return list(out.logits[0].float().softmax(-1).cpu())
 
     @torch.inference_mode()
     def _reply(self, asks: Sequence[Ask]) -> list[Said]:
