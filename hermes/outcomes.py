@@ -86,7 +86,7 @@ class SelfPlay(History):
         return json_text(self.model_dump(mode="json", exclude={"path", "evaluations"}))
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row for each round: u, g, gap, joint and phi with their 95 % intervals, g_guided where there is one, and pairs."""
+        """One row for each round: u, g, gap, joint, phi with their 95 % intervals, g_guided where it is, and pairs."""
         import pandas as pd
 
         return pd.DataFrame([_flat(one, self._sides()) for one in self.rounds])

@@ -4,7 +4,7 @@ Paper: HermesFlow (NeurIPS 2025, arXiv:2502.12148), the gap between understandin
 - Understanding: the model answers the questions about the real image. Prompt: the question and the short-answer line.
 - Generation: the model draws one image from the caption (the whole prompt); a judge answers the questions about it.
 Both are the mean over items of the share of right answers, so U - G is the gap of the paper (gap.py pairs the items).
-Scores say of each question whether it is right (the tags ``asked`` and ``right``), so that joint.py pairs the questions.
+Scores say of each question whether it is right (the tags ``asked`` and ``right``); joint.py pairs the questions.
 
 Data: rows ``{id, image, caption, questions: [{question, answer, kind, choices?}]}``, or the files of JourneyDB,
 HermesFlow or TIFA as they are (harness/homologous/formats.py), from a file or folder (--data): the paper's items are

@@ -31,7 +31,7 @@ def agreement_table(run: Run) -> Table:
         more = (Cell(found.gapeval.get("gap")), Cell(float(found.left_out)))
         rows.append((Cell(text=over), cell_of(found.joint, 3, run), *numbers, *counts, *more))
         notes += [f"No phi over {over}: {why}." for why in [undefined_phi(**found.counts)] if why]
-        notes += [f"Over {over}: {said}." for said in [yes_rates(run.results, task)] if said]
+        notes += [f"{over[0].upper()}{over[1:]}, {said}." for said in [yes_rates(run.results, task)] if said]
     return Table(
         title="The same questions on both sides",
         columns=(
@@ -55,7 +55,5 @@ def yes_rates(results: Mapping[str, Result], drawn: str) -> str:
     if len(sides) < 2 or not all("yes_said" in side for side in sides):
         return ""
     gold, real, made = sides[0]["yes_gold"], sides[0]["yes_said"], sides[1]["yes_said"]
-    return (
-        f"yes is right for {gold.value:.0%} of the yes/no questions; it was said to {real.value:.0%} of them about the "
-        f"real pictures and to {made.value:.0%} about the drawn ones"
-    )
+    said = f"said to {real.value:.0%} (real), {made.value:.0%} (drawn)"
+    return f"yes/no questions: yes is right for {gold.value:.0%}, {said}"

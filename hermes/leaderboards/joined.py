@@ -252,9 +252,9 @@ def _entries(measure: Measure, reader: Reader) -> dict[str, Measured]:
             partial = found[name].partial if name in found else measure.partial
             found[name] = homologous(reader, kind, getattr(paired, kind), partial, {0: measure.run})
         same: dict[str, tuple[Kind, Metric | None]] = {JOINT: ("joint", paired.joint), PHI: ("phi", paired.phi)}
-        for name, (kind, metric) in same.items():
-            if metric:
-                found[name] = homologous(reader, kind, metric, measure.partial, {0: measure.run})
+        for name, (side, together) in same.items():
+            if together:
+                found[name] = homologous(reader, side, together, measure.partial, {0: measure.run})
     return found
 
 

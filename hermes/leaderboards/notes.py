@@ -76,7 +76,7 @@ def _yes(lines: Sequence[Line], called: Mapping[int, str], names: Collection[str
     for line in lines if JOINT in names else ():
         said = yes_rates(line.results, GENERATION) if JOINT in line.entries else ""
         if said:
-            yield f"{called[id(line)]}: {said}."
+            yield f"{called[id(line)]}, {said}."
 
 
 def _judges(line: Line) -> list[str]:

@@ -71,10 +71,10 @@ class Difference:
 class Measured:
     """What a number was measured on.
 
-    ``kind`` is "task" for a metric of a result, "u", "g" and "gap" for the paired homologous ones, "joint" and "phi" for
-    those of their questions, "across" for the gap over benchmarks. ``metric`` is the number itself, ``category`` the metric's name, "" for the headline. ``seeds`` has
-    the runs of each seed of an arm; a number of one run stands under 0. ``sides`` are the benchmarks of either side of
-    the gap over benchmarks.
+    ``kind`` is "task" for a metric of a result, "u", "g" and "gap" for the paired homologous ones, "joint" and "phi"
+    for those of their questions, "across" for the gap over benchmarks. ``metric`` is the number itself, ``category``
+    the metric's name, "" for the headline. ``seeds`` has the runs of each seed of an arm; a number of one run stands
+    under 0. ``sides`` are the benchmarks of either side of the gap over benchmarks.
     """
 
     reader: Reader = field(compare=False, repr=False)

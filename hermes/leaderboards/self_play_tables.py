@@ -78,7 +78,8 @@ def _rounds(history: History) -> Table:
             Column("Seconds", 0, None),
         ),
         rows=tuple(rows),
-        caption=f"U, G and gap with 95 % intervals{f'; {TOLD}' if same else ''}; {history.objective}, seed {history.seed}.",
+        caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}."
+        + (f" {TOLD}." if same else ""),
         notes=(
             *(["Evaluated on a part of the benchmark: the rows rank nowhere."] if history.partial else ()),
             *([f"The gap is undefined: the model {history.undefined}."] if history.undefined else ()),

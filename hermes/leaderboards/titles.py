@@ -51,7 +51,7 @@ def digits(result: Result) -> int:
 
 
 def place(name: str) -> tuple[float, str]:
-    """What columns are sorted by: the gap, J and phi, U and G, the gap over benchmarks, known benchmarks, the others."""
+    """What columns are sorted by: the gap, J and phi, its sides, the gap over benchmarks, known benchmarks, others."""
     if name in SAME:
         return -0.5, name
     if name in GAPS:

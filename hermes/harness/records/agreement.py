@@ -12,8 +12,8 @@ defined.
 The interval of J is that of a mean clustered by item. Phi's is the delete-one-item jackknife's, brought within -1..1
 (`stats.jackknife_metrics`). `tests/harness/records/test_agreement.py` counts how often both hold the truth.
 
-GapEval (arXiv 2602.02140) turns the counts into one number. Its closed form here takes half a count more on either side,
-u' = (n u + 1/2) / (n + 1), so that a perfect side is finite:
+GapEval (arXiv 2602.02140) turns the counts into one number. Its closed form here takes half a count more on either
+side, u' = (n u + 1/2) / (n + 1), so that a perfect side is finite:
 
     d = logit u' - logit g'        raw = |d| / (1 + |d|)        gap = sigmoid(logit raw + 2.7 p00 / n - 1.05 p11 / n)
 """

@@ -45,7 +45,7 @@ def _shares(number: int, row: Row) -> list[float]:
 
 
 def _fitted(shares: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
-    """Each row's raw gap, d / (1 + d) of the abilities' distance d at the step of the lowest loss, and the corrected one.
+    """Each row's raw gap, d / (1 + d) of the abilities' distance d at the step of the lowest loss, and the other one.
 
     Both in single precision, which the printed digits show.
     """
@@ -77,7 +77,7 @@ def _fitted(shares: Sequence[Sequence[float]]) -> tuple[list[float], list[float]
         prior = 0.5 * torch.einsum("ni,ij,nj->n", away, inverse, away).sum()
         volume = len(shares) * torch.log(torch.diagonal(lower)).sum()
         loss = -fit + prior + volume + HOLD * (offset.pow(2).sum() + centre.pow(2).sum())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if (found := loss.item()) < lowest:
             lowest, kept = found, ability.detach().clone()
