@@ -1,4 +1,4 @@
-"""The 2 x 2 of two sides against figures worked by hand, its intervals against simulated truths, GapEval's own cases."""
+"""The 2 x 2 of two sides against hand-worked figures, its intervals against simulated truths, GapEval's cases."""
 
 import json
 import math
