@@ -21,7 +21,7 @@ from hermes.harness.records.agreement import (
     phi_difference,
     undefined_phi,
 )
-from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.stats import Z95, mean_metric
 from hermes.harness.run.gapeval import published
 from hermes.harness.system.errors import HermesError
 
@@ -135,7 +135,8 @@ def test_the_difference_of_phi_is_paired() -> None:
     moved, alone = phi_difference([one, one], [one, one]), agreement(one)["phi"]
     assert moved.value == 0
     assert moved.groups == 60
-    assert -0.1 < moved.low < 0 < moved.high < 0.1  # type: ignore[operator]
+    assert moved.high == pytest.approx(2 * Z95**2 / (60 + Z95**2))
+    assert moved.low == pytest.approx(-2 * Z95**2 / (60 + Z95**2))
     assert alone.high - alone.low > 0.2
 
 
