@@ -11,7 +11,7 @@ from hermes.harness.system.disk import json_text
 from hermes.leaderboards import html
 from hermes.leaderboards.read import HISTORY, History, Run, read_history
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import digits, guided_title, title
+from hermes.leaderboards.titles import SAME, digits, guided_title, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +86,13 @@ class SelfPlay(History):
         return json_text(self.model_dump(mode="json", exclude={"path", "evaluations"}))
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row for each round: u, g and gap with their 95 % intervals, g_guided where there is one, and pairs."""
+        """One row for each round: u, g, gap, joint, phi with their 95 % intervals, g_guided where it is, and pairs."""
         import pandas as pd
 
         return pd.DataFrame([_flat(one, self._sides()) for one in self.rounds])
 
     def _repr_html_(self) -> str:
-        titles = {"u": "U", "g": "G", "gap": "Gap (U - G)", "g_guided": guided_title(self.guided)}
+        titles = {"u": "U", "g": "G", "gap": "Gap (U - G)", **SAME, "g_guided": guided_title(self.guided)}
         sides = self._sides()
         columns = (text_column("Round"), *(Column(titles[side], 3, None) for side in sides), Column("Pairs", 0, None))
         rows = tuple(
@@ -107,7 +107,8 @@ class SelfPlay(History):
         return html.table(Table(name, columns, rows, f"in {self.folder}"), intervals=True)
 
     def _sides(self) -> tuple[str, ...]:
-        return ("u", "g", "gap", *(["g_guided"] if any(one.g_guided for one in self.rounds) else []))
+        same = SAME if any(one.joint for one in self.rounds) else ()
+        return ("u", "g", "gap", *same, *(["g_guided"] if any(one.g_guided for one in self.rounds) else []))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield from {"model": self.model.name, "arm": self.name, "rounds": len(self.rounds) - 1}.items()

@@ -11,11 +11,14 @@ from rich.text import Text
 
 from hermes.harness.data.check import DataCheck
 from hermes.harness.models.room import sized
+from hermes.harness.records.agreement import undefined_phi
 from hermes.harness.records.types import Metric, Result
 from hermes.harness.run.failing import told
+from hermes.harness.run.gap import GENERATION
 from hermes.harness.system.pace import clock_time
 from hermes.harness.system.screen import Screen
 from hermes.harness.system.text import plain
+from hermes.leaderboards.agreement_table import yes_rates
 from hermes.leaderboards.gallery import FAILED
 from hermes.leaderboards.read import History
 from hermes.leaderboards.remarks import reasons, remarks
@@ -71,7 +74,7 @@ def eval_summary(content: Mapping[str, Any]) -> Group:
     said = [Text(f"{name}: {one}") for name, result in results.items() for one in (*remarks(result), *reasons(result))]
     partial = [title(name) for name, result in results.items() if result.partial]
     some = [Text(f"partial: only some answers of {', '.join(partial)}")] if partial else []
-    return Group(table, *some, *said, *gap_lines(content["gap"]))
+    return Group(table, *some, *said, *gap_lines(content["gap"], content["results"]))
 
 
 def answers(drawn: "Mapping[str, Drawn]") -> str:
@@ -130,8 +133,11 @@ def made_questions(made: "Made") -> Table:
     return table
 
 
-def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
-    """Both gaps in two lines each, with U, G and the intervals, or why there is none."""
+def gap_lines(gap: Mapping[str, Any], results: Mapping[str, Result]) -> list[Text]:
+    """Both gaps in two lines each, with U, G and the intervals, and how the questions' two sides go along.
+
+    Of a model of one side why there is none.
+    """
     lines: list[Text] = []
     if why := gap.get("undefined"):
         lines += map(Text, _undefined(why))
@@ -139,6 +145,7 @@ def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
         found = gap.get(key)
         if found:
             lines += _gap_lines(heading, found)
+            lines += _yes_lines(results) if "joint" in found else []
     for name, found in (gap.get("variants") or {}).items():
         if found:
             lines += _gap_lines(f"gap with {title(name)}", found)
@@ -149,7 +156,19 @@ def gap_lines(gap: Mapping[str, Any]) -> list[Text]:
 
 def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
     u, g, gap = (number(found[key]) for key in ("u", "g", "gap"))
-    return [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
+    lines = [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
+    if "joint" in found:
+        ratio = "" if found["ratio"] is None else f" ({found['ratio']:.2f} of independence)"
+        lines.append(Text(f"  J {number(found['joint'])}{ratio}  phi {number(found['phi'])}"))
+        if why := undefined_phi(**found["counts"]):
+            lines.append(Text(f"  phi is undefined: {why}"))
+    return lines
+
+
+def _yes_lines(results: Mapping[str, Result]) -> list[Text]:
+    """How often yes is right and was said: where it is mostly right, a model that always says it has both sides."""
+    said = yes_rates(results, GENERATION)
+    return [Text(f"  {said}")] if said else []
 
 
 def _rejection_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
@@ -202,7 +221,19 @@ def align_summary(history: History, heading: str) -> Group:
         for entry in history.rounds
         for one in told(entry.failures, entry.drops.get(FAILED, 0))
     ]
-    return Group(table, *map(Text, (*_undefined(history.undefined), *_counted(history), *said)))
+    return Group(table, *_same(history), *map(Text, (*_undefined(history.undefined), *_counted(history), *said)))
+
+
+def _same(history: History) -> Iterator[Table]:
+    """J and phi of every round that has them."""
+    rounds = [entry for entry in history.rounds if entry.joint]
+    if rounds:
+        table = Table(title="the same questions on both sides", **LEAN)
+        for name, justify in (("round", "left"), ("J, right on both", "right"), ("phi", "right")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for entry in rounds:
+            table.add_row(str(entry.round) if entry.round else "base", number(entry.joint), number(entry.phi))
+        yield table
 
 
 def _counted(history: History) -> Iterator[str]:

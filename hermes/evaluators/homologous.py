@@ -4,6 +4,7 @@ Paper: HermesFlow (NeurIPS 2025, arXiv:2502.12148), the gap between understandin
 - Understanding: the model answers the questions about the real image. Prompt: the question and the short-answer line.
 - Generation: the model draws one image from the caption (the whole prompt); a judge answers the questions about it.
 Both are the mean over items of the share of right answers, so U - G is the gap of the paper (gap.py pairs the items).
+Scores say of each question whether it is right (the tags ``asked`` and ``right``); joint.py pairs the questions.
 
 Data: rows ``{id, image, caption, questions: [{question, answer, kind, choices?}]}``, or the files of JourneyDB,
 HermesFlow or TIFA as they are (harness/homologous/formats.py), from a file or folder (--data): the paper's items are
@@ -41,6 +42,7 @@ from hermes.harness.contracts.judged import read_answer_list
 from hermes.harness.contracts.prompts import SHORT_ANSWER
 from hermes.harness.data.homologous.formats import homologous_rows
 from hermes.harness.data.homologous.records import read_questions
+from hermes.harness.records.agreement import ASKED, RIGHT, question_key
 from hermes.harness.records.images import image_handle
 from hermes.harness.records.stats import Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
@@ -132,7 +134,8 @@ class Understanding(Homologous):
             prediction=said[0],
             reason="" if said[0] else "the answer cannot be read",
             status="scored" if said[0] else "unparsed",
-            tags=asked[0].tags(sample.metadata["kind"], said[0]),
+            tags=asked[0].tags(sample.metadata["kind"], said[0])
+            | {ASKED: question_key(sample.prompt.removesuffix(SHORT_ANSWER))},
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
@@ -202,6 +205,10 @@ class Generation(Homologous):
             prediction=said,
             reason=f"{unread} of {len(said)} replies of the judge cannot be read" if unread else "",
             status="unparsed" if unread else "scored",
+            tags={
+                ASKED: " ".join(question_key(qa["question"]) for qa in sample.target),
+                RIGHT: "".join(str(int(one.right(read))) for one, read in zip(asked, said, strict=True)),
+            },
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:

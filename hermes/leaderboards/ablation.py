@@ -15,10 +15,25 @@ from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
 from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
 from hermes.leaderboards.terms import Terms, headline
-from hermes.leaderboards.titles import GAP, GAPS, HOMOLOGOUS, UNDEFINED, WORLDS, counted, digits, guided_title, title
+from hermes.leaderboards.titles import (
+    GAP,
+    GAPS,
+    HOMOLOGOUS,
+    JOINT,
+    PHI,
+    SAME,
+    UNDEFINED,
+    WORLDS,
+    counted,
+    digits,
+    guided_title,
+    title,
+)
 
 SIDES: tuple[tuple[Kind, Column], ...] = (
     ("gap", Column(GAPS[GAP], 3, "nearest", key=GAP)),
+    ("joint", Column(SAME[JOINT], 3, key=JOINT)),
+    ("phi", Column(SAME[PHI], 3, None, key=PHI)),
     ("u", Column("U", 3, key=HOMOLOGOUS[0])),
     ("g", Column("G", 3, key=HOMOLOGOUS[1])),
 )

@@ -8,12 +8,14 @@ from hermes.leaderboards.notes import labels, notes_of, sources_of
 from hermes.leaderboards.papers import paper_note
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.same_rows import on_common_data
-from hermes.leaderboards.tables import Cell, Column, Table, Told, text_column
+from hermes.leaderboards.tables import Better, Cell, Column, Table, Told, text_column
 from hermes.leaderboards.titles import (
     BENCHMARK_GAP,
     GAP,
     GAPS,
     HOMOLOGOUS,
+    JOINT,
+    SAME,
     UNDEFINED,
     WORLDS,
     digits,
@@ -70,7 +72,7 @@ def _board(lines: list[Line], heading: str, keys: Sequence[Key], params_first: b
         labelled, keys = {row[0].text for row in table.rows}, {column.key for column in table.columns}
         left = [line for line in kept if called[id(line)] in labelled]
         needed = [key.task for key, column in zip(shown, columns, strict=True) if column.key in keys]
-        needed += HOMOLOGOUS if GAP in needed else ()
+        needed += HOMOLOGOUS if {GAP, *SAME} & {*needed} else ()
         names = [name for name in tasks if name in needed or BENCHMARK_GAP in needed]
         papers = dict.fromkeys(
             note
@@ -99,6 +101,11 @@ def _title(heading: str, world: str, split: str) -> str:
 def _column(key: Key, lines: Sequence[Line]) -> Column:
     if key.task in GAPS:
         return Column(key.title or GAPS[key.task], 3 if key.digits is None else key.digits, "nearest", key=key.task)
+    if key.task in SAME:
+        better: Better | None = (
+            "higher" if key.task == JOINT else None
+        )  # Phi is no merit: both sides may fail together.
+        return Column(key.title or SAME[key.task], 3 if key.digits is None else key.digits, better, key=key.task)
     places = digits(next(line.results[key.task] for line in lines if key.task in line.results))
     name = f"{key.task}/{key.metric}" if key.metric else key.task
     return Column(key.title or title(key.task), places if key.digits is None else key.digits, key=name)
@@ -107,7 +114,7 @@ def _column(key: Key, lines: Sequence[Line]) -> Column:
 def _cell(line: Line, key: Key) -> Cell:
     entry = line.entries.get(key.entry)
     if entry is None:
-        return Cell(text=UNDEFINED if key.task in GAPS and line.run.gap.undefined else "")
+        return Cell(text=UNDEFINED if key.task in {**GAPS, **SAME} and line.run.gap.undefined else "")
     metric = entry.metric
     runs = ", ".join(dict.fromkeys(run.run_id for tasks in entry.seeds.values() for run in tasks.values()))
     source = f"measured ({runs}; n = {metric.n})"

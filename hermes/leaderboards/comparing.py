@@ -16,7 +16,7 @@ from hermes.leaderboards.read import RESULTS, Run, read_run, read_runs, score_fi
 from hermes.leaderboards.same_rows import on_common_data
 from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.shifts import Benchmark, categories, shift
-from hermes.leaderboards.titles import GAPS, place, title
+from hermes.leaderboards.titles import GAPS, SAME, place, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ class Moved:
 
     @property
     def title(self) -> str:
-        name = GAPS.get(self.task) or title(self.task)
+        name = GAPS.get(self.task) or SAME.get(self.task) or title(self.task)
         return f"{name}: {self.category}" if self.category else name
 
 
@@ -160,8 +160,9 @@ def _headlines(name: str, base: Mapping[str, Measured], entries: Mapping[str, Me
     for task in sorted((one for one in base.keys() & entries.keys() if "\n" not in one), key=place):
         before, after = base[task], entries[task]
         why_not = after.why_not(before)
-        fraction = task in GAPS or _result(after, task).best <= 1
-        metric = "" if task in GAPS else _result(after, task).headline
+        named = task in GAPS or task in SAME
+        fraction = named or _result(after, task).best <= 1
+        metric = "" if named else _result(after, task).headline
         difference = None if why_not else after.minus(before)
         yield Moved(name, task, "", metric, before.metric, after.metric, difference, why_not, fraction)
 

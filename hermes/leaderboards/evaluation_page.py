@@ -6,6 +6,7 @@ from dataclasses import replace
 from hermes.harness.records.types import Metric, Result
 from hermes.harness.run.gap import GENERATION
 from hermes.leaderboards import html, pictures, plots
+from hermes.leaderboards.agreement_table import agreement_table
 from hermes.leaderboards.drawn import chosen
 from hermes.leaderboards.evaluation_tables import also_scored, gaps, provenance, summary
 from hermes.leaderboards.parts import Section, bars, document, fold, folded_table, notes, number, scale, small
@@ -24,9 +25,11 @@ BARS = (
 def evaluation_page(heading: str, run: Run) -> str:
     """The page as HTML that needs nothing else."""
     table = summary(run)
+    same = agreement_table(run)
     counts = replace(table, title="Counts, protocols and judges", notes=())
     sections = [
         Section("gap", "Gap between understanding (U) and generation (G)", _gap(run)),
+        Section("same", same.title, html.table(same, intervals=True, heading=False) if same.rows else ""),
         Section("scores", "Scores", _scores(run) + notes((BARS, *table.notes)) if run.results else ""),
         Section("pictures", "What it drew", _pictures(run)),
         Section("categories", "By category", "".join(_categories(run))),

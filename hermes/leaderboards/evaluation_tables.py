@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.system.errors import HermesError
+from hermes.leaderboards.agreement_table import agreement_table
 from hermes.leaderboards.provenance import cell_of, facts_table, machine_facts, model_facts
 from hermes.leaderboards.read import RESULTS, SCORED, Run, read_run
 from hermes.leaderboards.remarks import reasons, remarks
@@ -13,7 +14,7 @@ from hermes.leaderboards.titles import digits, title
 
 def evaluation_tables(run: Run) -> list[Table]:
     """Those that have rows."""
-    tables = [summary(run), also_scored(run), gaps(run), all_metrics(run), provenance(run)]
+    tables = [summary(run), also_scored(run), gaps(run), agreement_table(run), all_metrics(run), provenance(run)]
     return [table for table in tables if table.rows]
 
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hermes.harness.records.types import ModelInfo, Result
+from hermes.harness.records.types import Metric, ModelInfo, Result
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING, benchmark_gap
 from hermes.leaderboards.origins import Kind, Measured, Reader, homologous
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.terms import Terms, headline
-from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, HOMOLOGOUS
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, HOMOLOGOUS, JOINT, PHI
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,10 @@ def _entries(measure: Measure, reader: Reader) -> dict[str, Measured]:
         for name, kind in sides.items():
             partial = found[name].partial if name in found else measure.partial
             found[name] = homologous(reader, kind, getattr(paired, kind), partial, {0: measure.run})
+        same: dict[str, tuple[Kind, Metric | None]] = {JOINT: ("joint", paired.joint), PHI: ("phi", paired.phi)}
+        for name, (side, together) in same.items():
+            if together:
+                found[name] = homologous(reader, side, together, measure.partial, {0: measure.run})
     return found
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from hermes.harness.run.gap import GENERATION
+from hermes.leaderboards.agreement_table import yes_rates
 from hermes.leaderboards.joined import Line
 from hermes.leaderboards.remarks import remarks
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import place, title
+from hermes.leaderboards.titles import JOINT, place, title
 
 
 def labels(lines: Sequence[Line]) -> list[str]:
@@ -62,7 +64,19 @@ def sources_of(lines: Sequence[Line], called: Mapping[int, str], names: Collecti
     ``called`` has the labels of the lines by their id().
     """
     runs = (f"{called[id(line)]} ({', '.join([*line.run_ids, *_judges(line)])})" for line in lines)
-    return [f"Measured: {'; '.join(runs)}.", *(text for line in lines for text in _remarked(line, names))]
+    return [
+        f"Measured: {'; '.join(runs)}.",
+        *_yes(lines, called, names),
+        *(text for line in lines for text in _remarked(line, names)),
+    ]
+
+
+def _yes(lines: Sequence[Line], called: Mapping[int, str], names: Collection[str]) -> Iterator[str]:
+    """How often yes is right and was said in the rows that have J: always to say yes is no understanding."""
+    for line in lines if JOINT in names else ():
+        said = yes_rates(line.results, GENERATION) if JOINT in line.entries else ""
+        if said:
+            yield f"{called[id(line)]}, {said}."
 
 
 def _judges(line: Line) -> list[str]:

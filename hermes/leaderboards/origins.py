@@ -6,23 +6,25 @@ independent: that is too wide for answers about the same items, so nothing is ca
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from hermes.harness.records.agreement import Table, counts, joint_difference, phi_difference
 from hermes.harness.records.stats import sum_metric
 from hermes.harness.records.types import Metric
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.paired import difference
-from hermes.leaderboards.plays import Items, sides_of
+from hermes.leaderboards.plays import Items, sides_of, table_of
 from hermes.leaderboards.read import Run, score_files
 from hermes.leaderboards.shifts import Benchmark, shift
 from hermes.leaderboards.terms import Terms, why_unlike
 
-Kind = Literal["task", "u", "g", "gap", "across"]
+Kind = Literal["task", "u", "g", "gap", "joint", "phi", "across"]
+DIFFERENCES = {"joint": joint_difference, "phi": phi_difference}
 Tasks = Mapping[str, Run]  # The run that each task of a number is from.
 
 
@@ -32,6 +34,7 @@ class Reader:
     def __init__(self) -> None:
         self._benchmarks: dict[tuple[Path, str, str], Benchmark] = {}
         self._sides: dict[Path, tuple[Items, Items]] = {}
+        self._tables: dict[Path, Table] = {}
 
     def benchmark(self, run: Run, task: str, category: str) -> Benchmark:
         """A task of a run. Raises HermesError where its scores are not there."""
@@ -49,6 +52,12 @@ class Reader:
             self._sides[run.path] = sides_of(run.path)
         return self._sides[run.path]
 
+    def table(self, run: Run) -> Table:
+        """The 2 x 2 of a run by question. Raises as `table_of`."""
+        if run.path not in self._tables:
+            self._tables[run.path] = table_of(run.path)
+        return self._tables[run.path]
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -62,10 +71,10 @@ class Difference:
 class Measured:
     """What a number was measured on.
 
-    ``kind`` is "task" for a metric of a result, "u", "g" and "gap" for the paired homologous ones, "across" for the gap
-    over benchmarks. ``metric`` is the number itself, ``category`` the metric's name, "" for the headline. ``seeds`` has
-    the runs of each seed of an arm; a number of one run stands under 0. ``sides`` are the benchmarks of either side of
-    the gap over benchmarks.
+    ``kind`` is "task" for a metric of a result, "u", "g" and "gap" for the paired homologous ones, "joint" and "phi"
+    for those of their questions, "across" for the gap over benchmarks. ``metric`` is the number itself, ``category``
+    the metric's name, "" for the headline. ``seeds`` has the runs of each seed of an arm; a number of one run stands
+    under 0. ``sides`` are the benchmarks of either side of the gap over benchmarks.
     """
 
     reader: Reader = field(compare=False, repr=False)
@@ -105,6 +114,8 @@ class Measured:
             return self._shift(runs, name)
         if self.kind == "across":
             return self._across(runs)
+        if self.kind in DIFFERENCES:
+            return self._agreement(runs, DIFFERENCES[self.kind])
         values = [(before, after) for a, b in runs if (before := self._items(a)) and (after := self._items(b))]
         return difference(values) if len(values) == len(runs) else None
 
@@ -131,6 +142,21 @@ class Measured:
                 weights.append(sign / len(names) / (result.best - result.chance))
         return sum_metric(parts, weights)
 
+    def _agreement(
+        self, runs: Sequence[tuple[Tasks, Tasks]], difference_of: Callable[[Sequence[Table], Sequence[Table]], Metric]
+    ) -> Metric | None:
+        """The difference over the questions that all runs have; None where the scores do not make what a run has."""
+        found = [[self._table(side[UNDERSTANDING]) for side in pair] for pair in runs]
+        if not all(table for pair in found for table in pair):
+            return None
+        before, after = zip(*found, strict=True)
+        return difference_of(before, after)
+
+    def _table(self, run: Run) -> Table:
+        """The cells by question; none where they do not make what the run has."""
+        told, table = run.gap.homologous, self.reader.table(run)
+        return table if told and told.counts == counts(table) else {}
+
     def _items(self, tasks: Tasks) -> Items | None:
         """The values by item; None where they do not make what the run has."""
         run = tasks[UNDERSTANDING]
@@ -147,7 +173,7 @@ def _numbers(seeds: Iterable[int]) -> str:
 
 
 def homologous(reader: Reader, kind: Kind, metric: Metric, partial: bool, seeds: Mapping[int, Run]) -> Measured:
-    """U, G or the gap of runs that have both sides."""
+    """U, G, the gap, J or phi of runs that have both sides."""
     both = (UNDERSTANDING, GENERATION)
     first = next(iter(seeds.values()))
     of = {"u": both[:1], "g": both[1:]}.get(kind, both)

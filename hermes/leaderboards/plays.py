@@ -1,13 +1,15 @@
 """Reads self-plays: U, G and the gap of every round's evaluation item by item, and which benchmarks it has beside."""
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from hermes.harness.records.agreement import Table
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.run.joint import Joined
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.benchmarks import beside_the_gap
 from hermes.leaderboards.read import History, Run, read_histories, read_history, score_files
@@ -118,6 +120,17 @@ def sides_of(folder: Path) -> tuple[Items, Items]:
     g = _by_item(_file_of(GENERATION, files, folder), "accuracy")
     both = sorted(u.keys() & g.keys())
     return {item: u[item] for item in both}, {item: g[item] for item in both}
+
+
+def table_of(folder: Path) -> Table:
+    """The 2 x 2 of a run folder by question; empty where its scores do not tell questions apart.
+
+    Raises HermesError where a side's scores are missing or cannot be read.
+    """
+    files, joined = score_files(folder), Joined()
+    for task, side in ((UNDERSTANDING, joined.understanding), (GENERATION, joined.generation)):
+        deque(side(scores_of(_file_of(task, files, folder))), maxlen=0)
+    return joined.table()
 
 
 def _file_of(task: str, files: Mapping[str, Path], folder: Path) -> Path:

@@ -28,12 +28,21 @@ class _Read(ByName, BaseModel):
 
 
 class HomologousGap(_Read):
-    """U, G and U - G over homologous items, as fractions."""
+    """U, G and U - G over homologous items, as fractions, and the 2 x 2 of their questions (records/agreement.py).
+
+    Runs of older versions have no 2 x 2: ``joint`` is None. A phi that is not defined is NaN.
+    """
 
     u: Metric
     g: Metric
     gap: Metric
     items: int = 0
+    joint: Metric | None = None
+    phi: Metric | None = None
+    ratio: float | None = None
+    counts: dict[str, int] = {}
+    gapeval: dict[str, float] = {}
+    left_out: int = 0
 
 
 class BenchmarkGap(_Read):
@@ -84,6 +93,8 @@ class Round(_Read):
     u: Metric | None
     g: Metric | None
     gap: Metric | None
+    joint: Metric | None = None
+    phi: Metric | None = None
     g_guided: Metric | None = None
     pairs: int = 0
     drops: dict[str, int] = {}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.failing import told
+from hermes.leaderboards.agreement_table import TOLD
 from hermes.leaderboards.benchmarks import described, measured
 from hermes.leaderboards.board import boards
 from hermes.leaderboards.gallery import FAILED, meaning
@@ -12,7 +13,7 @@ from hermes.leaderboards.ranking import finished
 from hermes.leaderboards.read import History, read_runs
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import UNDEFINED, digits, guided_title, title
+from hermes.leaderboards.titles import SAME, UNDEFINED, digits, guided_title, title
 
 TRAINING = {
     "steps": Column("Steps", 0, None),
@@ -51,9 +52,14 @@ def self_play_tables(history: History) -> list[Table]:
 def _rounds(history: History) -> Table:
     source = f"measured ({history.align_id})"
     guided = [guided_title(history.guided)] if any(entry.g_guided for entry in history.rounds) else []
+    same = list(SAME) if any(entry.joint for entry in history.rounds) else []
     rows = []
     for entry in history.rounds:
-        metrics = (entry.u, entry.g, entry.gap, *([entry.g_guided] if guided else []))
+        metrics = (
+            *(entry.u, entry.g, entry.gap),
+            *(getattr(entry, name) for name in same),
+            *([entry.g_guided] if guided else []),
+        )
         cells = [cell_of(metric, 3, None, source) for metric in metrics]
         if history.undefined:
             cells[2] = Cell(text=UNDEFINED)
@@ -64,13 +70,16 @@ def _rounds(history: History) -> Table:
         title="Rounds",
         columns=(
             text_column("Round"),
-            *(Column(name, 3) for name in ("U", "G", "Gap (U - G)", *guided)),
+            *(Column(name, 3) for name in ("U", "G", "Gap (U - G)")),
+            *(Column(SAME[name], 3, None) for name in same),
+            *(Column(name, 3) for name in guided),
             Column("Pairs", 0, None),
             *(Column(name, 3, None) for name in ("Margin und", "Margin gen", "Loss")),
             Column("Seconds", 0, None),
         ),
         rows=tuple(rows),
-        caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}.",
+        caption=f"U, G and gap with 95 % intervals; {history.objective}, seed {history.seed}."
+        + (f" {TOLD}." if same else ""),
         notes=(
             *(["Evaluated on a part of the benchmark: the rows rank nowhere."] if history.partial else ()),
             *([f"The gap is undefined: the model {history.undefined}."] if history.undefined else ()),

@@ -13,7 +13,7 @@ from hermes.leaderboards.board import Key
 from hermes.leaderboards.presets import ABLATED, ABLATION, PRESETS
 from hermes.leaderboards.read import BenchmarkGap, HomologousGap, Run
 from hermes.leaderboards.tables import Table
-from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, UNDEFINED, title
+from hermes.leaderboards.titles import BENCHMARK_GAP, GAP, GAPS, HOMOLOGOUS, PHI, SAME, UNDEFINED, title
 
 # The columns in their order; pandas' own types, in which a whole number and a truth may be missing.
 COLUMNS = {
@@ -31,8 +31,7 @@ COLUMNS = {
 }
 
 TASKS = {GAP: "homologous-gap", BENCHMARK_GAP: "benchmark-gap"}  # The gaps as tables call them, and as frames do.
-
-
+UNITS = {PHI: "-1..1"}
 NOTHING = "no number is left; choose other tables, columns or rows"
 
 
@@ -170,8 +169,9 @@ def _gaps(run: Run) -> Iterator[dict[str, Any]]:
             "world": _common(result.data.world for result in results),
             "partial": any(result.partial for result in results),
         }
-        for key in ("u", "g", "gap"):
-            yield {**_run(run), **common, **_number(key, getattr(numbers, key), "0..1", key == "gap")}
+        for key in ("u", "g", "gap", *SAME):
+            if metric := getattr(numbers, key, None):
+                yield {**_run(run), **common, **_number(key, metric, UNITS.get(key, "0..1"), key == "gap")}
 
 
 def _common(values: Iterable[str | None]) -> str | None:

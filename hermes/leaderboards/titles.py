@@ -30,6 +30,9 @@ ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
 BEST_GUIDED = "G (best guidance)"
 GAPS = {BENCHMARK_GAP: "Benchmark gap", GAP: "Gap (U - G)"}
+JOINT, PHI = "joint", "phi"
+SAME = {JOINT: "J", PHI: "phi"}
+"""What the questions of both sides say together: the share that is right on both, and how the two go along."""
 UNDEFINED = "undefined"
 """What stands in place of the gap of a model of one side."""
 WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
@@ -53,7 +56,9 @@ def digits(result: Result) -> int:
 
 
 def place(name: str) -> tuple[float, str]:
-    """What columns are sorted by: the gap, its two sides, the gap over benchmarks, the known benchmarks, the others."""
+    """What columns are sorted by: the gap, J and phi, its sides, the gap over benchmarks, known benchmarks, others."""
+    if name in SAME:
+        return -0.5, name
     if name in GAPS:
         return -1.0 if name == GAP else len(HOMOLOGOUS) - 0.5, name
     plain = name.partition("@")[0]

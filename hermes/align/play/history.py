@@ -1,4 +1,4 @@
-"""history.json: U, G and the gap of every round, with what the round was trained on."""
+"""history.json: U, G, the gap, J and phi of every round, with what the round was trained on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +39,7 @@ def round_entry(
     return {
         "round": number,
         **{side: gap[side] for side in ("u", "g", "gap")},
+        **{name: gap[name] for name in ("joint", "phi", "counts") if name in gap},
         "g_guided": results[guided]["metrics"]["accuracy"] if guided else None,
         "pairs": report.pairs if report else 0,
         "drops": dict(drops),

@@ -18,6 +18,7 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.processes import current
 from hermes.leaderboards.report import write_reports
 from hermes.leaderboards.tables import spelled
+from hermes.leaderboards.titles import SAME
 
 EVALUATION, VALIDATION = "evaluation", "validation"
 REPORT = "report.html"
@@ -112,7 +113,8 @@ def _said(content: Mapping[str, Any]) -> str:
     """Both sides and their difference, or the one side that a model has, in a line; "" where nothing was measured."""
     if gap := content["gap"]["homologous"]:
         u, g, both = (spelled(gap[side], 3) for side in ("u", "g", "gap"))
-        return f"U {u}  G {g}  U - G {both}"
+        same = "".join(f"  {name} {spelled(gap[key], 3)}" for key, name in SAME.items() if key in gap)
+        return f"U {u}  G {g}  U - G {both}{same}"
     sides = {name: metric for name, metric in zip("UG", measured_sides(content["results"]), strict=True) if metric}
     told = "  ".join(f"{name} {spelled(metric, 3)}" for name, metric in sides.items())
     return f"{told}  U - G undefined, as the model {why}" if (why := content["gap"].get("undefined")) else ""

@@ -8,6 +8,7 @@ from hermes.harness.models.device import pick_device
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.system.trackers import ALIGN, tracking
 
+MEASURED = ("u", "g", "gap", "joint", "phi", "g_guided")
 BESIDE = ("pairs", "loss", "margin_und", "margin_gen")
 
 
@@ -22,7 +23,8 @@ def track_rounds(game: Game, rounds: list[dict[str, Any]]) -> None:
 
 def figures(entry: Mapping[str, Any]) -> dict[str, Any]:
     """ "round/gap", "benchmark/pope", "seconds/training", ... of one round; what it does not have is left out."""
-    found = {f"round/{name}": metric["value"] for name in ("u", "g", "gap", "g_guided") if (metric := entry[name])}
+    measured = {f"round/{name}": (entry.get(name) or {}).get("value") for name in MEASURED}
+    found = {name: value for name, value in measured.items() if value is not None}
     found |= {f"round/{name}": entry[name] for name in BESIDE}
     found |= {f"seconds/{phase}": value for phase, value in entry["seconds"].items()}
     return found | {

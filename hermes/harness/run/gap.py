@@ -2,6 +2,7 @@
 
 Homologous (arXiv 2502.12148): U is the mean accuracy of the model's answers about the real images, G the mean accuracy
 of the judge's answers to the same questions about the images that it drew from the captions, both over the same items.
+Beside them stands whether the same questions succeed on both sides (joint.py).
 Benchmarks: the mean of the understanding headlines minus that of the generation ones, each brought to 0..1 by its
 chance and best.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 from hermes.harness.records.stats import DIFFERENCE, mean_metric, sum_metric
 from hermes.harness.records.types import Metric, Result, Score
+from hermes.harness.run.joint import Joined
 from hermes.harness.run.rejection import self_rejections
 
 UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
@@ -26,9 +28,12 @@ def lacking(abilities: Collection[str]) -> str:
 def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) -> dict[str, Any] | None:
     """U, G and U - G over the items that have both sides; the interval is paired and clustered by item.
 
-    An item with an error on either side is left out of all three numbers and counted in ``dropped``.
+    An item with an error on either side is left out of all three numbers and counted in ``dropped``. Where the scores
+    say which questions are right, their 2 x 2 stands beside (`Joined.found`).
     """
-    u, g = _by_item(understanding, "correct"), _by_item(generation, "accuracy")
+    joined = Joined()
+    u = _by_item(joined.understanding(understanding), "correct")
+    g = _by_item(joined.generation(generation), "accuracy")
     items = sorted(item for item in {*u} & {*g} if u[item] is not None and g[item] is not None)
     if not items:
         return None
@@ -40,6 +45,7 @@ def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) 
         "gap": mean_metric([a - b for a, b in zip(left, right, strict=True)], items, bounds=DIFFERENCE),
         "items": len(items),
         "dropped": len({*u} | {*g}) - len(items),
+        **joined.found(),
     }
 
 

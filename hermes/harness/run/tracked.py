@@ -30,7 +30,7 @@ def figures(content: Mapping[str, Any]) -> dict[str, float]:
         found |= {f"{task}/{name}": metric.value for name, metric in result.metrics.items()}
         found |= {f"{task}/count/{status}": count for status, count in {"n": result.n, **result.counts}.items()}
     for name, gap in _gaps(content["gap"]).items():
-        found |= {f"{name}/{key}": gap[key].value for key in ("u", "g", "gap")}
+        found |= {f"{name}/{key}": gap[key].value for key in ("u", "g", "gap", "joint", "phi") if key in gap}
     return found
 
 

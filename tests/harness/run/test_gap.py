@@ -1,9 +1,10 @@
-"""U, G and the gap against figures worked by hand."""
+"""U, G, the gap and the 2 x 2 of both sides' questions against figures worked by hand."""
 
 import math
 
 import pytest
 
+from hermes.harness.records.agreement import ASKED, RIGHT, question_key
 from hermes.harness.records.stats import DIFFERENCE, Z95, mean_metric
 from hermes.harness.records.types import Ability, DataInfo, Metric, Result, Score
 from hermes.harness.run.gap import benchmark_gap, gaps, homologous_gap, normalised
@@ -49,12 +50,12 @@ def half(metric: Metric) -> float:
     return (metric.high - metric.low) / 2
 
 
-ASKED = [u("a", 0, 1), u("a", 1, 1), u("b", 0, 1), u("b", 1, 0), u("c", 0, 1), u("c", 1, 1)]
+ANSWERED = [u("a", 0, 1), u("a", 1, 1), u("b", 0, 1), u("b", 1, 0), u("c", 0, 1), u("c", 1, 1)]
 DRAWN = [g("a", 0, 0.5), g("b", 0, 0.5), g("c", 0, 0.0)]
 
 
 def test_gap_by_hand() -> None:
-    found = homologous_gap(ASKED, DRAWN)
+    found = homologous_gap(ANSWERED, DRAWN)
     assert found is not None
     assert found["u"].value == pytest.approx((1 + 0.5 + 1) / 3)
     assert found["g"].value == pytest.approx((0.5 + 0.5 + 0) / 3)
@@ -63,7 +64,7 @@ def test_gap_by_hand() -> None:
 
 
 def test_the_interval_is_of_the_paired_differences() -> None:
-    found = homologous_gap(ASKED, DRAWN)
+    found = homologous_gap(ANSWERED, DRAWN)
     assert found is not None
     assert found["gap"] == mean_metric([0.5, 0, 1], ["a", "b", "c"], bounds=DIFFERENCE)
 
@@ -98,23 +99,23 @@ def test_the_images_of_an_item_are_averaged_and_count_once() -> None:
 @pytest.mark.parametrize(
     ("asked", "drawn"),
     [
-        ([*ASKED, u("d", 0, 1), u("d", 1, None)], [*DRAWN, g("d", 0, 1.0)]),
-        ([*ASKED, u("d", 0, 1)], [*DRAWN, g("d", 0, None)]),
-        ([*ASKED, u("d", 0, 1)], [*DRAWN, g("d", 0, 1.0), g("d", 1, None)]),
-        ([*ASKED, u("d", 0, 1)], DRAWN),
-        (ASKED, [*DRAWN, g("d", 0, 1.0)]),
+        ([*ANSWERED, u("d", 0, 1), u("d", 1, None)], [*DRAWN, g("d", 0, 1.0)]),
+        ([*ANSWERED, u("d", 0, 1)], [*DRAWN, g("d", 0, None)]),
+        ([*ANSWERED, u("d", 0, 1)], [*DRAWN, g("d", 0, 1.0), g("d", 1, None)]),
+        ([*ANSWERED, u("d", 0, 1)], DRAWN),
+        (ANSWERED, [*DRAWN, g("d", 0, 1.0)]),
     ],
     ids=["an answer failed", "the image failed", "one image of two failed", "no image", "no answer"],
 )
 def test_an_item_without_both_sides_is_dropped_and_counted(asked: list[Score], drawn: list[Score]) -> None:
-    found, plain = homologous_gap(asked, drawn), homologous_gap(ASKED, DRAWN)
+    found, plain = homologous_gap(asked, drawn), homologous_gap(ANSWERED, DRAWN)
     assert found is not None
     assert plain is not None
     assert found == {**plain, "dropped": 1}
 
 
 def test_unparsed_answers_stay_in() -> None:
-    asked = [*ASKED, u("d", 0, 0).model_copy(update={"status": "unparsed"})]
+    asked = [*ANSWERED, u("d", 0, 0).model_copy(update={"status": "unparsed"})]
     found = homologous_gap(asked, [*DRAWN, g("d", 0, 1.0)])
     assert found is not None
     assert found["items"] == 4
@@ -174,11 +175,81 @@ def test_one_ability_alone_has_no_gap() -> None:
 
 def test_every_other_way_of_drawing_is_a_variant_beside_the_same_answers() -> None:
     guided = [g("a", 0, 1.0), g("b", 0, 1.0), g("c", 0, 0.5)]
-    scores = {"homologous-u": ASKED, "homologous-g": DRAWN, "homologous-g@guidance_scale=2": guided}
+    scores = {"homologous-u": ANSWERED, "homologous-g": DRAWN, "homologous-g@guidance_scale=2": guided}
     results = {name: result(name, "generation", Metric(value=1.0)) for name in scores}
     found = gaps(results, scores.__getitem__)
-    assert found["homologous"] == homologous_gap(ASKED, DRAWN)
-    assert found["variants"] == {"homologous-g@guidance_scale=2": homologous_gap(ASKED, guided)}
+    assert found["homologous"] == homologous_gap(ANSWERED, DRAWN)
+    assert found["variants"] == {"homologous-g@guidance_scale=2": homologous_gap(ANSWERED, guided)}
     assert found["variants"]["homologous-g@guidance_scale=2"]["gap"].value == pytest.approx(0)
     alone = gaps({"homologous-g": results["homologous-g"]}, scores.__getitem__)
     assert (alone["homologous"], alone["variants"]) == (None, {})
+
+
+def asked(item: str, number: int, question: str, correct: bool | None) -> Score:
+    """`u` with its question, as the evaluator scores it."""
+    tags = {} if correct is None else {ASKED: question_key(question)}
+    return u(item, number, None if correct is None else float(correct)).model_copy(update={"tags": tags})
+
+
+def judged(item: str, index: int, verdicts: dict[str, bool] | None) -> Score:
+    """`g` with what the judge's replies to its questions are worth."""
+    if verdicts is None:
+        return g(item, index, None)
+    keys, right = " ".join(map(question_key, verdicts)), "".join(str(int(one)) for one in verdicts.values())
+    scored = g(item, index, sum(verdicts.values()) / len(verdicts))
+    return scored.model_copy(update={"tags": {ASKED: keys, RIGHT: right}})
+
+
+def counts(understanding: list[Score], generation: list[Score]) -> tuple[list[int], int]:
+    found = homologous_gap(understanding, generation)
+    assert found is not None
+    return list(found["counts"].values()), found["left_out"]
+
+
+BOTH = [asked("a", 0, "is it red?", True), asked("a", 1, "is it blue?", False), asked("b", 0, "is it red?", True)]
+
+
+def test_questions_are_joined_by_item_and_text_in_whatever_order() -> None:
+    drawn = [judged("a", 0, {"is it blue?": True, "is it red?": False}), judged("b", 0, {"is it red?": True})]
+    assert counts(BOTH, drawn) == ([1, 1, 1, 0], 0)
+
+
+def test_questions_without_both_sides_are_left_out_and_counted() -> None:
+    more = [asked("c", 0, "is it red?", True), asked("c", 1, "is it blue?", None)]
+    drawn = [
+        judged("a", 0, {"is it red?": True, "is it round?": True}),  # blue was not asked here, round not there
+        judged("b", 0, {"is it red?": False}),
+        judged("c", 0, None),
+    ]
+    assert counts([*BOTH, *more], drawn) == ([1, 1, 0, 0], 4)
+
+
+def test_every_pair_of_an_answer_and_a_picture_is_one_verdict() -> None:
+    drawn = [judged("b", 0, {"is it red?": True}), judged("b", 1, {"is it red?": False})]
+    assert counts(BOTH[2:], drawn) == ([1, 1, 0, 0], 0)
+
+
+def test_an_item_s_two_questions_of_one_text_are_two() -> None:
+    twice = [asked("a", 0, "is it red?", True), asked("a", 1, "is it red?", False)]
+    score = judged("a", 0, {"is it red?": True}).model_copy(
+        update={"tags": {ASKED: " ".join([question_key("is it red?")] * 2), RIGHT: "10"}}
+    )
+    assert counts(twice, [score]) == ([1, 0, 0, 1], 0)
+
+
+def test_the_counts_make_u_and_g() -> None:
+    drawn = [judged("a", 0, {"is it red?": False, "is it blue?": True}), judged("b", 0, {"is it red?": True})]
+    two = [*BOTH, asked("b", 1, "is it blue?", False)]
+    drawn[1] = judged("b", 0, {"is it red?": True, "is it blue?": False})
+    found = homologous_gap(two, drawn)
+    assert found is not None
+    p11, p10, p01, p00 = found["counts"].values()
+    n = p11 + p10 + p01 + p00
+    assert ((p11 + p10) / n, (p11 + p01) / n) == (found["u"].value, found["g"].value)
+    assert found["joint"].value == p11 / n
+
+
+def test_scores_that_do_not_tell_questions_apart_have_the_gap_alone() -> None:
+    found = homologous_gap(ANSWERED, DRAWN)
+    assert found is not None
+    assert "joint" not in found
