@@ -15,7 +15,7 @@ from hermes.harness.system.errors import HermesError
 
 ITEMS, STEPS, RATE, DECAY, HOLD, TINY = 1000.0, 2000, 0.05, 1e-4, 1e-3, 1e-8
 NEAR = 5e-3
-Row = Sequence[float]
+Row = Sequence[float | str]
 
 
 class Published(NamedTuple):
@@ -39,9 +39,14 @@ def published(rows: Sequence[Row]) -> Published:
 
 
 def _shares(number: int, row: Row) -> list[float]:
-    if len(row) != 4 or not all(value >= 0 for value in row) or not abs(sum(row) - 1) <= NEAR:
+    """The row as shares whose sum is 1; texts that are numbers are read, as the published program reads them."""
+    try:
+        values = [float(value) for value in row]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != 4 or not all(value >= 0 for value in values) or not abs(sum(values) - 1) <= NEAR:
         raise HermesError(f"GapEval's row {number}: {row}; give four shares [p11, p10, p01, p00] whose sum is 1")
-    return [value / sum(row) for value in row]
+    return [value / sum(values) for value in values]
 
 
 def _fitted(shares: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
