@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hermes.harness.run.gap import GENERATION
-from hermes.leaderboards.agreement_table import yes_rates
+from hermes.leaderboards.agreement_table import TOLD, yes_rates
 from hermes.leaderboards.joined import Line
 from hermes.leaderboards.remarks import remarks
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import JOINT, place, title
+from hermes.leaderboards.titles import JOINT, SAME, place, title
 
 
 def labels(lines: Sequence[Line]) -> list[str]:
@@ -51,6 +51,8 @@ def notes_of(lines: Sequence[Line], names: Collection[str]) -> list[str]:
             "Where a model has several rows for one seed, those after the first hold what differs from it; their "
             "benchmark gap takes the rest from the first."
         )
+    if any(key in names and key in line.entries for line in lines for key in SAME):
+        notes.append(f"{TOLD}.")
     lacking = {line.name: line.run.gap.undefined for line in lines if line.run.gap.undefined}
     if lacking:
         told = "; ".join(f"{name} {lacks}" for name, lacks in lacking.items())
