@@ -158,8 +158,9 @@ def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
     u, g, gap = (number(found[key]) for key in ("u", "g", "gap"))
     lines = [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
     if "joint" in found:
-        ratio = "" if found["ratio"] is None else f" ({found['ratio']:.2f} times chance)"
-        lines.append(Text(f"  joint success J {number(found['joint'])}{ratio}  phi {number(found['phi'])}"))
+        lines.append(Text(f"  J (joint success) {number(found['joint'])}  phi {number(found['phi'])}"))
+        if found["ratio"] is not None:
+            lines.append(Text(f"  J is {found['ratio']:.2f} times what independent sides would have"))
         if why := undefined_phi(**found["counts"]):
             lines.append(Text(f"  phi is undefined: {why}"))
     return lines
