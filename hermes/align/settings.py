@@ -20,6 +20,15 @@ from hermes.harness.records.types import Record
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
 Rule = Literal["fresh", "paper", "released"]
 
+SEPARATE = ("sum", "und", "gen")
+"""The objectives in which a side does not see the other, so that its loss may be another."""
+PAIRED = (
+    *("sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down"),
+    *("forward_kl", "js", "alpha"),
+)
+"""The losses of a side that compare a winner with a loser."""
+SIDE_LOSSES = PAIRED
+
 _BESIDE = {
     *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh"),
     *("batch_draw", "draw_dtype", "micro_batch"),
@@ -29,7 +38,7 @@ _BESIDE = {
     *TrackerSettings.model_fields,
 }
 
-_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw"}
+_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -41,12 +50,30 @@ class LossSettings(Record):
     objective: ObjectiveName = Field(
         "sum", description="How the two margins of a pair become one loss; replay is the control without preferences."
     )
+    side_loss: str = Field(
+        "sigmoid",
+        description="The loss of a side under the objectives sum, und and gen; `hermes list sides` shows all.",
+    )
     beta_und: float = Field(0.2, gt=0, description="Scale of the captions' margin.")
     beta_gen: float = Field(0.5, gt=0, description="Scale of the images' margin.")
     normalize: bool = Field(False, description="Divide log-ratios by their number of tokens.")
     reference_free: bool = Field(False, description="Leave the reference model out of the margins.")
+    target: float = Field(
+        0.0, ge=0, description="Margin that a winner must have to be level with its loser, as SimPO's gamma."
+    )
     smoothing: float = Field(0.0, ge=0, lt=0.5, description="Chance that a preference is wrong.")
     anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
+
+    @model_validator(mode="after")
+    def _side_losses_need_separate_sides(self) -> "LossSettings":
+        if self.side_loss not in SIDE_LOSSES:
+            raise ValueError(f"side_loss {self.side_loss!r} is unknown; choose from {', '.join(SIDE_LOSSES)}")
+        if self.side_loss != "sigmoid" and self.objective not in SEPARATE:
+            raise ValueError(
+                f"side_loss {self.side_loss!r} is the loss of a side by itself, and objective {self.objective!r} has "
+                f"one of its own; choose from {', '.join(SEPARATE)}"
+            )
+        return self
 
 
 class TrainSettings(LossSettings, TrackerSettings):
