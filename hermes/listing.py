@@ -102,9 +102,11 @@ def _objective(name: str) -> Facts:
 
 
 def _side_loss(name: str) -> Facts:
+    from hermes.align.losses.groups import gspo, rloo
     from hermes.align.losses.sides import SIDES
 
-    return _equation(name, SIDES[name])
+    groups: dict[str, Callable[..., Any]] = {"gspo": gspo, "rloo": rloo}
+    return _equation(name, groups.get(name) or SIDES[name])
 
 
 def _equation(name: str, loss: Callable[..., Any]) -> Facts:

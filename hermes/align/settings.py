@@ -27,7 +27,11 @@ PAIRED = (
     *("forward_kl", "js", "alpha"),
 )
 """The losses of a side that compare a winner with a loser."""
-SIDE_LOSSES = PAIRED
+GROUPED = ("gspo", "rloo")
+"""Those in which each of an item's candidates counts by what it is worth beside the others."""
+SUPERVISED = "sft"
+"""The one that looks at winners alone."""
+SIDE_LOSSES = (*PAIRED, SUPERVISED, *GROUPED)
 
 _BESIDE = {
     *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh"),
@@ -39,6 +43,7 @@ _BESIDE = {
 }
 
 _LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
+_LATER |= {"clip_ratio": None, "pairs_per_item": 1}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -61,6 +66,13 @@ class LossSettings(Record):
     target: float = Field(
         0.0, ge=0, description="Margin that a winner must have to be level with its loser, as SimPO's gamma."
     )
+    clip_ratio: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="How far a candidate's ratio to the round's start may move under gspo and rloo. Default: 0.0003 "
+        "down and 0.0004 up for gspo, 0.2 for rloo.",
+    )
     smoothing: float = Field(0.0, ge=0, lt=0.5, description="Chance that a preference is wrong.")
     anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
 
@@ -73,6 +85,14 @@ class LossSettings(Record):
                 f"side_loss {self.side_loss!r} is the loss of a side by itself, and objective {self.objective!r} has "
                 f"one of its own; choose from {', '.join(SEPARATE)}"
             )
+        if self.side_loss in PAIRED:
+            return self
+        if self.smoothing or self.target:
+            raise ValueError(f"smoothing and target are about margins, which side_loss {self.side_loss!r} has none of")
+        if self.side_loss == SUPERVISED and not self.anchor:
+            raise ValueError("side_loss 'sft' is the winners' likelihood, which anchor weighs; give an anchor above 0")
+        if self.side_loss in GROUPED and self.reference_free:
+            raise ValueError(f"side_loss {self.side_loss!r} is about ratios to the reference; leave reference_free out")
         return self
 
 
@@ -182,6 +202,9 @@ class PreferenceSettings(Record):
         "auto", description="How captions are compared: auto, minilm, mpnet, facts or bert-cls:CHECKPOINT."
     )
     rule: Rule = Field("fresh", description="How a round's candidates meet those of the round before.")
+    pairs_per_item: int = Field(
+        1, ge=1, description="Pairs of each side of an item: best against worst, second best against second worst, ..."
+    )
     threshold: float = Field(0.6, ge=0, le=1, description="Score that an image must exceed to win.")
     pairing: Literal["both", "either"] = Field("both", description="Which sides of an item must give a pair.")
 
@@ -255,7 +278,23 @@ class AlignSettings(
     def _rule_needs_lasting_items(self) -> "AlignSettings":
         if self.rule != "fresh" and self.fresh_items:
             raise ValueError(f"rule {self.rule!r} compares the rounds of an item, so fresh_items must be false")
+        grouped = self.side_loss in GROUPED
+        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1):
+            raise ValueError(
+                f"rule {self.rule!r} keeps one pair of an item, so it goes with neither pairs_per_item nor groups"
+            )
+        if grouped and (self.pairs or self.pairs_per_item > 1):
+            raise ValueError(
+                f"side_loss {self.side_loss!r} takes all candidates of an item; leave pairs and pairs_per_item out"
+            )
         return self
+
+    @property
+    def most_pairs(self) -> int:
+        """How many pairs a round has at the most."""
+        if self.side_loss in GROUPED:
+            return self.items * max(self.n, self.n_images or self.n) // 2
+        return self.items * self.pairs_per_item
 
     @property
     def changes_items(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hermes.align.losses.groups import advantages, gspo, leave_one_out, rloo
+from hermes.align.losses.groups import advantages, group_loss, gspo, leave_one_out, rloo
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "parity" / "objectives"
 
@@ -62,5 +62,5 @@ def test_sequence_losses_and_gradients_are_those_of_trl() -> None:
 def test_at_the_start_every_candidate_is_moved_by_its_advantage() -> None:
     log_probs = torch.tensor([-30.0, -50.0], dtype=torch.float64, requires_grad=True)
     tokens, worth = torch.tensor([10.0, 20.0]), torch.tensor([1.5, -0.5])
-    (slope,) = torch.autograd.grad(gspo(log_probs, log_probs.detach(), tokens, worth).sum(), log_probs)
+    (slope,) = torch.autograd.grad(group_loss("gspo", log_probs, log_probs.detach(), tokens, worth).sum(), log_probs)
     assert slope.tolist() == pytest.approx([-0.15, 0.025])

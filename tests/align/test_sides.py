@@ -10,7 +10,7 @@ import torch
 
 from hermes.align.losses.objectives import PairLogProbs, SideLogProbs, pair_loss
 from hermes.align.losses.sides import SIDES
-from hermes.align.settings import SIDE_LOSSES, LossSettings
+from hermes.align.settings import PAIRED, SUPERVISED, LossSettings
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.settings import build
 
@@ -74,7 +74,7 @@ def test_losses_and_gradients_are_those_of_trl() -> None:
             finite = numbers(case["loss"]).isfinite() & numbers(case[name]).isfinite()  # TRL's divergences overflow
             wanted = numbers(case[name])[finite].tolist()
             assert found[finite].tolist() == pytest.approx(wanted, rel=1e-6, abs=1e-6), (settings.side_loss, name)
-    assert compared == set(SIDES) == set(SIDE_LOSSES)
+    assert compared == set(PAIRED) == {*SIDES} - {SUPERVISED}
 
 
 def test_simpo_is_sigmoid_per_token_without_reference_and_with_a_target() -> None:
@@ -104,7 +104,7 @@ def pair(present: bool = True) -> SideLogProbs:
     return SideLogProbs(*four, torch.tensor([5.0]), torch.tensor([4.0]), torch.tensor([present]))
 
 
-@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("name", PAIRED)
 def test_sum_adds_both_sides_and_leaves_out_a_missing_one(name: str) -> None:
     def loss(objective: str, und: bool = True) -> float:
         settings = LossSettings(objective=objective, side_loss=name, beta_und=0.2, beta_gen=0.5, anchor=0.0)
@@ -114,7 +114,7 @@ def test_sum_adds_both_sides_and_leaves_out_a_missing_one(name: str) -> None:
     assert loss("sum", und=False) == pytest.approx(loss("gen"))
 
 
-@pytest.mark.parametrize("name", [name for name in SIDES if name != "exo_pair"])
+@pytest.mark.parametrize("name", [name for name in PAIRED if name != "exo_pair"])
 def test_smoothing_mixes_in_the_opposite_preference(name: str) -> None:
     one, turned = pair(), pair()
     turned = SideLogProbs(

@@ -5,6 +5,7 @@ pairs: the best with the worst, the second with the second worst, and so on.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -36,13 +37,20 @@ def leave_one_out(rewards: Tensor) -> Tensor:
     return torch.where(count > 1, _centred(rewards) * count / (count - 1).clamp(min=1), 0.0)
 
 
+def worth(scores: Sequence[float], name: str) -> list[float]:
+    """What each of a group's candidates is worth under a loss: its advantage, by these scores."""
+    weigh = leave_one_out if name == "rloo" else advantages
+    found: list[float] = weigh(torch.tensor([scores], dtype=torch.float64))[0].tolist()
+    return found
+
+
 def gspo(
     log_probs: Tensor,
     old: Tensor,
     tokens: Tensor,
     advantage: Tensor,
-    low: float = 3e-4,
-    high: float = 4e-4,
+    low: float,
+    high: float,
     most: float = math.inf,
 ) -> Tensor:
     """-min(rho A, clip(rho, 1 - low, 1 + high) A), rho = exp((S - S_old) / n): GSPO (arXiv 2507.18071, eq. 5).
@@ -53,12 +61,21 @@ def gspo(
     return _clipped((log_probs - old) / tokens.clamp(min=1), advantage, low, high, most)
 
 
-def rloo(log_probs: Tensor, old: Tensor, advantage: Tensor, low: float = 0.2, high: float = 0.2) -> Tensor:
+def rloo(log_probs: Tensor, old: Tensor, advantage: Tensor, low: float, high: float) -> Tensor:
     """-min(rho A, clip(rho, 1 - low, 1 + high) A), rho = exp(S - S_old): RLOO as TRL trains it.
 
     An image of many tokens leaves the clip with one step, so it is for one update a draw; see `gspo` for more.
     """
     return _clipped(log_probs - old, advantage, low, high, math.inf)
+
+
+def group_loss(
+    name: str, log_probs: Tensor, old: Tensor, tokens: Tensor, advantage: Tensor, clip: float | None = None
+) -> Tensor:
+    """The loss of each candidate, (B,), by its name; ``clip`` in both directions, None as in the papers."""
+    if name == "rloo":
+        return rloo(log_probs, old, advantage, clip or 0.2, clip or 0.2)
+    return gspo(log_probs, old, tokens, advantage, clip or 3e-4, clip or 4e-4)
 
 
 def _clipped(log_ratio: Tensor, advantage: Tensor, low: float, high: float, most: float) -> Tensor:

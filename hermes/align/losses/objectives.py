@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from hermes.align.losses.groups import group_loss
 from hermes.align.losses.sides import side_loss
-from hermes.align.settings import LossSettings
+from hermes.align.settings import GROUPED, LossSettings
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class SideLogProbs:
     """One side (captions or images) of B pairs. All tensors have shape (B,).
 
     Log-probabilities are in nats, summed over ``tokens``; entries where ``present`` is False are ignored, and so are
-    those without a margin: policy and reference find one of the two impossible, or the policy finds both so.
+    those without a margin: policy and reference find one of the two impossible, or the policy finds both so. A winner
+    without a loser has 0 in all that is the loser's. ``advantages`` (2, B) are the winners' and the losers', where
+    candidates are weighed as a group.
     """
 
     policy_winner: Tensor
@@ -31,6 +34,7 @@ class SideLogProbs:
     tokens_winner: Tensor
     tokens_loser: Tensor
     present: Tensor
+    advantages: Tensor | None = None
 
     @property
     def counted(self) -> Tensor:
@@ -239,9 +243,22 @@ def pair_loss(pairs: PairLogProbs, settings: LossSettings) -> PairLoss:
 
 
 def _side_loss(side: SideLogProbs, beta: float, settings: LossSettings) -> Tensor:
+    if settings.side_loss in GROUPED:
+        return _group_loss(side, settings)
     winner, loser = log_ratios(side, settings.normalize, settings.reference_free)
     loss = side_loss(settings.side_loss, winner - settings.target / beta, loser, beta, settings.smoothing)
     return torch.where(side.counted, loss, torch.zeros_like(loss))
+
+
+def _group_loss(side: SideLogProbs, settings: LossSettings) -> Tensor:
+    """The mean of a pair's two candidates, so that the mean over pairs is that over candidates."""
+    if side.advantages is None:
+        raise ValueError(f"side_loss {settings.side_loss!r} needs advantages")
+    won, lost = side.advantages
+    name, clip = settings.side_loss, settings.clip_ratio
+    winner = group_loss(name, side.policy_winner, side.reference_winner, side.tokens_winner, won, clip)
+    loser = group_loss(name, side.policy_loser, side.reference_loser, side.tokens_loser, lost, clip)
+    return torch.where(side.counted, (winner + loser) / 2, torch.zeros_like(winner))
 
 
 def _winner_nll(side: SideLogProbs) -> Tensor:

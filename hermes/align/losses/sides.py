@@ -117,6 +117,14 @@ def alpha(a: Tensor, b: Tensor, beta: float) -> Tensor:
     return -logsigmoid(2 * beta * (exp(-b / 2) - exp(-a / 2)))
 
 
+def sft(a: Tensor, b: Tensor, beta: float) -> Tensor:
+    """0: what is left is the winners' own likelihood per token, which ``anchor`` weighs (best of n).
+
+    The loser has no part, so a winner needs none.
+    """
+    return torch.zeros_like(a)
+
+
 def exp(value: Tensor) -> Tensor:
     """e^value, at most e^80 in float32, as in TRL, and e^700 in float64, so that differences of two are numbers."""
     return value.clamp(max=700.0 if value.dtype == torch.float64 else 80.0).exp()
@@ -126,7 +134,7 @@ SIDES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     loss.__name__: loss
     for loss in (
         *(sigmoid, hinge, ipo, exo_pair, nca_pair, bco_pair, sppo_hard, apo_zero, apo_down),
-        *(forward_kl, js, alpha),
+        *(forward_kl, js, alpha, sft),
     )
 }
 

@@ -115,7 +115,7 @@ def pair_candidates(preferences: Iterable[Preference]) -> list[Candidate]:
 
 def _record(preference: Preference) -> dict[str, Any]:
     """The record of a preference whose images are paths."""
-    record: dict[str, Any] = {"id": preference.item_id, "img_path": preference.image}
+    record: dict[str, Any] = {"id": preference.id, "img_path": preference.image}
     record |= {"prompt": preference.caption, "caption": preference.caption}
     for side in SIDES:
         if duel := _duel_of(preference, side):

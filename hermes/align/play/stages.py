@@ -71,8 +71,8 @@ def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection
 
 
 def training_steps(settings: AlignSettings) -> int:
-    """Steps of a round in which every item gives a pair."""
-    return len(plan(settings.items, 1, settings))
+    """Steps of a round in which every item gives all its pairs."""
+    return len(plan(settings.most_pairs, 1, settings))
 
 
 def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) -> Iterator[Stage]:
