@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from hermes.align.settings import ObjectiveName, Rule
+    from hermes.align.settings import ObjectiveName, Rule, UndPairs
     from hermes.harness.contracts.model import UnifiedModel
     from hermes.harness.contracts.options import DType
     from hermes.harness.records.types import Split
@@ -146,6 +146,7 @@ def align(
     guidance: float = 0.0,
     batch_draw: int = 64,
     pairs: Place | None = None,
+    und_pairs: UndPairs = "captions",
     critic: str = "self",
     confidence: bool = True,
     similarity: str = "auto",

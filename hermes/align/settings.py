@@ -18,6 +18,7 @@ from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
+UndPairs = Literal["captions", "answers", "both"]
 Rule = Literal["fresh", "paper", "released"]
 
 SEPARATE = ("sum", "und", "gen")
@@ -43,7 +44,7 @@ _BESIDE = {
 }
 
 _LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
-_LATER |= {"clip_ratio": None, "pairs_per_item": 1}
+_LATER |= {"clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -194,6 +195,10 @@ class PreferenceSettings(Record):
         None,
         description="A pair_dpo_data.json, as HermesFlow released, to take the first round's preferences from.",
     )
+    und_pairs: UndPairs = Field(
+        "captions",
+        description="What is preferred about real images: captions, answers to the items' questions, or both.",
+    )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
     confidence: bool = Field(
         True, description="Rank images that the critic leaves level by the likelihood of the right answers."
@@ -279,9 +284,9 @@ class AlignSettings(
         if self.rule != "fresh" and self.fresh_items:
             raise ValueError(f"rule {self.rule!r} compares the rounds of an item, so fresh_items must be false")
         grouped = self.side_loss in GROUPED
-        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1):
+        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1 or self.answers):
             raise ValueError(
-                f"rule {self.rule!r} keeps one pair of an item, so it goes with neither pairs_per_item nor groups"
+                f"rule {self.rule!r} keeps one pair of an item, so it goes with no pairs_per_item, group or answers"
             )
         if grouped and (self.pairs or self.pairs_per_item > 1):
             raise ValueError(
@@ -290,8 +295,23 @@ class AlignSettings(
         return self
 
     @property
+    def captions(self) -> bool:
+        """Whether captions are drawn."""
+        return self.und_pairs != "answers"
+
+    @property
+    def answers(self) -> bool:
+        """Whether answers are preferred."""
+        return self.und_pairs != "captions"
+
+    @property
+    def drawn_answers(self) -> int:
+        """How many answers to a question are drawn; right ones by themselves need none of the model's."""
+        return self.n if self.answers and self.side_loss != SUPERVISED else 0
+
+    @property
     def most_pairs(self) -> int:
-        """How many pairs a round has at the most."""
+        """How many pairs a round has at the most; answers are not counted, as most of a model's are right."""
         if self.side_loss in GROUPED:
             return self.items * max(self.n, self.n_images or self.n) // 2
         return self.items * self.pairs_per_item

@@ -8,6 +8,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from hermes.align.pairs import preferences
+from hermes.align.pairs.answers import answer_bars
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
 from hermes.align.pairs.items import with_known_pictures
@@ -53,7 +54,8 @@ def _draw(game: Game, number: int, home: Path) -> None:
         game.progress.say(
             f"round {number}: {source.source} has {source.total} items to train on; {again} of {len(items)} come again"
         )
-    drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, game.progress)
+    closed = source.world == "shapes"
+    drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, closed, game.progress)
     if current().main:
         where = os.path.relpath(drawn.pictures.folder.resolve(), game.folder.resolve())
         with new_lines(home / CANDIDATES) as add:
@@ -133,7 +135,12 @@ def _bars(game: Game, number: int, ids: Collection[str]) -> dict[tuple[str, pref
     """Who meets whom of these items: candidates of this round, or under a raise-the-bar rule those of all rounds."""
     settings = game.settings
     if settings.rule == "fresh":
-        return ranked_bars(_candidates_of(game, number, ids), settings.pairs_per_item, settings.side_loss)
+        found = list(_candidates_of(game, number, ids))
+        captions_and_images = (one for one in found if one.prompt is None)
+        bars = ranked_bars(captions_and_images, settings.pairs_per_item, settings.side_loss)
+        for item, more in answer_bars((one for one in found if one.prompt), settings.side_loss).items():
+            bars.setdefault((item, "und"), []).extend(more)
+        return bars
     rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
 

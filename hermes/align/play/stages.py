@@ -77,12 +77,14 @@ def training_steps(settings: AlignSettings) -> int:
 
 def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) -> Iterator[Stage]:
     captions, images = settings.items * settings.n, settings.items * (settings.n_images or settings.n)
-    if "text" in kinds:
+    if "text" in kinds and settings.captions:
         yield Stage(f"captions, round {number}", captions, "captions")
+    if "text" in kinds and settings.drawn_answers:
+        yield Stage(f"answers, round {number}", None, "answers")
     if "image" in kinds:
         yield Stage(f"images, round {number}", images, "images")
         yield Stage(f"critic, round {number}", images, "critic")
         if settings.confidence:
             yield Stage("confidence", images)
-    if "text" in kinds:
+    if "text" in kinds and settings.captions:
         yield Stage(f"similarity ({settings.similarity})", settings.items)

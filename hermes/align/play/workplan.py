@@ -163,7 +163,7 @@ def amount_of(settings: AlignSettings, sides: tuple[Side, ...]) -> Amount:
     images = settings.items * (settings.n_images or settings.n) if "image" in sides else 0
     asked = QUESTIONS * (2 if settings.confidence else 1) if settings.critic == "self" else 0
     return Amount(
-        captions=settings.items * settings.n if "text" in sides else 0,
+        captions=settings.items * settings.n if "text" in sides and settings.captions else 0,
         images=images,
         judged=images * asked,
         encoder=ENCODERS.get(settings.similarity.partition(":")[0], 0),
