@@ -18,7 +18,7 @@ from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
-UndPairs = Literal["captions", "answers", "both"]
+UndPairs = Literal["captions", "answers", "both", "own-answers"]
 Rule = Literal["fresh", "paper", "released"]
 
 SEPARATE = ("sum", "und", "gen")
@@ -197,7 +197,8 @@ class PreferenceSettings(Record):
     )
     und_pairs: UndPairs = Field(
         "captions",
-        description="What is preferred about real images: captions, answers to the items' questions, or both.",
+        description="What is preferred as text: captions of real images, answers to their questions, both, or, of "
+        "winners by themselves, answers about the model's own images.",
     )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
     confidence: bool = Field(
@@ -284,7 +285,9 @@ class AlignSettings(
         if self.rule != "fresh" and self.fresh_items:
             raise ValueError(f"rule {self.rule!r} compares the rounds of an item, so fresh_items must be false")
         grouped = self.side_loss in GROUPED
-        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1 or self.answers):
+        if self.und_pairs == "own-answers" and self.side_loss != SUPERVISED:
+            raise ValueError("und_pairs 'own-answers' are right answers without wrong ones; give side_loss 'sft'")
+        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1 or self.und_pairs != "captions"):
             raise ValueError(
                 f"rule {self.rule!r} keeps one pair of an item, so it goes with no pairs_per_item, group or answers"
             )
@@ -297,12 +300,12 @@ class AlignSettings(
     @property
     def captions(self) -> bool:
         """Whether captions are drawn."""
-        return self.und_pairs != "answers"
+        return self.und_pairs in ("captions", "both")
 
     @property
     def answers(self) -> bool:
-        """Whether answers are preferred."""
-        return self.und_pairs != "captions"
+        """Whether answers about real images are preferred."""
+        return self.und_pairs in ("answers", "both")
 
     @property
     def drawn_answers(self) -> int:

@@ -128,6 +128,23 @@ def test_right_answers_by_themselves_ask_the_model_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("fake_model")
+def test_own_images_are_asked_about_what_they_show(tmp_path: Path) -> None:
+    own = {**ANSWERS, "und_pairs": "own-answers", "pairing": "both", "side_loss": "sft", "threshold": 0.2}
+    play(tmp_path / "run", **own)
+    found = kept(tmp_path / "run")
+    assert found
+    for one in found:
+        if one.gen:
+            winner, answers = one.gen.winner, [other for other in found if other.item_id == one.item_id]
+            assert {other.image for other in answers} == {winner.image}
+            assert len(answers) == (winner.right or "").count("1") == round(winner.score * len(winner.right or ""))
+            trained = train_pair(one, tmp_path / "run" / "media", losers=False)
+            assert trained.und
+            assert trained.gen
+            assert trained.und[0].image.sha256() == trained.gen[0].image.sha256()
+
+
+@pytest.mark.usefixtures("fake_model")
 def test_answers_go_through_a_file_of_pairs(tmp_path: Path) -> None:
     play(tmp_path / "run", **ANSWERS)
     pairs = [one for one in kept(tmp_path / "run") if one.und and not one.gen]

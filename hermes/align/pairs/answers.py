@@ -101,6 +101,21 @@ def answer_bars(candidates: Iterable[Candidate], side_loss: str) -> dict[str, li
     return bars
 
 
+def own_answer_bars(item: Item, winners: Iterable[Candidate], closed: bool) -> list[Bar]:
+    """The right answers about an item's own images, each by itself: those that the critic gave, too, as the image shows
+    what is asked about."""
+    bars = []
+    for image in winners:
+        shown = {f"{item.id}/{place}" for place, right in enumerate(image.right or "") if right == "1"}
+        own = {"item_id": item.id, "side": "und", "round": image.round, "index": RIGHT, "seed": 0, "score": 1.0}
+        for name, question in questions_of(item, closed):
+            if name in shown:
+                prompt, text = asked(question["question"]), question["answer"]
+                answer = Candidate(**own, prompt=prompt, text=text, image=image.image)
+                bars.append((answer, answer))
+    return bars
+
+
 def _said_wrongly(own: Sequence[Candidate]) -> Candidate | None:
     """The greedy answer where it is wrong, else the first of the wrong one that was said most often."""
     wrong = [one for one in own if not one.score]

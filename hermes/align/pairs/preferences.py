@@ -26,7 +26,8 @@ class Candidate(Record):
     ``plan`` is what the model wrote before it drew the image, None where it does not plan.
     ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
     ``advantage`` is what it is worth beside the item's others, where groups are trained on. ``prompt`` asked for a
-    ``text`` that is no caption.
+    ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. ``right``
+    says of each of the item's questions about an image whether the critic answered it rightly, as 0 and 1.
     """
 
     item_id: str
@@ -41,6 +42,7 @@ class Candidate(Record):
     plan: str | None = None
     advantage: float | None = None
     prompt: str | None = None
+    right: str | None = None
 
 
 class Duel(Record):
@@ -57,8 +59,8 @@ class Duel(Record):
 class Preference(Record):
     """One homologous item (x, y) with (y_w, y_l) and (x_w, x_l); a side without a valid pair is None.
 
-    ``image`` is the sha256 of the stored real image x, ``caption`` is y, ``prompt`` asked for the captions, or for the
-    answers. An item may have several; ``place`` counts them.
+    ``image`` is the sha256 of the stored image that the texts are about, the real x, and ``caption`` is y. ``prompt``
+    asked for the captions, or for the answers. An item may have several; ``place`` counts them.
     """
 
     item_id: str
@@ -200,8 +202,8 @@ def build(
         for place, (und, gen) in enumerate(zip_longest(duels["und"], duels["gen"])):
             if OBJECTIVES[objective].usable(und is not None, gen is not None) and (whole or pairing == "either"):
                 own = {"item_id": item_id, "place": place, "round": number, "und": und, "gen": gen}
-                asked = und.winner.prompt if und else None
-                kept.append(Preference(image=image, caption=caption, prompt=asked or prompt, **own))
+                asked, about = (und.winner.prompt, und.winner.image) if und else (None, None)
+                kept.append(Preference(image=about or image, caption=caption, prompt=asked or prompt, **own))
             else:
                 drops["unpaired"] += 1
     return kept, dict(sorted(drops.items()))

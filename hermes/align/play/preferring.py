@@ -8,10 +8,10 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from hermes.align.pairs import preferences
-from hermes.align.pairs.answers import answer_bars
+from hermes.align.pairs.answers import answer_bars, own_answer_bars
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
-from hermes.align.pairs.items import with_known_pictures
+from hermes.align.pairs.items import Item, with_known_pictures
 from hermes.align.pairs.ranking import ranked_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
@@ -107,8 +107,7 @@ def _choose(game: Game, number: int, home: Path) -> None:
     game.progress.start("preferences", settings.items)
     processes.doing("preferences")
     items = game.source.of_round(number)[processes.rank :: processes.world]
-    ids = {item.id for item in items}
-    bars = _bars(game, number, ids)
+    bars = _bars(game, number, items)
     store = Store(game.folder)
     real = {item.id: (store.keep_images([item.image.open()])[0], item.caption) for item in items}
     kept, drops = preferences.build(
@@ -131,15 +130,19 @@ def _choose(game: Game, number: int, home: Path) -> None:
     game.progress.advance(settings.items)
 
 
-def _bars(game: Game, number: int, ids: Collection[str]) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
+def _bars(game: Game, number: int, items: Sequence[Item]) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
     """Who meets whom of these items: candidates of this round, or under a raise-the-bar rule those of all rounds."""
-    settings = game.settings
+    settings, ids = game.settings, {item.id for item in items}
     if settings.rule == "fresh":
         found = list(_candidates_of(game, number, ids))
         captions_and_images = (one for one in found if one.prompt is None)
         bars = ranked_bars(captions_and_images, settings.pairs_per_item, settings.side_loss)
         for item, more in answer_bars((one for one in found if one.prompt), settings.side_loss).items():
             bars.setdefault((item, "und"), []).extend(more)
+        if settings.und_pairs == "own-answers":
+            for one in items:
+                good = (bar[0] for bar in bars.get((one.id, "gen"), ()) if bar[0].score > settings.threshold)
+                bars[one.id, "und"] = own_answer_bars(one, good, game.source.world == "shapes")
         return bars
     rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
