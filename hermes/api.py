@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from hermes.align.settings import ObjectiveName, Rule
+    from hermes.align.settings import ObjectiveName, Rule, UndPairs
     from hermes.harness.contracts.model import UnifiedModel
     from hermes.harness.contracts.options import DType
     from hermes.harness.records.types import Split
@@ -148,17 +148,22 @@ def align(
     guidance: float = 0.0,
     batch_draw: int = 64,
     pairs: Place | None = None,
+    und_pairs: UndPairs = "captions",
     critic: str = "self",
     confidence: bool = True,
     similarity: str = "auto",
     rule: Rule = "fresh",
+    pairs_per_item: int = 1,
     threshold: float = 0.6,
     pairing: Literal["both", "either"] = "both",
     objective: ObjectiveName = "sum",
+    side_loss: str = "sigmoid",
     beta_und: float = 0.2,
     beta_gen: float = 0.5,
     normalize: bool = False,
     reference_free: bool = False,
+    target: float = 0.0,
+    clip_ratio: float | None = None,
     smoothing: float = 0.0,
     anchor: float = 1.0,
     lr: float = 0.0002,

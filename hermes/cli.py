@@ -378,8 +378,8 @@ def list_command(
     kind: Annotated[
         str,
         typer.Argument(
-            help="models, evaluators, judges, objectives or recipes.",
-            autocompletion=lambda: ["models", "evaluators", "judges", "objectives", "recipes"],
+            help="models, evaluators, judges, objectives, sides or recipes.",
+            autocompletion=lambda: ["models", "evaluators", "judges", "objectives", "sides", "recipes"],
         ),
     ],
     name: Annotated[str | None, typer.Argument(help="One of them, to see all of it.", autocompletion=_names)] = None,

@@ -98,8 +98,19 @@ def _judge(cls: Any) -> Facts:
 def _objective(name: str) -> Facts:
     from hermes.align.losses.objectives import OBJECTIVES
 
-    objective = OBJECTIVES[name]
-    about = inspect.getdoc(objective.loss) or ""
+    return _equation(name, OBJECTIVES[name].loss)
+
+
+def _side_loss(name: str) -> Facts:
+    from hermes.align.losses.groups import gspo, rloo
+    from hermes.align.losses.sides import SIDES
+
+    groups: dict[str, Callable[..., Any]] = {"gspo": gspo, "rloo": rloo}
+    return _equation(name, groups.get(name) or SIDES[name])
+
+
+def _equation(name: str, loss: Callable[..., Any]) -> Facts:
+    about = inspect.getdoc(loss) or ""
     return {"name": name, "equation": about.split("\n\n")[0].replace("\n", " "), "about": about}
 
 
@@ -120,6 +131,12 @@ def _objectives() -> list[str]:
     return list(LossSettings.model_fields["objective"].annotation.__args__)  # type: ignore[union-attr]
 
 
+def _side_losses() -> list[str]:
+    from hermes.align.settings import SIDE_LOSSES
+
+    return list(SIDE_LOSSES)
+
+
 def _recipes() -> list[str]:
     from hermes.align.play.recipes import recipes
 
@@ -127,5 +144,13 @@ def _recipes() -> list[str]:
 
 
 CLASSES: dict[str, Callable[[Any], Facts]] = {"models": _model, "evaluators": _evaluator, "judges": _judge}
-OWN: dict[str, Callable[[str], Facts]] = {"objectives": _objective, "recipes": _recipe}
-NAMES: dict[str, Callable[[], list[str]]] = {"objectives": _objectives, "recipes": _recipes}
+OWN: dict[str, Callable[[str], Facts]] = {
+    "objectives": _objective,
+    "sides": _side_loss,
+    "recipes": _recipe,
+}
+NAMES: dict[str, Callable[[], list[str]]] = {
+    "objectives": _objectives,
+    "sides": _side_losses,
+    "recipes": _recipes,
+}

@@ -152,7 +152,12 @@ def test_scoring_what_is_not_there(command: Command, run: Path, tmp_path: Path) 
 
 
 def test_listing_what_is_not_there(command: Command) -> None:
-    refuse(command, ["list", "datasets"], "unknown kind 'datasets'", "models, evaluators, judges, objectives, recipes")
+    refuse(
+        command,
+        ["list", "datasets"],
+        "unknown kind 'datasets'",
+        "models, evaluators, judges, objectives, sides, recipes",
+    )
 
 
 def test_an_error_with_many_lines_is_said_in_one(

@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 def test_recipes_are_named_without_a_path() -> None:
     assert {"paper", "ablation", "ablation-n", "columns", "showo-512", "showo2-1.5b"} <= set(recipes())
     with pytest.raises(
-        HermesError, match=r"not a recipe; the recipes are ablation, ablation-n, anole, .* one-base, paper"
+        HermesError, match=r"not a recipe; the recipes are ablation, ablation-methods, ablation-n, anole, .* one-base, paper"
     ):
         recipe_path(Path("papier"))
     settings = settings_for({"data": "journeydb"}, Path("paper"))
@@ -112,6 +112,7 @@ def test_recipes_are_named_without_a_path() -> None:
     for name in ("ablation", "ablation-n.toml"):
         found = jobs(read_ablation(Path(name)), Path("out"))
         assert {job.settings.seed for job in found} == {0, 1, 2, 3, 4}
+    assert len(jobs(read_ablation(Path("ablation-methods")), Path("out"))) == 15 * 3
 
 
 def test_workers_play_side_by_side(tmp_path: Path) -> None:
