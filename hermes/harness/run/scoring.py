@@ -186,6 +186,7 @@ def summarise(
         | {what: counts[what] for what in (*CUTS, "reasoned", "stripped") if counts[what]},
         failures=reasons.commonest(),
         notes=tuple(likeness.notes(counts["scored"])),
+        lower=evaluator.lower,
     )
 
 
