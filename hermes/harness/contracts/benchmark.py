@@ -221,6 +221,10 @@ class Evaluator(ABC):
         ``scored`` can be gone through once. `columns.collect` keeps what metrics need of it in little memory.
         """
 
+    def notes(self, metrics: Mapping[str, Metric]) -> Iterable[str]:
+        """What a reader must know of these metrics, beside what is counted: sentences without a full stop."""
+        return ()
+
     @classmethod
     def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:
         """The means that the headline of these scores (errors left out) is made of; None where it is no sum of means.

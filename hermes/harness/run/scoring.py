@@ -185,7 +185,7 @@ def summarise(
         counts={status: counts[status] for status in ("scored", "unparsed", "error")}
         | {what: counts[what] for what in (*CUTS, "reasoned", "stripped") if counts[what]},
         failures=reasons.commonest(),
-        notes=tuple(likeness.notes(counts["scored"])),
+        notes=(*likeness.notes(counts["scored"]), *evaluator.notes(metrics)),
         lower=evaluator.lower,
     )
 
