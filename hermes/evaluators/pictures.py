@@ -137,6 +137,7 @@ class ClipScore(PictureScore):
     judge = "clipscore"
     judge_needs = "clipscore"
     scale = 100.0
+    unit = "x100"
 
 
 class PickScore(PictureScore):
@@ -158,6 +159,7 @@ class HPSv2(PictureScore):
     judge = "hpsv2"
     judge_needs = "hpsv2"
     scale = 100.0
+    unit = "x100"
 
 
 class Aesthetic(PictureScore):

@@ -1,7 +1,8 @@
-"""Scores of pictures: the numbers of the libraries' own calls, on checkpoints with random weights, as files and runs."""
+"""Scores of pictures: the numbers of the libraries' own calls, on random weights, and as runs over any prompts."""
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from hermes.evaluators.fid import FID, read, written
 from hermes.evaluators.pictures import ClipScore
 from hermes.harness.contracts.benchmark import Answer
+from hermes.harness.data.tables import load_data
 from hermes.harness.judges.pictures.aesthetic import PLACES, WIDTHS, AestheticJudge
 from hermes.harness.judges.pictures.clip import ClipScoreJudge, PickScoreJudge
 from hermes.harness.judges.pictures.hpsv2 import HPSv2Judge
@@ -84,7 +86,7 @@ def test_the_weights_are_in_the_identity(clip: Path, tmp_path: Path) -> None:
 def test_the_aesthetic_score_is_the_layers_over_the_normalised_embedding(clip: Path, tmp_path: Path) -> None:
     torch.manual_seed(2)
     widths = [16, *WIDTHS]
-    layers = [torch.nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    layers = [torch.nn.Linear(a, b) for a, b in pairwise(widths)]
     named = {f"layers.{place}": layer for place, layer in zip(PLACES, layers, strict=True)}
     state = {f"{name}.{kind}": getattr(layer, kind) for name, layer in named.items() for kind in ("weight", "bias")}
     file = tmp_path / "head.pth"
@@ -137,6 +139,7 @@ def test_hpsv2_is_open_clip_s_cosine_of_the_whole_picture(hps: Path) -> None:
     assert HPSv2Judge.load(str(hps), "cpu").rate(pictures(1), [PROMPTS[2]])[0]["cut"]
 
 
+@pytest.mark.usefixtures("hps")
 def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"nothing")
     pytest.importorskip("torch_fidelity")
@@ -171,7 +174,8 @@ def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(4)
     network = extractors.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     monkeypatch.setattr(torch.nn.Module, "load_state_dict", kept)
-    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    scaled = {name: 3 * one if name.endswith("conv.weight") else one for name, one in network.state_dict().items()}
+    torch.save(scaled, tmp_path / "inception.pth")
     return tmp_path / "inception.pth"
 
 
@@ -202,6 +206,7 @@ def test_fid_is_torch_fidelity_s(tmp_path: Path, inception: Path) -> None:
     value, n = distance(features, judge.reference)
     assert value == pytest.approx(told["frechet_inception_distance"], rel=1e-4)
     assert n == 3
+    assert value > 1
 
 
 def scored_pictures(evaluator: FID, samples: list[Any], images: list[Image.Image], judge: Any) -> dict[str, Any]:
@@ -245,3 +250,66 @@ def test_fid_of_few_pictures_is_noted_and_of_one_undefined(tmp_path: Path, monke
     statistics_file("given").unlink()
     with pytest.raises(HermesError, match="is gone"):
         scored_pictures(evaluator, samples, pictures(3, 6), Widths())
+
+
+def test_pictures_of_a_benchmark_are_scored_without_drawing_them_again(
+    command: Any, tmp_path: Path, clip: Path
+) -> None:
+    asked = ("--model", "hermes-tiny", "--data", "shapes", "--limit", "2", "--runs", tmp_path)
+    assert command("eval", *asked, "--tasks", "geneval").code == 0
+    drawn = [path.read_bytes() for path in tmp_path.glob("answers/*/*/responses*.jsonl")]
+    judges = f"oracle,clipscore:{clip},pickscore:{clip}"
+    said = command(
+        "eval", *asked, "--tasks", "geneval,clipscore:geneval,pickscore:geneval", "--judge", judges, "--json"
+    )
+    assert said.code == 0, said.err
+    run = json.loads(said.out)
+    assert drawn == [path.read_bytes() for path in tmp_path.glob("answers/*/*/responses*.jsonl")] != []
+    found = run["results"]["pickscore:geneval"]
+    scored = [
+        json.loads(line)
+        for path in tmp_path.glob("answers/*/*/scores/*pickscore*.jsonl")
+        for line in path.read_text().splitlines()
+        if json.loads(line)["status"] == "scored"
+    ]
+    values = [score["values"]["score"] for score in scored]
+    assert len({score["group_id"] for score in scored}) == found["metrics"]["pickscore"]["groups"] > 1
+    assert found["metrics"]["pickscore"]["value"] == pytest.approx(float(np.mean(values)))
+    assert found["judge"].startswith("pickscore-clip")
+
+
+def test_prompts_and_pictures_from_files(command: Any, tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a red circle\n\ntwo green squares\n")
+    images = pictures(2)
+    for number, image in enumerate(images, 1):
+        image.save(tmp_path / f"{number}.png")
+    (tmp_path / "responses.jsonl").write_text(
+        "".join(json.dumps({"id": k, "image": str(tmp_path / f"{k}.png")}) + "\n" for k in (1, 2))
+    )
+    asked = ("--task", "pickscore", "--data", tmp_path / "prompts.txt", "--responses", tmp_path / "responses.jsonl")
+    said = command("score", *asked, "--judge", f"pickscore:{clip}", "--json")
+    assert said.code == 0, said.err
+    told = [logits(clip, image, prompt)[0] for image, prompt in zip(images, PROMPTS, strict=False)]
+    metrics = json.loads(said.out)["metrics"]
+    assert metrics["pickscore"]["value"] == pytest.approx(sum(told) / 2, abs=1e-4)
+    assert metrics["prompt_cut"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "prompts"),
+    [
+        ("p.json", '["a", "b"]', ["a", "b"]),
+        ("p.tsv", "Prompt\tCategory\na\tx\nb\ty\n", ["a", "b"]),
+        ("p.jsonl", '{"id": "k", "prompt": "a"}\n', ["a"]),
+    ],
+)
+def test_files_of_prompts(tmp_path: Path, name: str, content: str, prompts: list[str]) -> None:
+    (tmp_path / name).write_text(content)
+    found = load_data(ClipScore(), str(tmp_path / name), "test")
+    assert [sample.prompt for sample in found.samples] == prompts
+
+
+def test_a_benchmark_that_draws_nothing_of_its_own_has_no_pictures() -> None:
+    for task in ("pope", "self-rejection", "clipscore"):
+        with pytest.raises(HermesError, match="draws no pictures of its own"):
+            registry.evaluator(f"clipscore:{task}")
