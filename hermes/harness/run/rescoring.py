@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.records.store import Store
+from hermes.harness.records.stored_samples import samples_path
 from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo
 from hermes.harness.run.environments import environments
 from hermes.harness.run.fresh import SCORED, SPEC
 from hermes.harness.run.outside.task import stored_task
 from hermes.harness.run.plan import REVISION, plan_tasks, run_id, used_protocol
+from hermes.harness.run.rewriting import as_stored
 from hermes.harness.run.runner import Run
 from hermes.harness.run.scoring import NO_JUDGEMENT, NO_RESPONSE, read_scores
 from hermes.harness.run.settings import EvalSettings
@@ -50,6 +52,8 @@ def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> di
     progress.start(f"score ({protocol})", len(tasks))
     for task in tasks:
         told = spec["tasks"][task.name]
+        if rewriter := told.get("rewriter"):
+            task = as_stored(task, samples_path(old.places[task.name]["answers"], told["data"]), rewriter)
         if task.data.info.fingerprint != told["data"]:
             raise HermesError(f"{folder}: the data of {task.name} has changed since the run; make the run again")
         told["protocol"] = used_protocol(task.evaluator, protocol)

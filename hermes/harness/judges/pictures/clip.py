@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 BATCH = 32
 CLIP_L = "openai/clip-vit-large-patch14"
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-TEXTS = ("*.txt",)  # The merges of CLIP's tokenizer.
+SETTINGS = ("*.json", "*.txt")
+"""What a processor is made of; beside weights in other formats, a repository holds model.safetensors."""
 
 
 class ClipScoreJudge:
@@ -113,9 +114,9 @@ def load_clip(source: Source, processor: str) -> tuple[Any, Any, str]:
     from transformers import CLIPModel, CLIPProcessor
 
     cls: Any = CLIPModel
-    folder = _folder(source)
+    folder = _folder(source, (*SETTINGS, "model.safetensors"))
     brings = any((folder / name).is_file() for name in PROCESSORS)
-    prepared = folder if brings else _folder(parse_source(processor, "processor"))
+    prepared = folder if brings else _folder(parse_source(processor, "processor"), SETTINGS)
     try:
         with quiet():
             model, account = cls.from_pretrained(
@@ -130,10 +131,11 @@ def load_clip(source: Source, processor: str) -> tuple[Any, Any, str]:
     return model.eval().requires_grad_(False), asks, source.version(None if source.local else Path(folder).name)
 
 
-def _folder(source: Source) -> Path:
+def _folder(source: Source, files: tuple[str, ...]) -> Path:
+    """The source's folder; of a hub repository these files alone."""
     if not source.local:
         hub.unreachable()
-    return folder_of(source, TEXTS)
+    return folder_of(source._replace(only=files))
 
 
 def _source(name: str, where: str) -> Source:
