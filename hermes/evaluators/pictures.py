@@ -112,7 +112,7 @@ class PictureScore(OfPictures):
             index=answer.response.index,
             group_id=sample.group_id,
             values={"score": data["score"], "prompt_cut": float(data["cut"])},
-            tags=sample.metadata,
+            tags={name: value for name, value in sample.metadata.items() if name == CATEGORY},
         )
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
