@@ -98,6 +98,7 @@ class Evaluator(ABC):
     ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
     the same ids and prompts, so what the model has answered there is not asked again.
+    ``lower``: a headline nearer to 0 is better.
 
     Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
     of the whole corpus.
@@ -124,6 +125,7 @@ class Evaluator(ABC):
     divides: ClassVar[bool] = False
     judges_itself: ClassVar[bool] = False
     looks_at: "ClassVar[type[Evaluator] | None]" = None
+    lower: ClassVar[bool] = False
     tags: Tags = THINK
     held_out: tuple[Split, ...] = ()
     shown: bool = True
@@ -218,6 +220,10 @@ class Evaluator(ABC):
 
         ``scored`` can be gone through once. `columns.collect` keeps what metrics need of it in little memory.
         """
+
+    def notes(self, metrics: Mapping[str, Metric]) -> Iterable[str]:
+        """What a reader must know of these metrics, beside what is counted: sentences without a full stop."""
+        return ()
 
     @classmethod
     def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:

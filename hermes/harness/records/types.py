@@ -212,7 +212,7 @@ class Result(Record):
     ``counts`` holds how many answers were "scored", "unparsed" and "error", and, where there are any, how many were
     "truncated" or had their "prompt_cut", how many were "reasoned", and of how many the reasoning was "stripped".
     ``failures`` are the commonest reasons of errors, each as it was first met, with how many are alike; ``notes`` say
-    what all answers have in common that answers should not.
+    what all answers have in common that answers should not. ``lower``: a headline nearer to 0 is better.
     """
 
     evaluator: str
@@ -232,6 +232,7 @@ class Result(Record):
     counts: dict[str, int]
     failures: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+    lower: bool = False
 
 
 class ModelInfo(Record):

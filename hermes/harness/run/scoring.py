@@ -185,7 +185,8 @@ def summarise(
         counts={status: counts[status] for status in ("scored", "unparsed", "error")}
         | {what: counts[what] for what in (*CUTS, "reasoned", "stripped") if counts[what]},
         failures=reasons.commonest(),
-        notes=(*_rewriter(task), *likeness.notes(counts["scored"])),
+        notes=(*_rewriter(task), *likeness.notes(counts["scored"]), *evaluator.notes(metrics)),
+        lower=evaluator.lower,
     )
 
 
