@@ -68,6 +68,8 @@ def evaluate(
     as_released: bool = False,
     tasks: Names = (),
     task_file: Places = (),
+    recipe: str | None = None,
+    decoding: Names = (),
     data: str | None = None,
     update_data: bool = False,
     split: Split = "test",
@@ -96,13 +98,12 @@ def evaluate(
     """
     given = _given(locals())
     from hermes.commands import evaluate as run
-    from hermes.harness.run.settings import EvalSettings
-    from hermes.harness.system.settings import build
+    from hermes.harness.run.chosen import settings_for
     from hermes.outcomes import Evaluation
 
     loaded = None if isinstance(model, str) else model
     name = model if isinstance(model, str) else model.info.name
-    settings = build(EvalSettings, overrides={**given, "model": name})
+    settings = settings_for({**given, "model": name}, model=loaded)
     with _heard("eval", progress) as heard:
         return Evaluation.of(run(settings, heard, loaded))
 

@@ -68,7 +68,7 @@ def main_options(
 def eval_command(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file of settings, or a recipe: one-base. Options override it.")
+        Path | None, typer.Option(help="A TOML file of settings, or a recipe by name: one-base. Options override it.")
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     dry_run: DryRun = False,
@@ -78,16 +78,14 @@ def eval_command(
 ) -> None:
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
-    from hermes.align.play.recipes import recipe_path
     from hermes.commands import document, evaluate
+    from hermes.harness.run.chosen import settings_for
     from hermes.harness.run.failing import refuse_nothing
-    from hermes.harness.run.settings import EvalSettings
     from hermes.harness.system.disk import json_text
     from hermes.harness.system.processes import current
     from hermes.harness.system.progress import watched
-    from hermes.harness.system.settings import build
 
-    settings = build(EvalSettings, config and recipe_path(config), context.obj)
+    settings = settings_for(context.obj, config)
     if dry_run:
         from hermes.harness.run.forecast import forecast
 

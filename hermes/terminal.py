@@ -277,6 +277,7 @@ def eval_forecast(found: "Forecast") -> Group:
     table.add_row("all", "", "", *_taken(answers, stored, found.seconds, found.bytes))
     weights = sized(found.weights) if found.weights else "unknown"
     lines = [
+        *found.recipe,
         f"weights: {weights}; free memory: {sized(found.memory)}; free disk: {sized(found.disk)}",
         "time: of the answers that are missing, at the mean speed of this model's stored answers"
         if found.known

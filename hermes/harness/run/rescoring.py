@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo
+from hermes.harness.run.asked import REVISION
 from hermes.harness.run.environments import environments
 from hermes.harness.run.fresh import SCORED, SPEC
 from hermes.harness.run.outside.task import stored_task
-from hermes.harness.run.plan import REVISION, plan_tasks, run_id, used_protocol
+from hermes.harness.run.plan import plan_tasks, run_id, used_protocol
 from hermes.harness.run.runner import Run
 from hermes.harness.run.scoring import NO_JUDGEMENT, NO_RESPONSE, read_scores
 from hermes.harness.run.settings import EvalSettings
