@@ -71,7 +71,7 @@ def also_scored(run: Run) -> Table:
 
 
 def _beside(run: Run) -> Iterator[Run]:
-    """The runs of the same model, seed and settings beside it, scored from its answers, or that which it was scored from.
+    """The runs of the same model, seed and settings beside it, scored from its answers, or that which it comes from.
 
     One that cannot be read is passed over.
     """

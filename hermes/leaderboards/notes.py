@@ -16,7 +16,7 @@ def labels(lines: Sequence[Line]) -> list[str]:
     found = []
     for line in lines:
         same = [other for other in lines if other.name == line.name]
-        more = [text for text, others in _identity(line, same).items() if len(others) > 1]
+        more = [text for text, others in _identity(line, same).items() if text and len(others) > 1]
         if len({other.protocol for other in same}) > 1 or (mixed and line.protocol != "official"):
             more.append(f"{line.protocol} protocol")
         more += line.aspects
@@ -30,6 +30,8 @@ def labels(lines: Sequence[Line]) -> list[str]:
 def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
     """What may tell models of one name apart, and all that it is among them; weights where the revision does not.
 
+    Settings that nobody has named have no text.
+
     The fingerprint of answers from files is that of the answers: their run id says as much.
     """
     model, run_id = line.run.model, line.run.run_id
@@ -40,7 +42,7 @@ def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
         weights: {other.run.model.fingerprint for other in revision},
         model.dtype: {other.run.model.dtype for other in same},
         f"seed {line.run.seed}": {other.run.seed for other in same},
-        f"settings {line.run.settings or 'of its own'}": {other.run.settings for other in same},
+        f"settings {line.run.settings}" if line.run.settings else "": {other.run.settings for other in same},
     }
 
 

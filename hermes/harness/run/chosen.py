@@ -38,7 +38,7 @@ def settings_for(given: Mapping[str, Any], config: Path | None = None, model: An
 
 
 def recipe_lines(settings: EvalSettings) -> list[str]:
-    """What a recipe sets, what is given otherwise, what no source states and what cannot be set; [] where there is none."""
+    """What a recipe sets, what is given otherwise, what no source states, what cannot be set; [] without a recipe."""
     if settings.recipe in (None, NONE):
         return []
     name = str(settings.recipe)
