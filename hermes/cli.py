@@ -493,6 +493,30 @@ def data_pairs(
     say(f"written: {out}, {count} pairs")
 
 
+judge_app = typer.Typer(no_args_is_help=True, help="Work with judges: check one against what is known.")
+app.add_typer(judge_app, name="judge")
+
+
+@judge_app.command("check", cls=from_settings("hermes.harness.run.judge_check:CheckSettings"))
+def judge_check(context: typer.Context, json: Json = False, quiet: Quiet = False) -> None:
+    """Hold a judge against pictures of which it is known what it should say.
+
+    Prints agreement, false accepts and rejects and kappa, over all and by category. Its judgements are kept.
+    """
+    from hermes import terminal
+    from hermes.harness.run.judge_check import CheckSettings, check_the_judge
+    from hermes.harness.system.disk import json_text
+    from hermes.harness.system.progress import watched
+    from hermes.harness.system.settings import build
+
+    with watched("judge check", quiet) as progress:
+        found = check_the_judge(build(CheckSettings, overrides=context.obj), progress)
+    if json:
+        put(json_text(found.model_dump(mode="json")))
+    else:
+        terminal.show(*terminal.judge_check(found))
+
+
 @app.command("train-tiny")
 def train_tiny(
     out: Annotated[Path, typer.Option(help="Folder for the weights and the log.")] = Path("hermes-tiny-retrained"),
