@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,18 @@ def test_list_shows_them(command: Command) -> None:
     shown = " ".join(command("list", "recipes", "bagel@unison").out.split())
     assert "for model bagel" in shown
     assert "differs guidance holds while" in shown
+
+
+def test_the_page_of_models_has_all_of_them() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `[\w-]+@[\w-]+` \|.*$", page, flags=re.MULTILINE) == [*map(row, SHELF.fits())]
+
+
+def row(name: str) -> str:
+    """A recipe in docs/models.md: its settings, then those of sides and tasks."""
+    content, sides = SHELF.settings(name), defaultdict[str, list[str]](list)
+    said = [f"{key} {str(value).lower()}" for key, value in content.items() if key not in ("model", "decoding")]
+    for line in content["decoding"]:
+        side, _, setting = line.partition("@")
+        sides[side].append(setting.replace("_", " ").replace("=", " "))
+    return f"| `{name}` | {'; '.join([*said, *(f'{side}: ' + ', '.join(found) for side, found in sides.items())])} |"
