@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hermes.evaluators.tifa import TIFA
+from hermes.evaluators.wise import WISE
 from hermes.harness.records.confusion import Confusion, Pair, kappa
+from hermes.harness.records.types import Sample, Score
 from hermes.shapes.draw import draw
 from hermes.shapes.oracle import OracleJudge
 from hermes.shapes.prompts import TAGS, geneval_prompt, geneval_scene
@@ -173,6 +176,14 @@ def test_rows_of_image_question_and_answer(command: Command, tmp_path: Path) -> 
     assert "c.png/0 other: Is there a circle in the image? no, not to be read" in command(*asked[:-1]).out
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert found(command(*asked))["failed"] == 1
+
+
+def test_a_verdict_is_what_was_said_of_each_question() -> None:
+    asked = [{"question": "What?", "choices": ["cat", "dog"], "answer": "cat", "type": "animal"}]
+    sample = Sample(id="1", group_id="1", ability="generation", prompt="a cat", target=asked)
+    score = Score(sample_id="1", index=0, group_id="1", prediction=["dog"])
+    assert list(TIFA().verdicts(sample, score)) == [("What?", "animal", "dog")]
+    assert list(WISE().verdicts(sample, score)) == []
 
 
 @pytest.mark.parametrize(
