@@ -91,6 +91,8 @@ def evaluate(
     category: Names = (),
     sample: int | None = None,
     judge: str | None = None,
+    rewrite: str | None = None,
+    rewrite_instruction: Place | None = None,
     protocol: str = "official",
     reasoning_tags: str | None = None,
     seed: int = 0,

@@ -28,6 +28,7 @@ from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import known_model
 from hermes.harness.run.loading import check_model
 from hermes.harness.run.plan import Task, check_decoding, keyed, plan_tasks, resolved_config
+from hermes.harness.run.rewriting import drawn_anew
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import SPEC, asked_identity, code_version, root_of, store_folder
 from hermes.harness.run.view import refuse_foreign
@@ -68,6 +69,7 @@ class TaskForecast(Record):
 class Forecast(Record):
     """A run before anything is loaded.
 
+    What a model is to rewrite is not known yet, so answers to such prompts count as missing.
     ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
     looked for. ``undefined``: why a model of one side has no gap, "" for others. ``recipe``: what the
     recipe sets and leaves open. Bytes: ``weights`` in memory (0:
@@ -145,7 +147,7 @@ def _task(
     if known is not None:
         code = versioned(code_version(cls), options_of(settings))
         folder = store_folder(root_of(settings), known, code, _asked(task, info, settings))
-        stored = _stored(task, config, folder)
+        stored = 0 if settings.rewrite and drawn_anew(task, settings.rewrite) else _stored(task, config, folder)
         each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
     if task.evaluator.looks_at is not None and _asked(task, info, settings) in own:
         stored = total

@@ -34,7 +34,7 @@ from hermes.harness.run.outside.rows import scored_rows
 from hermes.harness.run.outside.score import CODE, ScoreSettings, score_files
 from hermes.harness.run.outside.task import check_kinds, data_source
 from hermes.harness.run.plan import Task, keyed, plan_tasks
-from hermes.harness.run.rescoring import read_run
+from hermes.harness.run.rescoring import as_it_was, read_run
 from hermes.harness.run.scoring import read_scores
 from hermes.harness.run.stores import BUSY, asked_identity, open_store
 from hermes.harness.system import registry
@@ -132,8 +132,7 @@ def of_run(folder: Path, task: str | None, progress: Progress) -> Known:
     told = old.spec["tasks"][name]
     asked = next(one for one, plain in zip(old.settings.tasks, old.spec["tasks"], strict=True) if plain == name)
     (found,) = plan_tasks(old.settings.model_copy(update={"tasks": (asked,), "fresh": False}), old.info, to_judge=False)
-    if found.data.info.fingerprint != told["data"]:
-        raise HermesError(f"{folder}: the data of {name} has changed since the run; make the run again")
+    found = as_it_was(folder, old, found)
     config = GenerationConfig.model_validate(told["config"])
     scores = read_scores(old.places[name]["scores"])
     samples = (one.sample for one in keyed(found, config))

@@ -1,8 +1,8 @@
 """The plan of a run: which tasks over which data with which judge. All of it is checked before weights are loaded."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.progress import Progress, Silent
 from hermes.shapes.twins import twin_of
 
+COLUMN = "column:"
 NAME = re.compile(r"[\w.-]+")
 
 
@@ -33,6 +34,7 @@ class Task:
     """One evaluator in one run; ``name`` carries overrides of its own, as in "homologous-g@guidance_scale=1.5".
 
     ``overrides`` are these, and what --decoding says of it below them.
+    ``rewriter`` says who wrote its prompts anew, and in which way; empty where nobody did.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Task:
     overrides: dict[str, Any]
     data: Data
     judge: str | None
+    rewriter: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pinned(self) -> bool:
@@ -77,6 +80,8 @@ def plan_tasks(
         evaluator.held_out = (settings.split,) if settings.held_out and evaluator.divides else ()
     _check_protocol(settings.protocol, evaluators.values())
     sources.refuse_strangers({*evaluators, *(one.name for one in evaluators.values())})
+    column = column_of(settings.rewrite)
+    columns = {name: column if evaluator.ability == "generation" else "" for name, evaluator in evaluators.items()}
     loaded: dict[tuple[str, str | None], Data] = {}
     tasks: dict[str, Task] = {}
     for one in parsed:
@@ -89,7 +94,16 @@ def plan_tasks(
         if key not in loaded:
             source = sources.for_task(one.reference)
             try:
-                loaded[key] = load_data(evaluator, source, settings.split, settings.limit, one.revision, pins, wanted)
+                loaded[key] = load_data(
+                    evaluator,
+                    source,
+                    settings.split,
+                    settings.limit,
+                    one.revision,
+                    pins,
+                    wanted,
+                    columns[one.reference],
+                )
             except HermesError:
                 raise
             except Exception as error:  # a benchmark of somebody else's may raise anything
@@ -100,7 +114,8 @@ def plan_tasks(
                 continue
         judge = judge_name(evaluator, judges, loaded[key].info.world)
         overrides = decoding_of(decoding, one.reference, evaluator) | one.overrides
-        tasks[one.name] = Task(one.name, evaluator, overrides, loaded[key], judge)
+        rewriter = {"column": columns[one.reference]} if columns[one.reference] else {}
+        tasks[one.name] = Task(one.name, evaluator, overrides, loaded[key], judge, rewriter)
     if any(task.pinned for task in tasks.values()) and (why := hub.unreachable()):
         progress.say(f"{why}; data are read from the cache")
     wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
@@ -130,6 +145,14 @@ def _unable(name: str, evaluator: Evaluator, settings: EvalSettings) -> HermesEr
     return HermesError(
         f"task {name!r} needs {evaluator.ability}, which model {settings.model!r} does not support; leave the task out"
     )
+
+
+def column_of(rewrite: str | None) -> str:
+    """The column that "column:NAME" names; "" where a model rewrites prompts, or nobody."""
+    before, _, name = (rewrite or "").partition(COLUMN)
+    if not before and rewrite and not name.strip():
+        raise HermesError(f"--rewrite {rewrite!r} names no column; give column:NAME")
+    return "" if before else name.strip()
 
 
 def _wanted(settings: EvalSettings) -> Wanted:
@@ -316,7 +339,7 @@ def request_of(one: Keyed, config: GenerationConfig) -> Request:
         key=one.key,
         sample_id=one.sample.id,
         index=one.number,
-        prompt=one.sample.prompt,
+        prompt=one.sample.shown,
         images=one.sample.images,
         config=config,
         seed=one.seed,
@@ -341,6 +364,7 @@ def run_spec(
                 "judge": judges[task.judge] if task.judge else None,
                 **({} if task.evaluator.tags == THINK else {"reasoning_tags": task.evaluator.tags}),
                 **_looked_at(task.evaluator),
+                **({"rewriter": dict(task.rewriter)} if task.rewriter else {}),
             }
             for task in tasks
         },

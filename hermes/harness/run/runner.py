@@ -33,6 +33,7 @@ from hermes.harness.run.plan import (
     run_id,
     run_spec,
 )
+from hermes.harness.run.rewriting import with_rewritten
 from hermes.harness.run.samples import written
 from hermes.harness.run.scoring import Entry, all_scored, places, read_scores, score_task
 from hermes.harness.run.settings import EvalSettings
@@ -107,6 +108,8 @@ def evaluate(
         run.undefined = lacking(cls.abilities)
         tasks = plan_tasks(settings, cls, pins, run.progress)
         check_decoding(tasks, cls, settings.model)
+    with run.watch.stage("rewrite prompts"):
+        tasks = with_rewritten(tasks, settings, run.root, run.progress)
     for task in tasks:
         run.progress.detail(f"data: {_said_of_data(task)}")
     with run.watch.stage("load"):

@@ -61,6 +61,14 @@ class EvalSettings(ModelSettings, FailureSettings, FolderSettings, TrackerSettin
         description="Who judges generated images, and answers under FILE:judge, as in mask2former,mplug:FOLDER; "
         "`hermes list judges` shows all. Default: the benchmark's own, where it has one.",
     )
+    rewrite: str | None = Field(
+        None,
+        description="Who writes prompts anew before they are drawn: a model, as in openai:NAME@URL or hf:ID, or "
+        "column:NAME of the rows. Judges go by the prompts as they are. Default: nobody.",
+    )
+    rewrite_instruction: Path | None = Field(
+        None, description="A file with what --rewrite's model is told, {prompt} in the prompt's place. Default: ours."
+    )
     protocol: str = Field(
         "official", description="How answers are scored: official, lmms-eval, llava, corrected, similarity."
     )
