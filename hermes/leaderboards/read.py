@@ -65,7 +65,7 @@ class Gaps(_Read):
 
 
 class Run(_Read):
-    """One evaluation, as its results.json holds it."""
+    """One evaluation, as its results.json holds it; ``settings`` names its recipe, or what it was told beside tasks."""
 
     path: Path
     run_id: str
@@ -76,6 +76,7 @@ class Run(_Read):
     seed: int
     limit: int | None = None
     chosen: str = ""
+    settings: str = ""
     protocol: str = "official"
     partial: bool
     results: dict[str, Result]

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.reasoning import THINK, Tags
@@ -81,6 +81,14 @@ class Answer:
 
 
 Scored = tuple[Sample, Score]
+
+
+class Verdict(NamedTuple):
+    """What a judge said of one thing that it was asked about an answer; "" is what cannot be read."""
+
+    asked: str
+    category: str
+    said: str
 
 
 class Evaluator(ABC):
@@ -206,6 +214,13 @@ class Evaluator(ABC):
             except JudgeError as error:
                 score = failed(answer.sample, answer.response.index, str(error))
             yield score
+
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        """What the judge said of the answer behind a score (never one of an error), thing by thing.
+
+        Two judges are held against each other by it. Nothing where their words cannot be compared so.
+        """
+        return iter(())
 
     def submission(self, scored: Iterable[Scored]) -> Any | None:
         """What an evaluation server wants as JSON, where it alone has the answers; written to submission.json.

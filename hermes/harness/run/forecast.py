@@ -22,6 +22,7 @@ from hermes.harness.models.room import free_memory
 from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
+from hermes.harness.run.chosen import recipe_lines
 from hermes.harness.run.drawing import LOOK_UP
 from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import known_model
@@ -70,7 +71,8 @@ class Forecast(Record):
 
     What a model is to rewrite is not known yet, so answers to such prompts count as missing.
     ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
-    looked for. ``undefined``: why a model of one side has no gap, "" for others. Bytes: ``weights`` in memory (0:
+    looked for. ``undefined``: why a model of one side has no gap, "" for others. ``recipe``: what the
+    recipe sets and leaves open. Bytes: ``weights`` in memory (0:
     unknown), ``memory`` that is free where they go, ``disk`` that is free where results go. ``seconds`` and ``bytes``
     are those of all missing answers, None where one is unknown.
     """
@@ -79,6 +81,7 @@ class Forecast(Record):
     device: str
     known: ModelInfo | None
     undefined: str = ""
+    recipe: tuple[str, ...] = ()
     tasks: tuple[TaskForecast, ...]
     weights: int
     memory: int
@@ -108,6 +111,7 @@ def forecast(settings: EvalSettings, progress: Progress | None = None) -> Foreca
         device=device,
         known=known,
         undefined=lacking(cls.abilities),
+        recipe=tuple(recipe_lines(settings)),
         tasks=told,
         weights=weights,
         memory=free_memory(device, options)[0],

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.reasoning import THINK, read_tags
 from hermes.harness.data.chosen import Wanted, read_ids
@@ -17,6 +15,7 @@ from hermes.harness.data.tables import Data, load_data
 from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
 from hermes.harness.records.seeds import answer_seed
 from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
+from hermes.harness.run.asked import decoding_of, parse_task, read_decoding
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
 from hermes.harness.run.task_files import file_tasks
@@ -26,15 +25,15 @@ from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.progress import Progress, Silent
 from hermes.shapes.twins import twin_of
 
-REVISION = "revision"
 COLUMN = "column:"
 NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One evaluator in one run; ``name`` carries its overrides, as in "homologous-g@guidance_scale=1.5".
+    """One evaluator in one run; ``name`` carries overrides of its own, as in "homologous-g@guidance_scale=1.5".
 
+    ``overrides`` are these, and what --decoding says of it below them.
     ``rewriter`` says who wrote its prompts anew, and in which way; empty where nobody did.
     """
 
@@ -74,6 +73,7 @@ def plan_tasks(
     parsed += [parse_task(name) for name in files if name not in {one.reference for one in parsed}]
     wanted = _wanted(settings)
     evaluators: dict[str, Evaluator] = {one.reference: registry.evaluator(one.reference) for one in parsed}
+    decoding = read_decoding(settings.decoding)
     tags = read_tags(settings.reasoning_tags)
     for evaluator in evaluators.values():
         evaluator.tags = tags
@@ -113,8 +113,9 @@ def plan_tasks(
                 progress.say(f"skipped {one.name}: it cannot read its rows: {reason}")
                 continue
         judge = judge_name(evaluator, judges, loaded[key].info.world)
+        overrides = decoding_of(decoding, one.reference, evaluator) | one.overrides
         rewriter = {"column": columns[one.reference]} if columns[one.reference] else {}
-        tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge, rewriter)
+        tasks[one.name] = Task(one.name, evaluator, overrides, loaded[key], judge, rewriter)
     if any(task.pinned for task in tasks.values()) and (why := hub.unreachable()):
         progress.say(f"{why}; data are read from the cache")
     wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
@@ -292,35 +293,6 @@ def refuse_unknown(judge: str, knows: Callable[[str], bool], evaluator: Evaluato
                     f"judge {judge!r} knows nothing of {asked[:60]!r} ({evaluator.name} {sample.id}); choose another "
                     "--judge, `hermes list judges` shows all"
                 )
-
-
-@dataclass(frozen=True)
-class ParsedTask:
-    """A task as it was asked for: the evaluator's reference, the run's name for it, and what the name overrides."""
-
-    reference: str
-    name: str
-    overrides: dict[str, Any]
-    revision: str | None = None
-
-
-def parse_task(text: str) -> ParsedTask:
-    """ "name@key=value,key=value": generation settings that are overridden, and ``revision`` for the data's commit."""
-    reference, _, tail = text.partition("@")
-    given: dict[str, Any] = {}
-    for part in filter(None, tail.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or key not in (*GenerationConfig.model_fields, REVISION):
-            keys = ", ".join((*GenerationConfig.model_fields, REVISION))
-            raise HermesError(f"task {text!r}: {part!r} is not KEY=VALUE with one of the keys {keys}")
-        given[key] = value
-    revision = given.pop(REVISION, None)
-    try:
-        config = GenerationConfig.model_validate(given)
-    except ValidationError as error:
-        raise HermesError(f"task {text!r}: {error.errors()[0]['msg']}") from None
-    name = "@".join(filter(None, (reference, ",".join(f"{key}={value}" for key, value in given.items()))))
-    return ParsedTask(reference, name, {key: getattr(config, key) for key in given}, revision)
 
 
 def resolved_config(task: Task, info: ModelInfo, seed: int) -> GenerationConfig:

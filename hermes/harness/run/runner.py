@@ -15,6 +15,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
+from hermes.harness.run.chosen import recipe_lines
 from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
@@ -97,6 +98,8 @@ def evaluate(
     """
     load_plugins(settings.plugin)
     current().tell((progress or Silent()).say)
+    for line in recipe_lines(settings):
+        (progress or Silent()).say(line)
     handed_in = model is not None
     run = Run(settings, root_of(settings), progress or Silent())
     pins = Pins.of_root(run.root, settings.update_data)
