@@ -32,6 +32,8 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
     """
     if data is not None:
         return data
+    if not responses.exists():
+        raise HermesError(f"{responses} does not exist; give a file or folder of answers")
     if holds_verdicts(responses) or holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
         return str(responses)
     if evaluator.own_rows() is not None:
