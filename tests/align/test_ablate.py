@@ -104,7 +104,8 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 def test_recipes_are_named_without_a_path() -> None:
     assert {"paper", "ablation", "ablation-n", "columns", "showo-512", "showo2-1.5b"} <= set(recipes())
     with pytest.raises(
-        HermesError, match=r"not a recipe; the recipes are ablation, ablation-methods, ablation-n, anole, .* one-base, paper"
+        HermesError,
+        match=r"not a recipe; the recipes are ablation, ablation-methods, ablation-n, anole, .* one-base, paper",
     ):
         recipe_path(Path("papier"))
     settings = settings_for({"data": "journeydb"}, Path("paper"))

@@ -11,6 +11,7 @@ from hermes.align.pairs import candidates
 from hermes.align.pairs.answers import answer_candidates, answer_requests, questions_of
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.confidence import confidences_of, rate_images
+from hermes.align.pairs.dual import Dual
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.align.pairs.shown import Shown, shown, whole_of
@@ -83,9 +84,18 @@ class Asked:
     def has_answers(self) -> bool:
         return self.settings.drawn_answers > 0 and "text" in likelihoods_of(self.model)
 
+    @property
+    def has_images(self) -> bool:
+        return "image" in likelihoods_of(self.model)
+
+    @property
+    def dual(self) -> Dual | None:
+        """What scores candidates where that is nobody but the model."""
+        return Dual(self.settings.caption_prompt, self.seed) if self.settings.scores == "dual" else None
+
     def images(self, items: Iterable[Item]) -> Iterator[Request]:
         """The requests for images of these items, item by item; none where images have no likelihood."""
-        if "image" not in likelihoods_of(self.model):
+        if not self.has_images:
             return
         settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
         for item in items:
@@ -112,7 +122,9 @@ class Drawn:
     def candidates(self) -> Iterator[Candidate]:
         """The scored candidates, first all captions, then all answers and all images, in the order of the items."""
         asked, settings = self.asked, self.asked.settings
-        index, close = self.texts.responses.index(), closeness_of(self.texts, settings.similarity)
+        dual = asked.dual
+        index = self.texts.responses.index()
+        close = dual.captions_of(self.texts) if dual else closeness_of(self.texts, settings.similarity)
         for items in chunks(asked.items, TOGETHER):
             texts = _there(index, asked.captions(items))
             self._count(texts)
@@ -122,6 +134,8 @@ class Drawn:
             answers = _there(said_of, asked.answers(items)) if said_of else []
             self._count(answers)
             yield from answer_candidates(items, answers, asked.number, asked.closed)
+        if dual and asked.has_images:
+            yield from self._rated_images(dual)
         if not self.critic:
             return
         index, said = self.pictures.responses.index(), self.pictures.judgements(self.critic).index()
@@ -136,6 +150,13 @@ class Drawn:
             yield from candidates.image_candidates(
                 items, pictures, judgements, asked.drawer, asked.number, sure(seen) if settings.confidence else {}
             )
+
+    def _rated_images(self, dual: Dual) -> Iterator[Candidate]:
+        asked, index, worth = self.asked, self.pictures.responses.index(), dual.images_of(self.pictures)
+        for items in chunks(asked.items, TOGETHER):
+            pictures = _there(index, asked.images(items))
+            self._count(pictures)
+            yield from candidates.rated_images(pictures, worth(list(shown(items, pictures))), asked.number)
 
     def _count(self, answers: Iterable[Response | Judgement]) -> None:
         for one in answers:
@@ -160,8 +181,10 @@ def draw_candidates(
     model gives no likelihood are not drawn, nor captions.
     """
     asked = Asked(model, items, settings, drawer, number, closed)
-    kinds, code = likelihoods_of(model), code_version(model)
-    critic = load_judges([settings.critic], model, settings.device)[settings.critic] if "image" in kinds else None
+    code, dual = code_version(model), asked.dual
+    critic = None
+    if asked.has_images and not dual:
+        critic = load_judges([settings.critic], model, settings.device)[settings.critic]
     with ExitStack() as stack:
         names = (CAPTIONS, IMAGES, *([ANSWERS] if asked.has_answers else []))
         texts, pictures, *more = (
@@ -179,9 +202,12 @@ def draw_candidates(
             label = f"answers, round {number}"
             total = sum(len(questions_of(item, closed)) for item in items) * settings.drawn_answers
             _draw(asked, asked.answers, total, drawn.answers, "understanding", progress, label)
-        if critic:
+        if asked.has_images:
             _see(asked, pictures, critic, progress)
-        if asked.has_captions:
+        if asked.has_captions and dual:
+            total = len(items) * settings.n
+            dual.rate_captions(model, _said(asked, texts), total, texts, settings.batch_draw, progress)
+        elif asked.has_captions:
             device = pick_device(settings.device)
             rate_captions(_said(asked, texts), len(items), texts, settings.similarity, device, progress)
     return drawn
@@ -212,26 +238,33 @@ def _draw(
     _refuse_nothing(store.responses.index(), (request.key for request in requests(asked.items)), label)
 
 
-def _see(asked: Asked, store: Store, critic: Judge, progress: Progress) -> None:
-    """Images of every item's caption, drawn, judged and rated."""
+def _see(asked: Asked, store: Store, critic: Judge | None, progress: Progress) -> None:
+    """Images of every item's caption, drawn, judged and rated; rated alone where there is no critic."""
     settings, number, items = asked.settings, asked.number, asked.items
     total = len(items) * (settings.n_images or settings.n)
     for _ in range(ATTEMPTS):
         _draw(asked, asked.images, total, store, "generation", progress, f"images, round {number}")
         label = f"critic, round {number}"
-        if _whole_pictures(_shown(asked, store), store) and not judge_responses(
-            asked.drawer,
-            _to_judge(asked, store, progress),
-            total,
-            store,
-            critic,
-            progress,
-            label,
-            max_failures=settings.max_failures,
+        if _whole_pictures(_shown(asked, store), store) and (
+            critic is None
+            or not judge_responses(
+                asked.drawer,
+                _to_judge(asked, store, progress),
+                total,
+                store,
+                critic,
+                progress,
+                label,
+                max_failures=settings.max_failures,
+            )
         ):
             break
     else:
         raise HermesError(f"{store.media}: pictures are damaged as soon as they are stored; check the disk")
+    if asked.dual:
+        asked.dual.rate_images(asked.model, _shown(asked, store), total, store, settings.batch_draw, progress)
+    if critic is None:
+        return
     said = store.judgements(critic.identity).index()
     _refuse_nothing(said, (one.key for one in _shown(asked, store)), label)
     if settings.confidence:
