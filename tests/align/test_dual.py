@@ -24,7 +24,14 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Silent
 from hermes.harness.system.settings import build
 
-DUAL: dict[str, Any] = {"scores": "dual", "threshold": 0.0, "rounds": 1, "eval_limit": 1, "critic": "self"}
+DUAL: dict[str, Any] = {
+    "scores": "dual",
+    "pairing": "either",
+    "threshold": 0.0,
+    "rounds": 1,
+    "eval_limit": 1,
+    "critic": "self",
+}
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Dual likelihood as reward (SUDER, arXiv 2506.07963): how likely the model finds an item's other half.
 
 A caption is worth how likely the real image is, drawn from that caption; an image is worth how likely the true
-caption is, said of that image. Both are a probability per token, e^(log p / n), so lengths do not count, and lie in 0..1. Nobody
-else is asked.
+caption is, said of that image. Both are a probability per token, e^(log p / n), so lengths do not count, and lie in
+0..1. Nobody else is asked.
 """
 
 import math
