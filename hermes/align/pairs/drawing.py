@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes.align.pairs import candidates
-from hermes.align.pairs.answers import answer_candidates, answer_requests, questions_of
+from hermes.align.pairs.answers import answer_candidates, questions_of
+from hermes.align.pairs.asking import Asked
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.confidence import confidences_of, rate_images
 from hermes.align.pairs.dual import Dual
@@ -18,10 +19,9 @@ from hermes.align.pairs.shown import Shown, shown, whole_of
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
-from hermes.harness.contracts.model import Alignable, likelihoods_of
+from hermes.harness.contracts.model import Alignable
 from hermes.harness.models.device import pick_device
 from hermes.harness.records.journal import Index
-from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, Judgement, Request, Response
 from hermes.harness.run.drawing import LOOK_UP, draw
@@ -40,68 +40,6 @@ ATTEMPTS = 3
 R = TypeVar("R", Response, Judgement)
 TOGETHER = 64
 """Items whose answers are looked up at once."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a round asks for, and of whom; ``number`` is the round, ``closed`` whether answers are of a closed
-    vocabulary. It holds no answer."""
-
-    model: Alignable
-    items: Sequence[Item]
-    settings: AlignSettings
-    drawer: Evaluator
-    number: int
-    closed: bool
-
-    @property
-    def seed(self) -> int:
-        return derive_seed(self.settings.seed, self.number, "round")
-
-    def captions(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for captions of these items, item by item; none where they have no likelihood or no part."""
-        if not self.has_captions:
-            return
-        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
-        for item in items:
-            yield from candidates.caption_requests(
-                [item], settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
-            )
-
-    def answers(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for answers about these items' real images, item by item; none where they have no part."""
-        if not self.has_answers:
-            return
-        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
-        for item in items:
-            yield from answer_requests(item, settings.drawn_answers, defaults, seed, self.closed)
-
-    @property
-    def has_captions(self) -> bool:
-        return self.settings.captions and "text" in likelihoods_of(self.model)
-
-    @property
-    def has_answers(self) -> bool:
-        return self.settings.drawn_answers > 0 and "text" in likelihoods_of(self.model)
-
-    @property
-    def has_images(self) -> bool:
-        return "image" in likelihoods_of(self.model)
-
-    @property
-    def dual(self) -> Dual | None:
-        """What scores candidates where that is nobody but the model."""
-        return Dual(self.settings.caption_prompt, self.seed) if self.settings.scores == "dual" else None
-
-    def images(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for images of these items, item by item; none where images have no likelihood."""
-        if not self.has_images:
-            return
-        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
-        for item in items:
-            yield from candidates.image_requests(
-                [item], settings.n_images or settings.n, defaults, settings.guidance, seed, settings.plan
-            )
 
 
 @dataclass(frozen=True)
@@ -130,7 +68,7 @@ class Drawn:
             self._count(texts)
             yield from candidates.caption_candidates(texts, close(items, texts), asked.number)
         said_of = self.answers.responses.index() if self.answers else None
-        for items in chunks(asked.items if settings.answers else (), TOGETHER):
+        for items in chunks(asked.items if asked.has_answers else (), TOGETHER):
             answers = _there(said_of, asked.answers(items)) if said_of else []
             self._count(answers)
             yield from answer_candidates(items, answers, asked.number, asked.closed)
@@ -186,7 +124,8 @@ def draw_candidates(
     if asked.has_images and not dual:
         critic = load_judges([settings.critic], model, settings.device)[settings.critic]
     with ExitStack() as stack:
-        names = (CAPTIONS, IMAGES, *([ANSWERS] if asked.has_answers else []))
+        drawn_answers = settings.drawn_answers if asked.has_answers else 0
+        names = (CAPTIONS, IMAGES, *([ANSWERS] if drawn_answers else []))
         texts, pictures, *more = (
             stack.enter_context(
                 open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": asked.seed}, progress.say)
@@ -200,7 +139,7 @@ def draw_candidates(
             _draw(asked, asked.captions, total, texts, "understanding", progress, label)
         if drawn.answers:
             label = f"answers, round {number}"
-            total = sum(len(questions_of(item, closed)) for item in items) * settings.drawn_answers
+            total = sum(len(questions_of(item, closed)) for item in items) * drawn_answers
             _draw(asked, asked.answers, total, drawn.answers, "understanding", progress, label)
         if asked.has_images:
             _see(asked, pictures, critic, progress)
