@@ -42,7 +42,7 @@ def refuse(command: Command, arguments: Sequence[object], *said: str) -> None:
         (("--device", "cuda:99"), ["no device 'cuda:99'"]),
         (
             ("--config", "no.toml"),
-            ["no.toml does not exist and is not a recipe", "columns, emu3, flow, flow-draws, ", "one-base, paper, sd3"],
+            ["no.toml does not exist and is not a recipe", "one-base", "show-o@readme"],
         ),
         (("--config", "no/such.toml"), ["no/such.toml cannot be read"]),
     ],

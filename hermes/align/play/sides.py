@@ -6,8 +6,9 @@ from hermes.align.losses.objectives import OBJECTIVES
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.model import likelihoods_of
+from hermes.harness.run.asked import parse_task
 from hermes.harness.run.gap import lacking
-from hermes.harness.run.plan import named_judges, parse_task, refuse_silent
+from hermes.harness.run.plan import named_judges, refuse_silent
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of

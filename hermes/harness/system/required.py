@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
 CAN = ("answer", "detect", "weigh", "write")
-METHODS = {"understanding": "understand", "generation": "generate", **{ability: ability for ability in CAN}}
+RATINGS = ("clipscore", "pickscore", "hpsv2", "aesthetic")
+"""The scores of pictures that a judge may give: each is an ability of its own."""
+METHODS = {
+    "understanding": "understand",
+    "generation": "generate",
+    "compare": "features",
+    **{ability: ability for ability in CAN},
+    **dict.fromkeys(RATINGS, "rate"),
+}
 
 
 class _Attributes(BaseModel):
@@ -46,7 +54,9 @@ class _Model(_Attributes):
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect", "weigh", "write"], ...]
+    abilities: tuple[
+        Literal["answer", "detect", "weigh", "write", "compare", "clipscore", "pickscore", "hpsv2", "aesthetic"], ...
+    ]
     description: str
 
 
