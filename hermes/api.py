@@ -153,6 +153,7 @@ def align(
     pairs: Place | None = None,
     und_pairs: UndPairs = "captions",
     critic: str = "self",
+    scores: Literal["critic", "dual"] = "critic",
     confidence: bool = True,
     similarity: str = "auto",
     rule: Rule = "fresh",

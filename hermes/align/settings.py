@@ -44,7 +44,7 @@ _BESIDE = {
 }
 
 _LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
-_LATER |= {"clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions"}
+_LATER |= {"clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -201,6 +201,11 @@ class PreferenceSettings(Record):
         "winners by themselves, answers about the model's own images.",
     )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
+    scores: Literal["critic", "dual"] = Field(
+        "critic",
+        description="What candidates are worth: what the critic and the similarity say, or how likely the model itself "
+        "finds the item's other half.",
+    )
     confidence: bool = Field(
         True, description="Rank images that the critic leaves level by the likelihood of the right answers."
     )
@@ -287,6 +292,8 @@ class AlignSettings(
         grouped = self.side_loss in GROUPED
         if self.und_pairs == "own-answers" and self.side_loss != SUPERVISED:
             raise ValueError("und_pairs 'own-answers' are right answers without wrong ones; give side_loss 'sft'")
+        if self.und_pairs == "own-answers" and self.scores == "dual":
+            raise ValueError("und_pairs 'own-answers' are those that the critic gave, too; give scores 'critic'")
         if self.rule != "fresh" and (grouped or self.pairs_per_item > 1 or self.und_pairs != "captions"):
             raise ValueError(
                 f"rule {self.rule!r} keeps one pair of an item, so it goes with no pairs_per_item, group or answers"

@@ -105,6 +105,23 @@ def caption_candidates(responses: Sequence[Response], closeness: Mapping[str, fl
     ]
 
 
+def rated_images(responses: Sequence[Response], scores: Mapping[str, float], number: int) -> list[Candidate]:
+    """The images of round ``number`` with their scores, by the responses' keys, without failed and repeated ones."""
+    return [
+        Candidate(
+            item_id=response.sample_id,
+            side="gen",
+            round=number,
+            index=response.index,
+            seed=response.seed,
+            score=scores[response.key],
+            image=response.image,
+            plan=response.plan,
+        )
+        for response in distinct_images(responses)
+    ]
+
+
 def image_candidates(
     items: Sequence[Item],
     responses: Sequence[Response],

@@ -83,8 +83,13 @@ def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) ->
         yield Stage(f"answers, round {number}", None, "answers")
     if "image" in kinds:
         yield Stage(f"images, round {number}", images, "images")
-        yield Stage(f"critic, round {number}", images, "critic")
-        if settings.confidence:
-            yield Stage("confidence", images)
-    if "text" in kinds and settings.captions:
+        if settings.scores == "dual":
+            yield Stage("dual", images)
+        else:
+            yield Stage(f"critic, round {number}", images, "critic")
+            if settings.confidence:
+                yield Stage("confidence", images)
+    if "text" in kinds and settings.captions and settings.scores == "dual":
+        yield Stage("dual", captions)
+    elif "text" in kinds and settings.captions:
         yield Stage(f"similarity ({settings.similarity})", settings.items)

@@ -74,11 +74,11 @@ const pairs = (() => {
       dom.h(
         "div",
         { class: "asked" },
-        dom.h("div", { class: "pictures" }, pictures.figure(pair.real, "Real picture", { side: 192 })),
+        dom.h("div", { class: "pictures" }, pictures.figure(pair.real, pair.own ? "Own picture" : "Real picture", { side: 192 })),
         dom.h("section", { class: "box" }, dom.h("h2", {}, "True caption"), dom.block(pair.caption)),
       ),
       pair.question
-        ? duel("Answers about the real picture", pair.und, dom.block(pair.question))
+        ? duel(`Answers about the ${pair.own ? "own" : "real"} picture`, pair.und, dom.block(pair.question))
         : duel("Captions of the real picture", pair.und),
       duel("Pictures of the true caption", pair.gen),
     );
@@ -110,7 +110,7 @@ const pairs = (() => {
       { class: `candidate ${kind}` },
       head,
       one.text !== null && one.text !== undefined && dom.block(one.text || "(empty)"),
-      one.image && pictures.figure(one.image, word, { side: 240 }),
+      one.image && !one.text && pictures.figure(one.image, word, { side: 240 }),
       plan,
     );
   }
