@@ -14,7 +14,8 @@ from pydantic import (
 from hermes.harness.records.images import ImageHandle
 
 Split = Literal["train", "validation", "test"]
-Ability = Literal["understanding", "generation"]
+Ability = Literal["understanding", "generation", "editing"]
+"""What a model does; what a benchmark measures is one of the first two, and changing a picture is generation there."""
 Order = Literal["confidence", "random", "halton"]
 SCHEMA_VERSION = 2
 DECODING = ("order", "choice_temperature", "plan", "plan_temperature", "top_p", "text_steps", "block_length")

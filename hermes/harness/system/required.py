@@ -6,8 +6,13 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-CAN = ("answer", "detect", "weigh", "write")
-METHODS = {"understanding": "understand", "generation": "generate", **{ability: ability for ability in CAN}}
+CAN = ("answer", "detect", "weigh", "write", "score")
+METHODS = {
+    "understanding": "understand",
+    "generation": "generate",
+    "editing": "generate",
+    **{ability: ability for ability in CAN},
+}
 
 
 class _Attributes(BaseModel):
@@ -39,14 +44,14 @@ class _Evaluator(_Attributes):
 
 
 class _Model(_Attributes):
-    abilities: tuple[Literal["understanding", "generation"], ...]
+    abilities: tuple[Literal["understanding", "generation", "editing"], ...]
     parameters: str
     description: str
     alignable: bool
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect", "weigh", "write"], ...]
+    abilities: tuple[Literal["answer", "detect", "weigh", "write", "score"], ...]
     description: str
 
 
