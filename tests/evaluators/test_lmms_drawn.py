@@ -12,6 +12,8 @@ import pytest
 import hermes
 from hermes.evaluators.lmms.scorer import scorer_of
 from hermes.evaluators.lmms.tasks import as_lmms_eval, find_task
+from hermes.harness.run.plan import plan_tasks
+from hermes.harness.run.settings import EvalSettings
 from hermes.harness.system.errors import HermesError
 
 if find_spec("lmms_eval") is None:
@@ -191,6 +193,46 @@ def test_a_reply_without_scores_is_unparsed(run: Callable[..., Any], monkeypatch
         result = result_of(run("few_of_wise"))
         assert server.asked == len(PROMPTS) + 1 + 2
     assert result.counts == {"scored": 3, "unparsed": 1, "error": 0}
+
+
+def test_an_edit_is_judged_beside_the_picture_that_was_to_change(
+    run: Callable[..., Any], judge: JudgeServer, tmp_path: Path
+) -> None:
+    shown: list[list[str]] = []
+
+    def look(payload: Mapping[str, Any], number: int) -> tuple[int, str]:
+        shown.append(pictures_of(payload))
+        return 200, f"Prompt Compliance: {number}\nVisual Naturalness: 3\nPhysical & Detail Integrity: 2"
+
+    judge.reply = look
+    result = result_of(run("few_of_imgedit", "null"))
+    assert (result.headline, result.counts["scored"]) == ("imgedit_avg_score", 2)
+    assert {name: metric.value for name, metric in result.metrics.items()} == {
+        "imgedit_score1": 1.5,
+        "imgedit_avg_score": pytest.approx((6 / 3 + 7 / 3) / 2),
+    }
+    (first, drawn_one), (second, drawn_two) = shown
+    assert first != second
+    assert drawn_one == drawn_two != first
+
+
+def test_an_edit_whose_judge_is_down_is_an_error(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """ImgEdit gives 0 on all three scores and goes on."""
+    with judge_server(marks) as server:
+        url = server.url
+    point_at(url, monkeypatch)
+    assert result_of(run("few_of_imgedit", "null")).counts == {"scored": 0, "unparsed": 0, "error": 2}
+
+
+def test_models_that_do_not_edit_are_refused_at_once(tasks: Path, judge: JudgeServer) -> None:
+    class Painter:
+        abilities = ("understanding", "generation")
+
+    settings = EvalSettings(model="painter", tasks=(f"lmms:{tasks}:few_of_imgedit",))
+    with pytest.raises(HermesError, match="needs editing, which model 'painter' does not support") as raised:
+        plan_tasks(settings, Painter)
+    assert "\n" not in str(raised.value)
+    assert judge.asked == 0
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,14 @@ class TestPictures:
         assert picture.tobytes() == PICTURE.tobytes()
         assert (server.asked[0].path, server.asked[0].body["modalities"]) == (CHAT, ["image", "text"])
 
+    def test_a_chat_is_shown_the_picture_that_it_is_to_change(self, server, make):
+        server.paths = {CHAT}
+        server.entry = {"id": "m", "architecture": {"output_modalities": ["image"]}}
+        server.answer = lambda asked: Reply(said(None, images=[PART]))
+        make().generate(asks("make it red", pictures=(PICTURE,)))
+        shown, text = server.asked[0].body["messages"][0]["content"]
+        assert (shown["type"], text) == ("image_url", {"type": "text", "text": "make it red"})
+
     def test_a_picture_behind_an_address_is_fetched_without_the_key(self, server, make, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
         server.answer = lambda asked: Reply({"data": [{"url": f"{server.root}/p.png"}]})
@@ -405,7 +413,7 @@ class TestWhatItCan:
     def test_pictures_in_chats_are_found_where_the_list_names_them(self, server, make):
         server.paths = {CHAT}
         server.entry = {"id": "m", "architecture": {"output_modalities": ["image"]}}
-        assert make().info.abilities == ("generation",)
+        assert make().info.abilities == ("generation", "editing")
         server.answer = lambda asked: Reply(said(None, images=[PART]))
         assert make().generate(asks("a"))[0].tobytes() == PICTURE.tobytes()
 

@@ -35,7 +35,7 @@ class ServedModel:
     does not take a seed, the same command may bring other answers; those that are stored stay.
     """
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "any"
     description: ClassVar[str] = "any OpenAI-compatible server: openai:NAME@http://HOST:PORT/v1[?images=chat]"
     extra: ClassVar[str | None] = "api"
