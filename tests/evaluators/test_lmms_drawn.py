@@ -235,6 +235,32 @@ def test_models_that_do_not_edit_are_refused_at_once(tasks: Path, judge: JudgeSe
     assert judge.asked == 0
 
 
+def test_a_scorer_of_texts_and_pictures_gets_both(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The null model says "yes" and draws 48 pixels; what is stored is replayed, and asked no second time."""
+    content = run("few_of_both", "null")
+    result = result_of(content)
+    assert {name: metric.value for name, metric in result.metrics.items()} == {"length": 3, "side": 48}
+    (store,) = (tmp_path / "run").glob("answers/*/lmms*")
+    stored = [json.loads(line) for line in (store / "responses.0.jsonl").read_text().splitlines()]
+    assert [line["text"] for line in stored] == ["yes"] * len(PROMPTS)
+    assert all((store / "media" / f"{line['image']}.png").is_file() for line in stored)
+    assert result_of(hermes.score(content["folder"])) == result
+    before = (store / "responses.0.jsonl").read_bytes()
+    assert result_of(run("few_of_both", "null")) == result
+    assert (store / "responses.0.jsonl").read_bytes() == before
+    task = next(iter(content["results"]))
+    replayed = hermes.evaluate(f"replay:{content['folder']}", tasks=(task,), out=tmp_path / "replayed", device="cpu")
+    assert result_of(replayed).metrics == result.metrics
+
+
+def test_a_model_without_words_is_refused_there(tasks: Path) -> None:
+    class Painter:
+        abilities = ("generation", "editing")
+
+    with pytest.raises(HermesError, match="needs understanding"):
+        plan_tasks(EvalSettings(model="painter", tasks=(f"lmms:{tasks}:few_of_both",)), Painter)
+
+
 @pytest.mark.parametrize(
     ("task", "text"),
     [

@@ -16,12 +16,12 @@ from hermes.align.pairs.shown import Shown, shown, whole_of
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
-from hermes.harness.contracts.model import Alignable, likelihoods_of
+from hermes.harness.contracts.model import Alignable, Wanted, likelihoods_of
 from hermes.harness.models.device import pick_device
 from hermes.harness.records.journal import Index
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Ability, Judgement, Request, Response
+from hermes.harness.records.types import Judgement, Request, Response
 from hermes.harness.run.drawing import LOOK_UP, draw
 from hermes.harness.run.failing import Reasons
 from hermes.harness.run.judging import Judged, judge_responses
@@ -161,7 +161,7 @@ def _draw(
     requests: Iterable[Request],
     total: int,
     store: Store,
-    ability: Ability,
+    wanted: Wanted,
     progress: Progress,
     label: str,
 ) -> None:
@@ -175,10 +175,10 @@ def _draw(
         settings.batch_draw,
         progress,
         label,
-        ability,
+        wanted,
         max_failures=settings.max_failures,
     )
-    again = asked.captions(asked.items) if ability == "understanding" else asked.images(asked.items)
+    again = asked.captions(asked.items) if wanted == "understanding" else asked.images(asked.items)
     _refuse_nothing(store.responses.index(), (request.key for request in again), label)
 
 

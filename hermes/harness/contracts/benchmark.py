@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.model import Wanted
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stats import Means
@@ -97,7 +98,7 @@ class Evaluator(ABC):
     marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
     ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
     ``edits``: its samples show pictures that are to be changed, so its models must be able to. ``interleaved``: each is
-    answered with a text and a picture.
+    answered with a text and a picture; a model that does not give both at once is asked twice.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
     the same ids and prompts, so what the model has answered there is not asked again.
 
@@ -148,6 +149,13 @@ class Evaluator(ABC):
             ("understanding", cls.interleaved),
         )
         return next((ability for ability, asked in needed if asked and ability not in abilities), None)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What its samples are answered with."""
+        if self.interleaved:
+            return "both"
+        return "understanding" if self.ability == "understanding" else "generation"
 
     @property
     def asked_by(self) -> "Evaluator | type[Evaluator]":

@@ -128,7 +128,7 @@ def entries(task: Task, config: GenerationConfig, store: Store, judge: str | Non
         if judgements is not None:
             said = judgements.get(
                 [
-                    judgement_key(one.key, (response.image or response.text) if response else None, one.whole)
+                    judgement_key(one.key, response.content_mark if response else None, one.whole)
                     for one, response in zip(chunk, found, strict=True)
                 ]
             )

@@ -50,7 +50,7 @@ def request(prompt: str = "a?", seed: int = 0, sample: str = "s", index: int = 0
 def draw(model: Any, asked: Sequence[Request], folder: Path, ability: Any = "understanding") -> list[Any]:
     """The stored answers to the requests."""
     store = Store(folder)
-    drawing.draw(model, asked, len(asked), store, ability=ability)
+    drawing.draw(model, asked, len(asked), store, wanted=ability)
     return store.responses.index().get([request.key for request in asked])
 
 
