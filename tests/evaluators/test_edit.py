@@ -1,14 +1,23 @@
 """Editing in the drawn world: the oracle, what comes back as it was, and models that cannot."""
 
+import json
+
 import pytest
 from asked import twin_rows
 from judged import BLANK, assert_fit_generation_twin, score_images, score_judgements
 
+import hermes
 from hermes.evaluators.edit import Edit
+from hermes.harness.models.tiny.adapter import TinyModel
+from hermes.harness.records.images import ImageHandle
+from hermes.harness.records.types import Request
 from hermes.harness.run.plan import plan_tasks
 from hermes.harness.run.settings import EvalSettings
-from hermes.harness.system.errors import HermesError
-from hermes.shapes.changes import KINDS
+from hermes.harness.system.errors import AskError, HermesError
+from hermes.shapes import captions
+from hermes.shapes.changes import KINDS, read_change
+from hermes.shapes.parse import parse
+from hermes.shapes.words import Phrase
 
 ROW = {
     "id": "a",
@@ -74,3 +83,30 @@ def test_a_model_that_cannot_edit_is_refused():
 
     with pytest.raises(HermesError, match="task 'edit' needs editing, which model 'painter' does not support"):
         plan_tasks(EvalSettings(model="painter", tasks=("edit",), data="shapes"), Painter)
+
+
+def test_hermes_tiny_shows_it_and_stores_what_it_drew_from(tmp_path):
+    content = hermes.evaluate("hermes-tiny", tasks=("edit",), out=tmp_path / "run", device="cpu", limit=24)
+    (result,) = content["results"].values()
+    assert result.metrics["done"].value > 0.3
+    (journal,) = tmp_path.glob("run/answers/*/edit*/responses.0.jsonl")
+    stored = [json.loads(line) for line in journal.read_text().splitlines()]
+    rows = {row["id"]: row for row in twin_rows(Edit())}
+    for line in stored:
+        told = read_change(rows[line["sample_id"]]["instruction"])
+        objects = parse(rows[line["sample_id"]]["image"]).objects
+        phrases = told.of([Phrase.of(obj, ("size", "color", "shape", "place")) for obj in objects])
+        line["read"] = line["plan"] == captions.told(phrases)
+    assert sum(line["read"] for line in stored) >= 0.8 * len(stored)
+
+
+def test_an_instruction_of_another_world_is_an_error_of_its_own():
+    model = TinyModel.load()
+    one = {
+        "index": 0,
+        "config": model.info.defaults,
+        "seed": 0,
+        "images": (ImageHandle(twin_rows(Edit())[0]["image"]),),
+    }
+    with pytest.raises(AskError, match="it cannot read 'give the dog a hat'"):
+        model.generate([Request(sample_id="a", prompt="give the dog a hat", **one)])
