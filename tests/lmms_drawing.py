@@ -92,6 +92,37 @@ def process(doc, results):
     model_images = pred.get("images", [])
     return {"length": len(model_text), "side": Image.open(model_images[0]).width}
 """
+WORDS = """
+dataset_path: parquet
+dataset_kwargs:
+  data_files:
+    test: imgedit.parquet
+task: few_words
+test_split: test
+output_type: generate_until
+doc_to_visual: !function lmms_eval.tasks.imgedit.utils.imgedit_doc_to_visual
+doc_to_text: prompt
+doc_to_target: prompt
+process_results: !function words.process
+metric_list:
+  - metric: liked
+    aggregation: mean
+    higher_is_better: true
+"""
+WORDS_FUNCTIONS = """
+import os
+
+import requests
+
+
+def process(doc, results):
+    try:
+        reply = requests.post(os.environ["WORDS_URL"] + "/chat/completions", json={"said": results[0]}, timeout=5)
+        reply.raise_for_status()
+        return {"liked": float(reply.json()["choices"][0]["message"]["content"])}
+    except Exception:
+        return {"liked": 0.0}
+"""
 PROMPTS = (
     (1, "a red circle", "CULTURE"),
     (2, "a blue square and a white cross", "CULTURE"),
@@ -123,7 +154,8 @@ def write_drawing_tasks(folder: Path) -> Path:
     }
     table = datasets.Dataset.from_dict(edits).cast_column("image", datasets.Image())
     table.to_parquet(folder / "imgedit.parquet")
-    for name, text in {"wise": WISE, "imgedit": IMGEDIT, "both": BOTH}.items():
+    for name, text in {"wise": WISE, "imgedit": IMGEDIT, "both": BOTH, "words": WORDS}.items():
         (folder / f"{name}.yaml").write_text(text)
     (folder / "both.py").write_text(BOTH_FUNCTIONS)
+    (folder / "words.py").write_text(WORDS_FUNCTIONS)
     return folder

@@ -261,6 +261,17 @@ def test_a_model_without_words_is_refused_there(tasks: Path) -> None:
         plan_tasks(EvalSettings(model="painter", tasks=(f"lmms:{tasks}:few_of_both",)), Painter)
 
 
+def test_a_judge_of_texts_that_is_down_is_an_error_too_and_is_asked_again(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with judge_server(lambda payload, number: (500, "")) as server:
+        monkeypatch.setenv("WORDS_URL", server.url)
+        assert result_of(run("few_words", "null")).counts == {"scored": 0, "unparsed": 0, "error": 2}
+        server.reply = lambda payload, number: (200, "0.5")
+        mended = result_of(run("few_words", "null"))
+    assert (mended.counts["error"], mended.metrics["liked"].value) == (0, 0.5)
+
+
 @pytest.mark.parametrize(
     ("task", "text"),
     [

@@ -72,11 +72,11 @@ class TaskScorer:
 def _said(task: Any, one: Prediction, tags: Tags) -> Said:
     reply = json.dumps({"text": one.text, "images": [str(one.picture)]}, ensure_ascii=False)
     with as_lmms_eval(), watched() as heard:
-        (outcome,) = outcomes(task, [one.document], [[reply]], tags, drawn=True)
-    if heard.error:
-        raise JudgeError(f"the task's judge failed: {heard.error}")
+        (outcome,) = outcomes(task, [one.document], [[reply]], heard, tags, drawn=True)
     if not isinstance(outcome, Outcome):
         raise JudgeError(outcome)
+    if heard.error:
+        raise JudgeError(f"the task's judge failed: {heard.error}")
     said = json.loads(json.dumps(plain(outcome.said)).replace(json.dumps(str(one.picture))[1:-1], one.picture.name))
     for each in said.values():
         for name, value in each.items():

@@ -14,6 +14,7 @@ from pydantic import field_serializer
 
 from hermes.evaluators.lmms.requests import cut
 from hermes.evaluators.lmms.tasks import reason
+from hermes.evaluators.lmms.watching import Heard
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
@@ -45,12 +46,18 @@ def plain(value: Any) -> Any:
 
 
 def outcomes(
-    task: Any, documents: Sequence[int], replies: Sequence[Sequence[str]], reasoning: Tags = THINK, drawn: bool = False
+    task: Any,
+    documents: Sequence[int],
+    replies: Sequence[Sequence[str]],
+    heard: Heard,
+    reasoning: Tags = THINK,
+    drawn: bool = False,
 ) -> list[Outcome | str]:
     """What the task says of each document's replies, or why it could say nothing.
 
     Each reply ends at the task's stop strings; then filters, reasoning tags and process_results come in lmms-eval's
-    order, where ``reasoning`` is its --reasoning_tags. process_results is tried once and not five times. ``drawn``:
+    order, where ``reasoning`` is its --reasoning_tags. process_results is tried once and not five times. ``heard`` is
+    that of the `watched` block around the call; a judge that the task asked in vain is a reason, too. ``drawn``:
     replies are JSON that names pictures, so they end nowhere, and documents come with their own pictures
     (--process_with_media).
     """
@@ -87,10 +94,13 @@ def outcomes(
 
     def outcome(instance: Any) -> Outcome | str:
         filtered = {name: stripped(reply) for name, reply in instance.filtered_resps.items()}
+        heard.forget()
         try:
             said = {name: process(task, docs[instance.doc_id], [reply]) for name, reply in filtered.items()}
         except Exception as error:
             return f"process_results failed ({reason(error)})"
+        if heard.failed:
+            return f"the task's judge failed: {heard.failed}"
         return Outcome(answer=next(iter(filtered.values())), said=said)
 
     return [outcome(instance) for instance in instances]

@@ -1,4 +1,4 @@
-"""Any task of lmms-eval that asks for text: its documents, prompts, pictures and scorers, on Hermes' runner.
+"""Any task of lmms-eval: its documents, prompts, pictures and scorers, on Hermes' runner.
 
 ``--tasks lmms:NAME`` is a task that comes with lmms-eval, ``lmms:FOLDER:NAME`` one whose YAML lies in FOLDER (there
 NAME may be one that lmms-eval has too; no comma and no "@" in FOLDER). The task is built by lmms-eval's TaskManager for
@@ -10,9 +10,12 @@ What is scored: each answer up to the first ``until`` string, through the task's
 aggregation. `lmms-eval --model hermes` asks the same with the same seeds, so that both give the same numbers.
 
 Differences from lmms-eval's own run: scoring starts from lmms-eval's seeds each time, so that tasks that draw letters
-give the same number twice; a document that process_results cannot read is an error, counted and in no mean, and stops
-nothing; metrics have 95 % intervals where they are plain means and no standard errors elsewhere; whether a higher value
-is better is the task's affair, and its metrics are in no gap, as nobody knows what chance scores.
+give the same number twice; a document that process_results cannot read, or for which a task asked its judge in vain
+(`watching`), is an error, counted and in no mean, and stops nothing; metrics have 95 % intervals where they are plain
+means and no standard errors elsewhere; whether a higher value is better is the task's affair, and its metrics are in no
+gap, as nobody knows what chance scores.
+
+Tasks whose scorers look at pictures are those of `drawn`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +26,7 @@ from hermes.evaluators.lmms.requests import generation_config
 from hermes.evaluators.lmms.scorer import scorer_of
 from hermes.evaluators.lmms.scoring import Outcome, metric_key, numbers, outcomes
 from hermes.evaluators.lmms.tasks import as_lmms_eval, build_task, find_task, task_version
+from hermes.evaluators.lmms.watching import watched
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator
 from hermes.harness.records.types import Score
 from hermes.harness.system.errors import HermesError
@@ -30,6 +34,8 @@ from hermes.harness.system.errors import HermesError
 
 class LmmsTask(Documents):
     """One task of lmms-eval; `make` gives it the name, data, settings and metrics that the task has."""
+
+    asks_to_score = True
 
     @classmethod
     def make(cls, argument: str | None) -> "Evaluator":
@@ -70,10 +76,9 @@ class LmmsTask(Documents):
         for answer in answers:
             replies.setdefault(document(answer), []).append(answer.response.text or "")
         whole = [number for number, texts in replies.items() if len(texts) >= self.config.num_images]
-        with as_lmms_eval():
-            found = dict(
-                zip(whole, outcomes(self.task, whole, [replies[number] for number in whole], self.tags), strict=True)
-            )
+        with as_lmms_eval(), watched() as heard:
+            said = outcomes(self.task, whole, [replies[number] for number in whole], heard, self.tags)
+        found = dict(zip(whole, said, strict=True))
         missing = f"not all {self.config.num_images} answers are there"
         for answer in answers:
             yield self._score(answer, found.get(document(answer), missing))

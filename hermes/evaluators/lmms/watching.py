@@ -34,6 +34,11 @@ class Heard:
     complaints: list[tuple[str, str, int]] = field(default_factory=list)
     """(level, what was said, how many calls there were before)."""
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.calls.clear()
+        self.complaints.clear()
+
     @property
     def failed(self) -> str | None:
         """Why a call failed for good, None where none did."""

@@ -97,6 +97,7 @@ class Evaluator(ABC):
     of which no item may be read for another split, so that data without splits are divided; those that can do that are
     marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
     ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
+    ``asks_to_score``: its scorers ask a server, so scores among which are errors are computed again.
     ``edits``: its samples show pictures that are to be changed, so its models must be able to. ``interleaved``: each is
     answered with a text and a picture; a model that does not give both at once is asked twice.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
@@ -126,6 +127,7 @@ class Evaluator(ABC):
     strips_reasoning: ClassVar[tuple[str, ...]] = ("lmms-eval",)
     divides: ClassVar[bool] = False
     judges_itself: ClassVar[bool] = False
+    asks_to_score: ClassVar[bool] = False
     edits: ClassVar[bool] = False
     interleaved: ClassVar[bool] = False
     looks_at: "ClassVar[type[Evaluator] | None]" = None
