@@ -25,13 +25,13 @@ def agreement_table(run: Run) -> Table:
     for task, found in named.items():
         if found is None or found.joint is None:
             continue
-        over = "homologous items" if task == GENERATION else f"homologous items, {title(task)}"
+        over = "Homologous items" if task == GENERATION else f"Homologous items, {title(task)}"
         numbers = (Cell(found.ratio), cell_of(found.phi, 3, run))
         counts = (Cell(float(found.counts[name])) for name in CELLS)
         more = (Cell(found.gapeval.get("gap")), Cell(float(found.left_out)))
         rows.append((Cell(text=over), cell_of(found.joint, 3, run), *numbers, *counts, *more))
-        notes += [f"No phi over {over}: {why}." for why in [undefined_phi(**found.counts)] if why]
-        notes += [f"{over[0].upper()}{over[1:]}, {said}." for said in [yes_rates(run.results, task)] if said]
+        notes += [f"{over}: no phi, as {why}." for why in [undefined_phi(**found.counts)] if why]
+        notes += [f"{over}, {said}." for said in [yes_rates(run.results, task)] if said]
     return Table(
         title="The same questions on both sides",
         columns=(

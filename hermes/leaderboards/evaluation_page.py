@@ -45,6 +45,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Model", run.model.name + parameters
     yield "Data", f"{run.world}, {run.split}" + (f", the first {run.limit}" if run.limit else "")
     yield "Seed", str(run.seed)
+    if run.settings:
+        yield "Settings", run.settings
     yield "Run", run.run_id
 
 

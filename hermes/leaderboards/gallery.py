@@ -68,6 +68,7 @@ class _Candidate(_Read):
     text: str | None = None
     image: str | None = None
     plan: str | None = None
+    prompt: str | None = None
 
 
 class _Duel(_Read):
@@ -162,10 +163,15 @@ def _card(number: int, pair: _Pair, media: Path) -> str:
         f'<article class="pair">\n<h3>{_text(pair.caption)}</h3>\n'
         f'<p class="id">true caption of item {number}: {html.escape(pair.item_id)}</p>\n<div class="sides">\n'
         f"<div><h4>Real image</h4>{_figure(pair.image, media, 'real image')}</div>\n"
-        f"<div><h4>Captions{_margin(pair.und)}</h4>{''.join(_captions(pair.und))}</div>\n"
+        f"<div><h4>{_asked(pair.und)}{_margin(pair.und)}</h4>{''.join(_captions(pair.und))}</div>\n"
         f'<div><h4>Images{_margin(pair.gen)}</h4><div class="images">{"".join(_images(pair.gen, media))}</div></div>\n'
         "</div>\n</article>\n"
     )
+
+
+def _asked(duel: _Duel | None) -> str:
+    """What the texts of a pair are."""
+    return f"Answers to: {_text(duel.winner.prompt)}" if duel and duel.winner.prompt else "Captions"
 
 
 def _margin(duel: _Duel | None) -> str:

@@ -25,6 +25,12 @@ TITLES = {
     "geneval2": "GenEval 2",
     "wise": "WISE",
     "wise-verified": "WISE_Verified",
+    "gapeval": "GapEval",
+    "clipscore": "CLIPScore",
+    "pickscore": "PickScore",
+    "hpsv2": "HPSv2",
+    "aesthetic": "Aesthetic score",
+    "fid": "FID",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
@@ -39,9 +45,12 @@ WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
 
 
 def title(task: str) -> str:
-    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``."""
+    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``, ``fid:geneval`` is ``FID (GenEval)``."""
     name, _, overrides = task.partition("@")
     spelled = overrides.replace("_", " ").replace("=", " ")
+    score, _, drawn = name.partition(":")
+    if score in TITLES and drawn in TITLES:
+        name, spelled = score, ", ".join(filter(None, (TITLES[drawn], spelled)))
     return TITLES.get(name, name) + (f" ({spelled})" if spelled else "")
 
 

@@ -15,8 +15,11 @@ from hermes.harness.records.types import Response, Score
 from hermes.harness.system import registry
 from hermes.shapes.oracle import OracleJudge
 
-# Rows are whatever the user names; the oracle judges no prompts; rows are the user's.
-NO_TWIN = ("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified")
+# Rows are whatever the user names; the oracle judges no prompts; rows, verdicts and prompts are the user's.
+NO_TWIN = (
+    *("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified", "gapeval", "prompts"),
+    *("clipscore", "pickscore", "hpsv2", "aesthetic", "fid"),
+)
 # All that have a twin; tifa with a similarity that needs no encoder.
 BENCHMARKS = ["tifa:facts" if name == "tifa" else name for name in registry.names("evaluators") if name not in NO_TWIN]
 OF_A_CORPUS = ("flickr30k", "flickr30k-1k")

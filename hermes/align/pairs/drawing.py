@@ -1,6 +1,6 @@
 """The candidates of a round: drawn, judged and rated, each step taken from the stores where it is there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes.align.pairs import candidates
+from hermes.align.pairs.answers import answer_candidates, answer_requests, questions_of
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.confidence import confidences_of, rate_images
 from hermes.align.pairs.items import Item
@@ -32,7 +33,7 @@ from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress
 from hermes.harness.system.sharing import Sharing, chunks
 
-CAPTIONS, IMAGES = "candidate-captions", "candidate-images"
+CAPTIONS, ANSWERS, IMAGES = "candidate-captions", "candidate-answers", "candidate-images"
 VERSION = "1"
 ATTEMPTS = 3
 R = TypeVar("R", Response, Judgement)
@@ -42,27 +43,45 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class Asked:
-    """What a round asks for, and of whom; ``number`` is the round. It holds no answer."""
+    """What a round asks for, and of whom; ``number`` is the round, ``closed`` whether answers are of a closed
+    vocabulary. It holds no answer."""
 
     model: Alignable
     items: Sequence[Item]
     settings: AlignSettings
     drawer: Evaluator
     number: int
+    closed: bool
 
     @property
     def seed(self) -> int:
         return derive_seed(self.settings.seed, self.number, "round")
 
     def captions(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for captions of these items, item by item; none where captions have no likelihood."""
-        if "text" not in likelihoods_of(self.model):
+        """The requests for captions of these items, item by item; none where they have no likelihood or no part."""
+        if not self.has_captions:
             return
         settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
         for item in items:
             yield from candidates.caption_requests(
                 [item], settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
             )
+
+    def answers(self, items: Iterable[Item]) -> Iterator[Request]:
+        """The requests for answers about these items' real images, item by item; none where they have no part."""
+        if not self.has_answers:
+            return
+        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
+        for item in items:
+            yield from answer_requests(item, settings.drawn_answers, defaults, seed, self.closed)
+
+    @property
+    def has_captions(self) -> bool:
+        return self.settings.captions and "text" in likelihoods_of(self.model)
+
+    @property
+    def has_answers(self) -> bool:
+        return self.settings.drawn_answers > 0 and "text" in likelihoods_of(self.model)
 
     def images(self, items: Iterable[Item]) -> Iterator[Request]:
         """The requests for images of these items, item by item; none where images have no likelihood."""
@@ -85,18 +104,24 @@ class Drawn:
 
     asked: Asked
     texts: Store
+    answers: Store | None
     pictures: Store
     critic: str
     reasons: Reasons = field(default_factory=Reasons)
 
     def candidates(self) -> Iterator[Candidate]:
-        """The scored candidates, first all captions and then all images, in the order of the items."""
+        """The scored candidates, first all captions, then all answers and all images, in the order of the items."""
         asked, settings = self.asked, self.asked.settings
         index, close = self.texts.responses.index(), closeness_of(self.texts, settings.similarity)
         for items in chunks(asked.items, TOGETHER):
             texts = _there(index, asked.captions(items))
             self._count(texts)
             yield from candidates.caption_candidates(texts, close(items, texts), asked.number)
+        said_of = self.answers.responses.index() if self.answers else None
+        for items in chunks(asked.items if settings.answers else (), TOGETHER):
+            answers = _there(said_of, asked.answers(items)) if said_of else []
+            self._count(answers)
+            yield from answer_candidates(items, answers, asked.number, asked.closed)
         if not self.critic:
             return
         index, said = self.pictures.responses.index(), self.pictures.judgements(self.critic).index()
@@ -125,32 +150,38 @@ def draw_candidates(
     root: Path,
     drawer: Evaluator,
     number: int,
+    closed: bool,
     progress: Progress,
 ) -> Drawn:
-    """Captions and images of every item from the model, scored; ``number`` is the round.
+    """Captions and images of every item from the model, scored, and answers; ``number`` is the round.
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
     each candidate once. All processes draw, judge and rate, and none keeps what it has drawn. Pictures to which the
     model gives no likelihood are not drawn, nor captions.
     """
-    asked = Asked(model, items, settings, drawer, number)
+    asked = Asked(model, items, settings, drawer, number, closed)
     kinds, code = likelihoods_of(model), code_version(model)
     critic = load_judges([settings.critic], model, settings.device)[settings.critic] if "image" in kinds else None
     with ExitStack() as stack:
-        texts, pictures = (
+        names = (CAPTIONS, IMAGES, *([ANSWERS] if asked.has_answers else []))
+        texts, pictures, *more = (
             stack.enter_context(
                 open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": asked.seed}, progress.say)
             )
-            for name in (CAPTIONS, IMAGES)
+            for name in names
         )
         current().wait()
-        drawn = Drawn(asked, texts, pictures, critic.identity if critic else "")
-        if "text" in kinds:
+        drawn = Drawn(asked, texts, more[0] if more else None, pictures, critic.identity if critic else "")
+        if asked.has_captions:
             label, total = f"captions, round {number}", len(items) * settings.n
-            _draw(asked, asked.captions(items), total, texts, "understanding", progress, label)
+            _draw(asked, asked.captions, total, texts, "understanding", progress, label)
+        if drawn.answers:
+            label = f"answers, round {number}"
+            total = sum(len(questions_of(item, closed)) for item in items) * settings.drawn_answers
+            _draw(asked, asked.answers, total, drawn.answers, "understanding", progress, label)
         if critic:
             _see(asked, pictures, critic, progress)
-        if "text" in kinds:
+        if asked.has_captions:
             device = pick_device(settings.device)
             rate_captions(_said(asked, texts), len(items), texts, settings.similarity, device, progress)
     return drawn
@@ -158,7 +189,7 @@ def draw_candidates(
 
 def _draw(
     asked: Asked,
-    requests: Iterable[Request],
+    requests: Callable[[Iterable[Item]], Iterator[Request]],
     total: int,
     store: Store,
     wanted: Wanted,
@@ -169,7 +200,7 @@ def _draw(
     settings = asked.settings
     draw(
         asked.model,
-        requests,
+        requests(asked.items),
         total,
         store,
         settings.batch_draw,
@@ -178,8 +209,7 @@ def _draw(
         wanted,
         max_failures=settings.max_failures,
     )
-    again = asked.captions(asked.items) if wanted == "understanding" else asked.images(asked.items)
-    _refuse_nothing(store.responses.index(), (request.key for request in again), label)
+    _refuse_nothing(store.responses.index(), (request.key for request in requests(asked.items)), label)
 
 
 def _see(asked: Asked, store: Store, critic: Judge, progress: Progress) -> None:
@@ -187,7 +217,7 @@ def _see(asked: Asked, store: Store, critic: Judge, progress: Progress) -> None:
     settings, number, items = asked.settings, asked.number, asked.items
     total = len(items) * (settings.n_images or settings.n)
     for _ in range(ATTEMPTS):
-        _draw(asked, asked.images(items), total, store, "generation", progress, f"images, round {number}")
+        _draw(asked, asked.images, total, store, "generation", progress, f"images, round {number}")
         label = f"critic, round {number}"
         if _whole_pictures(_shown(asked, store), store) and not judge_responses(
             asked.drawer,

@@ -7,11 +7,15 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
 CAN = ("answer", "detect", "weigh", "write", "score")
+RATINGS = ("clipscore", "pickscore", "hpsv2", "aesthetic")
+"""The scores of pictures that a judge may give: each is an ability of its own."""
 METHODS = {
     "understanding": "understand",
     "generation": "generate",
     "editing": "generate",
+    "compare": "features",
     **{ability: ability for ability in CAN},
+    **dict.fromkeys(RATINGS, "rate"),
 }
 
 
@@ -51,7 +55,12 @@ class _Model(_Attributes):
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect", "weigh", "write", "score"], ...]
+    abilities: tuple[
+        Literal[
+            "answer", "detect", "weigh", "write", "score", "compare", "clipscore", "pickscore", "hpsv2", "aesthetic"
+        ],
+        ...,
+    ]
     description: str
 
 

@@ -7,6 +7,7 @@ from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.reasoning import read_tags
 from hermes.harness.data.answers import Answers
 from hermes.harness.data.geneval import geneval_folders, holds_results
+from hermes.harness.data.official.gapeval import holds_verdicts
 from hermes.harness.run.outside.rows import scored_rows
 from hermes.harness.run.plan import Task, check_judge, judge_name, named_judges
 from hermes.harness.run.settings import EvalSettings
@@ -31,7 +32,7 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
     """
     if data is not None:
         return data
-    if holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
+    if holds_verdicts(responses) or holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
         return str(responses)
     if evaluator.own_rows() is not None:
         return evaluator.name
