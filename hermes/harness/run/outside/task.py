@@ -43,6 +43,11 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
 
 def check_kinds(evaluator: Evaluator, answers: Answers) -> None:
     """Raise HermesError for an answer of a kind or an index that the task has not."""
+    if evaluator.interleaved:
+        raise HermesError(
+            f"task {evaluator.name!r} is answered with a text and a picture, of which answers from files have one; "
+            "run it with hermes eval"
+        )
     text = evaluator.ability == "understanding"
     for answer in answers.given:
         if text != (answer.text is not None):
