@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 
 REVISION = "revision"
-SIDES: tuple[str, ...] = get_args(Ability)
+SIDES: tuple[Ability, ...] = ("understanding", "generation")
 Decoding = Sequence[tuple[str, Mapping[str, Any]]]
 """Settings in order, each with the task, or the side, that they are for; a later one counts."""
 
