@@ -63,6 +63,7 @@ def _model(cls: Any) -> Facts:
         "parameters": cls.parameters,
         "understands": "understanding" in cls.abilities,
         "generates": "generation" in cls.abilities,
+        "edits": "editing" in cls.abilities,
         "align": bool(cls.alignable),
         "likelihoods": list(likelihoods_of(cls)) if cls.alignable else [],
         "takes": [name.replace("_", "-") for name in getattr(cls, "options", ())],

@@ -65,7 +65,7 @@ class Homologous(Evaluator):
     protocols = ("official", CLOSEST)
     divides = True
 
-    def local_rows(self, source: Path, split: Split) -> Iterable[Row]:
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
         return homologous_rows(source, self.name, split, self.held_out)
 
     def score(self, answer: Answer, protocol: str) -> Score:

@@ -21,10 +21,14 @@ from hermes.shapes.words import (
 _OPENERS = ("", "", "an image of ", "a picture of ", "there ")
 
 
+def told(phrases: Iterable[Phrase]) -> str:
+    """``two red circles and a white square``: what reads alike is counted; "" of none."""
+    found = [phrase.counted(count) for phrase, count in Counter(phrases).items()]
+    return join(found) if found else ""
+
+
 def _list(objects: Iterable[Obj], attributes: Sequence[str]) -> str:
-    """``two red circles and a white square``: what reads alike is counted."""
-    counts = Counter(Phrase.of(obj, attributes) for obj in objects)
-    return join([phrase.counted(count) for phrase, count in counts.items()])
+    return told(Phrase.of(obj, attributes) for obj in objects)
 
 
 def _order(scene: Scene, rng: random.Random) -> list[Obj]:

@@ -125,7 +125,7 @@ class Rows:
             self._judgements = Index(_journals(self.files.judgements, "judgements"), Judgement)
         return self._judgements.get(
             [
-                judgement_key(key, (response.image or response.text) if response else None, bytes.fromhex(sample.whole))
+                judgement_key(key, response.content_mark if response else None, bytes.fromhex(sample.whole))
                 if sample
                 else "0" * 16
                 for sample, key, response in zip(samples, keys, responses, strict=True)

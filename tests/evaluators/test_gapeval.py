@@ -132,3 +132,23 @@ def test_no_model_is_asked(command, tmp_path):
     found = command("eval", "--model", "null", "--tasks", "gapeval", "--runs", tmp_path)
     assert found.code != 0
     assert "hermes score --task gapeval" in found.err
+
+
+def test_a_lower_gap_is_best_in_tables(command, tmp_path):
+    for label, generation in (("even", ["right", "wrong"]), ("uneven", ["wrong", "wrong"])):
+        items = [
+            {"id": number, "category": "a", "understanding": said, "generation": generation[number % 2]}
+            for number, said in enumerate(["right", "wrong"] * 40)
+        ]
+        path = tmp_path / f"{label}.json"
+        path.write_text(json.dumps(items))
+        asked = ("--responses", path, "--protocol", "corrected", "--label", label, "--out", tmp_path / "runs" / label)
+        assert command("score", "--task", "gapeval", *asked).code == 0
+    said = command("leaderboard", tmp_path / "runs", "--format", "md")
+    assert said.code == 0, said.err
+    even, uneven = (
+        next(line for line in said.out.splitlines() if f"| {name} |" in line) for name in ("even", "uneven")
+    )
+    assert "**0.000" in even
+    assert "**" not in uneven
+    assert "GapEval nearer to 0" in said.out

@@ -244,9 +244,6 @@ def test_metrics_are_what_the_aggregation_gives(tasks: Path) -> None:
     assert '"both":{"length":3' in pairs[0][1].model_dump_json()
 
 
-DRAWING = ("WISE", "ueval", "imgedit", "kris_bench", "gedit_bench", "structeditbench", "babyvision_gen")
-
-
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
@@ -262,11 +259,6 @@ DRAWING = ("WISE", "ueval", "imgedit", "kris_bench", "gedit_bench", "structeditb
         ("lmms:popes", "no task 'popes'; did you mean pope"),
         ("lmms:pope_full", "give them one by one: lmms:pope_adv, lmms:pope_pop, lmms:pope_random"),
         ("lmms:mvbench_action_count", "shows videos"),
-        *(
-            (f"lmms:{name}", "scores pictures that the model draws")
-            for name in ("WISE", "ueval", "imgedit", "kris_bench")
-        ),
-        *((f"lmms:{name}", "scores pictures that the model draws") for name in DRAWING),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line(

@@ -19,11 +19,11 @@ from hermes.align.pairs.shown import Shown, shown, whole_of
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
-from hermes.harness.contracts.model import Alignable
+from hermes.harness.contracts.model import Alignable, Wanted
 from hermes.harness.models.device import pick_device
 from hermes.harness.records.journal import Index
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Ability, Judgement, Request, Response
+from hermes.harness.records.types import Judgement, Request, Response
 from hermes.harness.run.drawing import LOOK_UP, draw
 from hermes.harness.run.failing import Reasons
 from hermes.harness.run.judging import Judged, judge_responses
@@ -157,7 +157,7 @@ def _draw(
     requests: Callable[[Iterable[Item]], Iterator[Request]],
     total: int,
     store: Store,
-    ability: Ability,
+    wanted: Wanted,
     progress: Progress,
     label: str,
 ) -> None:
@@ -171,7 +171,7 @@ def _draw(
         settings.batch_draw,
         progress,
         label,
-        ability,
+        wanted,
         max_failures=settings.max_failures,
     )
     _refuse_nothing(store.responses.index(), (request.key for request in requests(asked.items)), label)

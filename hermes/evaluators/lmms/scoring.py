@@ -4,6 +4,8 @@ import inspect
 import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +14,7 @@ from pydantic import field_serializer
 
 from hermes.evaluators.lmms.requests import cut
 from hermes.evaluators.lmms.tasks import reason
+from hermes.evaluators.lmms.watching import Heard
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
@@ -43,12 +46,20 @@ def plain(value: Any) -> Any:
 
 
 def outcomes(
-    task: Any, documents: Sequence[int], replies: Sequence[Sequence[str]], reasoning: Tags = THINK
+    task: Any,
+    documents: Sequence[int],
+    replies: Sequence[Sequence[str]],
+    heard: Heard,
+    reasoning: Tags = THINK,
+    drawn: bool = False,
 ) -> list[Outcome | str]:
     """What the task says of each document's replies, or why it could say nothing.
 
     Each reply ends at the task's stop strings; then filters, reasoning tags and process_results come in lmms-eval's
-    order, where ``reasoning`` is its --reasoning_tags. process_results is tried once and not five times.
+    order, where ``reasoning`` is its --reasoning_tags. process_results is tried once and not five times. ``heard`` is
+    that of the `watched` block around the call; a judge that the task asked in vain is a reason, too. ``drawn``:
+    replies are JSON that names pictures, so they end nowhere, and documents come with their own pictures
+    (--process_with_media).
     """
     from lmms_eval.api.instance import Instance
     from lmms_eval.api.reasoning import parse_reasoning_tags_config, strip_reasoning_tags
@@ -57,19 +68,23 @@ def outcomes(
     meta = {"task": config.task, "repeats": config.repeats}
     instances = [
         Instance(
-            "generate_until", ("", kwargs), 0, metadata={**meta, "doc_id": number}, resps=[cut(r, kwargs) for r in said]
+            "generate_until",
+            ("", kwargs),
+            0,
+            metadata={**meta, "doc_id": number},
+            resps=[reply if drawn else cut(reply, kwargs) for reply in said],
         )
         for number, said in zip(documents, replies, strict=True)
     ]
     tags = parse_reasoning_tags_config(
         cli_value=json.dumps(reasoning) if reasoning else None, task_value=config.reasoning_tags
     )
-    docs = task.eval_docs_no_media
     try:
         for ensemble in _filters(task, tags):
-            ensemble.apply(instances, docs.select(documents))
+            ensemble.apply(instances, task.eval_docs_no_media.select(documents))
     except Exception as error:
         raise HermesError(f"lmms:{config.task}: a filter of the task failed ({reason(error)}); fix the task") from None
+    docs = task.eval_docs if drawn else task.eval_docs_no_media
     process = inspect.unwrap(type(task).process_results)
 
     def stripped(reply: Any) -> Any:
@@ -79,10 +94,13 @@ def outcomes(
 
     def outcome(instance: Any) -> Outcome | str:
         filtered = {name: stripped(reply) for name, reply in instance.filtered_resps.items()}
+        heard.forget()
         try:
             said = {name: process(task, docs[instance.doc_id], [reply]) for name, reply in filtered.items()}
         except Exception as error:
             return f"process_results failed ({reason(error)})"
+        if heard.failed:
+            return f"the task's judge failed: {heard.failed}"
         return Outcome(answer=next(iter(filtered.values())), said=said)
 
     return [outcome(instance) for instance in instances]
@@ -113,6 +131,12 @@ def collected(task: Any, found: Sequence[Outcome]) -> dict[str, tuple[str, list[
                 if name in known:
                     items.setdefault(metric_key(task, name, ensemble), (name, []))[1].append(value)
     return items
+
+
+def numbers(task: Any, outcome: Outcome) -> dict[str, float]:
+    """The plain numbers among what the task says of one document, by the keys of its metrics."""
+    said = {key: values[0] for key, (_, values) in collected(task, [outcome]).items()}
+    return {key: float(value) for key, value in said.items() if isinstance(value, Real) and isfinite(value)}
 
 
 def aggregated(task: Any, items: Mapping[str, tuple[str, list[Any]]]) -> tuple[dict[str, Any], dict[str, Any]]:

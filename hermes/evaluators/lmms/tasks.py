@@ -2,14 +2,13 @@
 
 import os
 import random
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from hermes.harness.system.errors import HermesError
 MODEL_NAME = "hermes"
 SEED, NUMPY_SEED, FEWSHOT_SEED = 0, 1234, 1234
 SHOWN = 12
-PICTURES_READ = re.compile(r"""\bpred\w*(?:\.get\(|\[)\s*["']images["']""")
 
 
 @contextmanager
@@ -49,18 +47,27 @@ def task_version(task: Any) -> str:
     return f"lmms-eval {version('lmms_eval')}, task {task.VERSION}"
 
 
-def build_task(reference: str) -> Any:
-    """The ``ConfigurableTask`` of "NAME", or of "FOLDER:NAME" for a task whose YAML lies in a folder of one's own.
+@dataclass(frozen=True)
+class Found:
+    """A task by its name: the index that knows it, its YAML file, and what that says, functions by their names."""
 
-    Raises HermesError for unknown names, for groups and tags, for kinds of task that a Hermes model cannot answer, and
-    for data sets that are not there.
+    where: str
+    name: str
+    manager: Any
+    yaml: Path
+    config: Mapping[str, Any]
+
+
+def find_task(reference: str) -> Found:
+    """The task "NAME", or "FOLDER:NAME" whose YAML lies in a folder of one's own; nothing of it is run or loaded.
+
+    Raises HermesError for unknown names, for groups and tags, and for kinds of task that a Hermes model cannot answer.
     """
     folder, _, name = reference.rpartition(":")
     if folder and not Path(folder).is_dir():
         raise HermesError(f"lmms:{reference}: there is no folder {folder}; give lmms:NAME or lmms:FOLDER:NAME")
     where = f"lmms:{name}"
     with as_lmms_eval():
-        from lmms_eval.api.task import ConfigurableTask
         from lmms_eval.utils import load_yaml_config
 
         try:
@@ -75,21 +82,26 @@ def build_task(reference: str) -> Any:
             members = entry["task"] if entry["type"] == "tag" else config["task"]
             raise HermesError(f"{where} stands for several tasks; give them one by one: {_names(members, folder)}")
         _refuse_other_kinds(where, config)
-        if _scores_pictures(config, Path(str(entry["yaml_path"])).parent):
-            raise HermesError(
-                f"{where} scores pictures that the model draws; Hermes lets models answer lmms-eval's tasks in words "
-                "only, choose another task"
-            )
+    return Found(where, name, manager, Path(str(entry["yaml_path"])), config)
+
+
+def build_task(found: Found) -> Any:
+    """The ``ConfigurableTask`` of a name. Raises HermesError for one that cannot be built, as for want of its data."""
+    with as_lmms_eval():
+        from lmms_eval.api.task import ConfigurableTask
+
         try:
-            task = manager.load_task_or_group(name)[name]
+            task = found.manager.load_task_or_group(found.name)[found.name]
         except Exception as error:
             raise HermesError(
-                f"{where}: lmms-eval cannot build this task ({reason(error)}); "
+                f"{found.where}: lmms-eval cannot build this task ({reason(error)}); "
                 "see to its data set, its packages and its keys"
             ) from None
         if not isinstance(task, ConfigurableTask):
-            raise HermesError(f"{where} is a {type(task).__name__}; only tasks that a YAML file defines can be run")
-        _refuse_other_kinds(where, {"output_type": task.OUTPUT_TYPE})
+            raise HermesError(
+                f"{found.where} is a {type(task).__name__}; only tasks that a YAML file defines can be run"
+            )
+        _refuse_other_kinds(found.where, {"output_type": task.OUTPUT_TYPE})
         if task.config.num_fewshot is None:
             task.set_config("num_fewshot", 0)
         return task
@@ -119,21 +131,6 @@ def _refuse_other_kinds(where: str, config: Mapping[str, Any]) -> None:
         )
     if (config.get("dataset_kwargs") or {}).get("video"):
         raise HermesError(f"{where} shows videos; Hermes models look at images, choose another task")
-
-
-def _scores_pictures(config: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the scorer of a YAML file looks for pictures in an answer: JSON with a list "images".
-
-    The tasks do not say so elsewhere; without pictures they score 0 and call it a result.
-    """
-    module = str(getattr(config.get("process_results"), "value", "")).rpartition(".")[0]
-    path = folder / f"{module}.py"
-    if module and not path.is_file():
-        try:
-            path = Path(getattr(find_spec(module), "origin", None) or path)
-        except (ImportError, ValueError):
-            return False
-    return path.is_file() and PICTURES_READ.search(path.read_text(encoding="utf-8", errors="replace")) is not None
 
 
 def _unknown(name: str, folder: str, known: list[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from hermes.harness.contracts.judge import Judge
+from hermes.harness.contracts.model import Wanted
 from hermes.harness.contracts.reasoning import THINK, Tags
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stats import Means
@@ -104,6 +105,9 @@ class Evaluator(ABC):
     of which no item may be read for another split, so that data without splits are divided; those that can do that are
     marked ``divides``. ``shown`` is False where stored answers alone are scored: rows may lack their images then.
     ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
+    ``asks_to_score``: its scorers ask a server, so scores among which are errors are computed again.
+    ``edits``: its samples show pictures that are to be changed, so its models must be able to. ``interleaved``: each is
+    answered with a text and a picture; a model that does not give both at once is asked twice.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
     the same ids and prompts, so what the model has answered there is not asked again.
     ``lower``: a headline nearer to 0 is better.
@@ -132,6 +136,9 @@ class Evaluator(ABC):
     strips_reasoning: ClassVar[tuple[str, ...]] = ("lmms-eval",)
     divides: ClassVar[bool] = False
     judges_itself: ClassVar[bool] = False
+    asks_to_score: ClassVar[bool] = False
+    edits: ClassVar[bool] = False
+    interleaved: ClassVar[bool] = False
     looks_at: "ClassVar[type[Evaluator] | None]" = None
     lower: ClassVar[bool] = False
     tags: Tags = THINK
@@ -144,6 +151,23 @@ class Evaluator(ABC):
         if argument is not None:
             raise HermesError(f"task {cls.name!r} takes no argument, so not ':{argument}'; give {cls.name!r}")
         return cls()
+
+    @classmethod
+    def lacking(cls, abilities: Collection[Ability]) -> Ability | None:
+        """What the benchmark needs of a model and these abilities do not hold; None where nothing is missing."""
+        needed: tuple[tuple[Ability, bool], ...] = (
+            (cls.ability, True),
+            ("editing", cls.edits),
+            ("understanding", cls.interleaved),
+        )
+        return next((ability for ability, asked in needed if asked and ability not in abilities), None)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What its samples are answered with."""
+        if self.interleaved:
+            return "both"
+        return "understanding" if self.ability == "understanding" else "generation"
 
     @property
     def asked_by(self) -> "Evaluator | type[Evaluator]":

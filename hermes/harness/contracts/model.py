@@ -45,6 +45,18 @@ class Drew:
     truncated: bool = False
 
 
+Wanted = Literal["understanding", "generation", "both"]
+"""What is asked for: a text, a picture, or both."""
+
+
+@dataclass(frozen=True)
+class Both:
+    """A text and a picture that answer one request."""
+
+    said: str
+    drew: "Image.Image | Drew"
+
+
 @runtime_checkable
 class UnifiedModel(Protocol):
     """Understands, generates, or both (``info.abilities``).
@@ -123,8 +135,8 @@ class Flowing(Protocol):
 
     in_flight: int
 
-    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Arrivals:
-        """The answers; closing it asks no more."""
+    def as_they_come(self, requests: Sequence[Request], wanted: Wanted) -> Arrivals:
+        """The answers, `Both` where both are wanted; closing it asks no more."""
         ...
 
 

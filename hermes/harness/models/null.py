@@ -11,7 +11,7 @@ from hermes.harness.records.types import Ability, ModelInfo, Request
 class NullModel:
     """Says "yes" to everything and draws a flat grey picture."""
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "0"
     description: ClassVar[str] = 'says "yes", draws grey: measures the harness itself'
     extra: ClassVar[str | None] = None

@@ -12,7 +12,7 @@ from hermes.harness.records.types import DECODING, Ability, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.registry import split_reference
 
-KINDS: dict[Ability, str] = {"understanding": "text", "generation": "image"}
+KINDS: dict[Ability, str] = {"understanding": "text", "generation": "image", "editing": "image"}
 
 
 class NotStored(LookupError):
@@ -26,7 +26,7 @@ class ReplayModel:
     taken, which no two tasks share. A request without an answer is an error of that request.
     """
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "0"
     description: ClassVar[str] = "answers stored before: replay:RUN, replay:RUN/TASK or replay:responses.jsonl"
     extra: ClassVar[str | None] = None

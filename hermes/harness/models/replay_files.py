@@ -80,7 +80,7 @@ def _folder(folder: Path) -> Iterator[Stored]:
                 if key not in found or response.error is None:
                     found[key] = response
     for response in found.values():
-        yield _of_response(response, _media(folder), str(folder))
+        yield from _of_response(response, _media(folder), str(folder))
 
 
 def _response(line: bytes, where: str) -> Response | None:
@@ -99,24 +99,28 @@ def _media(folder: Path) -> Path:
     return folder / "media" if (folder / "media").is_dir() else folder.parent / "media"
 
 
-def _of_response(response: Response, media: Path, where: str) -> Stored:
+def _of_response(response: Response, media: Path, where: str) -> Iterator[Stored]:
+    """Its text and its image, of which most have one, or why there is neither."""
     path = media / f"{response.image}.png"
     image = ImageHandle(path, where=str(path)) if response.image else None
-    text = response.text if response.text is not None else response.image
-    failed = response.status == "error" or text is None
-    return Stored(
-        response.sample_id,
-        response.index,
-        kind="error" if failed else "text" if image is None else "image",
-        content=(response.error or "no answer") if failed or text is None else text,
-        where=where,
-        image=None if failed else image,
-        prompt_sha256=response.prompt_sha256,
-        seed=response.seed,
-        truncated=response.truncated,
-        prompt_cut=response.prompt_cut,
-        plan=response.plan,
-    )
+    found: list[tuple[Literal["text", "image", "error"], str, ImageHandle | None]] = []
+    if response.status != "error":
+        found += [("text", response.text, None)] if response.text is not None else []
+        found += [("image", response.image, image)] if response.image else []
+    for kind, content, shown in found or [("error", response.error or "no answer", None)]:
+        yield Stored(
+            response.sample_id,
+            response.index,
+            kind=kind,
+            content=content,
+            where=where,
+            image=shown,
+            prompt_sha256=response.prompt_sha256,
+            seed=response.seed,
+            truncated=response.truncated,
+            prompt_cut=response.prompt_cut,
+            plan=response.plan,
+        )
 
 
 def _file(path: Path) -> Iterator[Stored]:
@@ -124,17 +128,17 @@ def _file(path: Path) -> Iterator[Stored]:
     media = _media(path.parent)
     for where, entry in line_objects(path, LINE):
         if "prompt_sha256" in entry:
-            yield _of_record(entry, media, where)
+            yield from _of_record(entry, media, where)
         else:
             yield _of_line(entry, path.parent, where)
 
 
-def _of_record(entry: Mapping[str, Any], media: Path, where: str) -> Stored:
+def _of_record(entry: Mapping[str, Any], media: Path, where: str) -> Iterator[Stored]:
     try:
         response = Response.model_validate({key: value for key, value in entry.items() if key != "crc32"})
     except ValueError:
         raise HermesError(f"{where} is not a response of a run; expected {LINE}") from None
-    return _of_response(response, media, where)
+    yield from _of_response(response, media, where)
 
 
 def _of_line(entry: Mapping[str, Any], folder: Path, where: str) -> Stored:

@@ -38,7 +38,7 @@ def request_key(sample_id: str, index: int, seed: int, asked: bytes, mark: bytes
 
 
 def judgement_key(request: str, answer: str | None, sample: bytes) -> str:
-    """The key of what a judge says of one answer, the hash of a picture or a text.
+    """The key of what a judge says of one answer, its `Response.content_mark`.
 
     ``sample`` stands for the whole sample, so for all that the judge can be asked.
     """

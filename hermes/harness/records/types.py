@@ -14,7 +14,8 @@ from pydantic import (
 from hermes.harness.records.images import ImageHandle
 
 Split = Literal["train", "validation", "test"]
-Ability = Literal["understanding", "generation"]
+Ability = Literal["understanding", "generation", "editing"]
+"""What a model does; what a benchmark measures is one of the first two, and changing a picture is generation there."""
 Order = Literal["confidence", "random", "halton"]
 SCHEMA_VERSION = 2
 DECODING = ("order", "choice_temperature", "plan", "plan_temperature", "top_p", "text_steps", "block_length")
@@ -112,7 +113,7 @@ class Request(Record):
 
 
 class Response(Record):
-    """What a model answered: ``text``, or ``image`` (sha256 of the stored PNG's bytes).
+    """What a model answered: ``text``, ``image`` (sha256 of the stored PNG's bytes), or both where both were asked for.
 
     ``key`` is the request's. ``content`` is the key that the same request has where its images are named by their
     content, given where the key names them by their place in a data set. ``truncated``: the text, or an
@@ -136,6 +137,13 @@ class Response(Record):
     truncated: bool = False
     prompt_cut: bool = False
     plan: str | None = None
+
+    @property
+    def content_mark(self) -> str | None:
+        """What tells this answer's content from others: its picture's hash, its text, or both of them."""
+        if self.image is None or self.text is None:
+            return self.image or self.text
+        return f"{self.image}\0{self.text}"
 
 
 class Judgement(Record):

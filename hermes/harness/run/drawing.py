@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
-from hermes.harness.contracts.model import Drew, Flowing, UnifiedModel
+from hermes.harness.contracts.model import Both, Drew, Flowing, UnifiedModel, Wanted
 from hermes.harness.records.journal import Index
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.store import Store
-from hermes.harness.records.types import Ability, Request, Response
+from hermes.harness.records.types import Request, Response
 from hermes.harness.run.attempts import IN_A_ROW, Attempts
 from hermes.harness.system.errors import HermesError, ImageError
 from hermes.harness.system.failures import machine_failure
@@ -46,7 +46,7 @@ def draw(
     batch_size: int = 64,
     progress: Progress | None = None,
     label: str = "draw",
-    ability: Ability | None = None,
+    wanted: Wanted | None = None,
     pinned: bool = False,
     before: Callable[[], object] | None = None,
     max_failures: int = IN_A_ROW,
@@ -55,14 +55,14 @@ def draw(
 
     Each batch is on the disk before the next one is asked. A request whose answering fails is stored with status
     ``error`` and tried again the next time; ``max_failures`` of them in a row raise HermesError, as does what is the
-    machine's failure (`attempts`). ``ability`` defaults to:
+    machine's failure (`attempts`). ``wanted`` defaults to:
     understanding where there are images. ``pinned``: the requests' keys name images by their place in a data set; what
     was answered about the same images elsewhere is found by their content before the model is asked. ``before`` is
     called in the main process before the first answer is stored, if any is missing.
     """
     progress, processes = progress or Silent(), current()
     index = store.responses.index()
-    pictures = None if ability == "understanding" else store.pictures()
+    pictures = None if wanted == "understanding" else store.pictures()
     processes.wait()
     if processes.main and (damage := index.complaint()):
         progress.say(damage)
@@ -84,7 +84,7 @@ def draw(
             yield from new
 
     work = Sharing(unanswered(), batch_of(model, batch_size), label)
-    asker = Asker(model, store, index, ability, pinned, failing, lambda count: progress.advance(work.did(count)))
+    asker = Asker(model, store, index, wanted, pinned, failing, lambda count: progress.advance(work.did(count)))
     for batch in work:
         asker.answer(batch)
     progress.advance(work.did(0))
@@ -116,12 +116,12 @@ class Asker:
         model: UnifiedModel,
         store: Store,
         index: Index[Response],
-        ability: Ability | None,
+        wanted: Wanted | None,
         pinned: bool,
         failing: Failing,
         advance: Callable[[int], object],
     ) -> None:
-        self.model, self.store, self.index, self.ability, self.pinned = model, store, index, ability, pinned
+        self.model, self.store, self.index, self.wanted, self.pinned = model, store, index, wanted, pinned
         self.asked = 0
         self._advance = advance
         self._attempts = Attempts(self._respond, _failed, failing.label, "answers", failing.say, failing.in_a_row)
@@ -163,7 +163,7 @@ class Asker:
         requests = [request for request, _ in open_ones]
         found: dict[int, Response] = {}
         since = time.perf_counter()
-        with closing(model.as_they_come(requests, self._ability_of(requests))) as groups:
+        with closing(model.as_they_come(requests, self._wanted_of(requests))) as groups:
             for group in groups:
                 now = time.perf_counter()
                 seconds, since, fatal = (now - since) / max(len(group), 1), now, None
@@ -193,29 +193,33 @@ class Asker:
         self._attempts.succeeded()
         return response
 
-    def _ability_of(self, requests: Sequence[Request]) -> Ability:
-        return self.ability or ("understanding" if requests[0].images else "generation")
+    def _wanted_of(self, requests: Sequence[Request]) -> Wanted:
+        return self.wanted or ("understanding" if requests[0].images else "generation")
 
     def _respond(self, batch: Sequence[Request]) -> list[Response]:
         """The model's answers to one batch."""
         begin = time.perf_counter()
-        understand = self._ability_of(batch) == "understanding"
-        answers: Sequence[Any] = self.model.understand(batch) if understand else self.model.generate(batch)
+        answers = asked(self.model, batch, self._wanted_of(batch))
         if len(answers) != len(batch):
             raise RuntimeError(f"the model gave {len(answers)} answers to {len(batch)} requests")
         return self._responses(batch, answers, (time.perf_counter() - begin) / len(batch))
 
     def _responses(self, batch: Sequence[Request], answers: Sequence[Any], seconds: float) -> list[Response]:
         """What is stored of answers; their pictures lie on the disk then."""
-        if self._ability_of(batch) == "understanding":
-            contents = [{"text": str(_checked(answer, str))} for answer in answers]
-        else:
-            drawn = [answer.image if isinstance(answer, Drew) else answer for answer in answers]
-            contents = [{"image": digest} for digest in self._kept([_checked(image, Image.Image) for image in drawn])]
-        return [
-            _response(one, seconds, **content, **_cuts(answer), plan=getattr(answer, "plan", None))
-            for one, content, answer in zip(batch, contents, answers, strict=True)
-        ]
+        wanted = self._wanted_of(batch)
+        both = [_checked(answer, Both) for answer in answers] if wanted == "both" else []
+        said = [one.said for one in both] if both else answers
+        drew = [one.drew for one in both] if both else answers
+        contents: list[dict[str, Any]] = [{} for _ in batch]
+        if wanted != "generation":
+            for content, answer in zip(contents, said, strict=True):
+                content |= {"text": str(_checked(answer, str)), **_cuts(answer)}
+        if wanted != "understanding":
+            pictures = [_checked(one.image if isinstance(one, Drew) else one, Image.Image) for one in drew]
+            for content, answer, digest in zip(contents, drew, self._kept(pictures), strict=True):
+                content |= {"image": digest, "plan": getattr(answer, "plan", None)}
+                content |= {what: cut or content.get(what, False) for what, cut in _cuts(answer).items()}
+        return [_response(one, seconds, **content) for one, content in zip(batch, contents, strict=True)]
 
     def _kept(self, images: Sequence[Image.Image]) -> list[str]:
         try:
@@ -224,6 +228,14 @@ class Asker:
             if failure := machine_failure(error, where=self.store.folder):
                 raise HermesError(failure) from error
             raise
+
+
+def asked(model: UnifiedModel, batch: Sequence[Request], wanted: Wanted) -> Sequence[Any]:
+    """The model's answers to a batch; for both it is asked twice."""
+    if wanted == "understanding":
+        return model.understand(batch)
+    drew = model.generate(batch)
+    return drew if wanted == "generation" else [Both(*pair) for pair in zip(model.understand(batch), drew, strict=True)]
 
 
 def _named(response: Response, content: str) -> Response:

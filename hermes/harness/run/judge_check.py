@@ -124,6 +124,8 @@ def _known(settings: CheckSettings, progress: Progress) -> Known:
         return of_drawn_world(settings.runs, progress.say)
     if not known.exists():
         raise HermesError(f"--known {known} does not exist; give a file of judgements or answers, or a run folder")
+    if known.is_dir() and (settings.responses or settings.data):
+        raise HermesError(f"--known {known} is a run, which has its own pictures; leave --responses and --data out")
     if known.is_dir():
         return of_run(known, settings.task, progress)
     task = settings.task or ("geneval" if holds_results(known) else None)

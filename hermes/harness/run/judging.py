@@ -70,7 +70,7 @@ def judge_responses(
     def unjudged() -> Iterator[tuple[str, Judged]]:
         for chunk in chunks(responses, LOOK_UP):
             good = [item for item in chunk if item[2].status == "ok"]
-            keys = [judgement_key(response.key, response.image or response.text, whole) for _, whole, response in good]
+            keys = [judgement_key(response.key, response.content_mark, whole) for _, whole, response in good]
             known = index.answered(keys)
             progress.skip(len(chunk) - len(good) + int(known.sum()))
             yield from (pair for pair, there in zip(zip(keys, good, strict=True), known, strict=True) if not there)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Evaluator, Verdict
+from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.contracts.reader import words
 from hermes.harness.data.answers import read_answers
 from hermes.harness.data.cuts import Cutting
@@ -123,6 +124,7 @@ def of_run(folder: Path, task: str | None, progress: Progress) -> Known:
     Raises HermesError where the run has no such task, or not the pictures themselves, and where its data have changed.
     """
     old = read_run(folder)
+    load_plugins(old.settings.plugin)
     judged = {name: content["judge"] for name, content in old.spec["tasks"].items() if content["judge"]}
     if old.spec.get("answers") == "files":
         raise HermesError(f"{folder} holds answers from files; give their judgements with --known, and --responses")

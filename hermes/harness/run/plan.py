@@ -14,7 +14,15 @@ from hermes.harness.data.pins import Pins
 from hermes.harness.data.tables import Data, load_data
 from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
 from hermes.harness.records.seeds import answer_seed
-from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
+from hermes.harness.records.types import (
+    DECODING,
+    SCHEMA_VERSION,
+    Ability,
+    GenerationConfig,
+    ModelInfo,
+    Request,
+    Sample,
+)
 from hermes.harness.run.asked import decoding_of, parse_task, read_decoding
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
@@ -86,8 +94,8 @@ def plan_tasks(
     tasks: dict[str, Task] = {}
     for one in parsed:
         evaluator = evaluators[one.reference]
-        if evaluator.ability not in model.abilities:
-            raise _unable(one.reference, evaluator, settings)
+        if lacks := evaluator.lacking(model.abilities):
+            raise _unable(one.reference, lacks, settings)
         if one.name in tasks:
             raise HermesError(f"task {one.name!r} is asked for with two revisions; leave one out")
         key = (one.reference, one.revision)
@@ -132,18 +140,20 @@ def able_tasks(tasks: list[Task], info: ModelInfo, settings: EvalSettings, progr
 
     Raises HermesError for one that was asked for and is none of them.
     """
-    able = [task for task in tasks if task.evaluator.ability in info.abilities]
+    lacks = {task.name: task.evaluator.lacking(info.abilities) for task in tasks}
+    able = [task for task in tasks if lacks[task.name] is None]
     for task in tasks:
-        if task not in able and (settings.tasks or settings.task_file or not able):
-            raise _unable(task.name, task.evaluator, settings)
-        if task not in able:
-            progress.say(f"skipped {task.name}: it needs {task.evaluator.ability}, which the model does not support")
+        lack = lacks[task.name]
+        if lack and (settings.tasks or settings.task_file or not able):
+            raise _unable(task.name, lack, settings)
+        if lack:
+            progress.say(f"skipped {task.name}: it needs {lack}, which the model does not support")
     return able
 
 
-def _unable(name: str, evaluator: Evaluator, settings: EvalSettings) -> HermesError:
+def _unable(name: str, lacks: Ability, settings: EvalSettings) -> HermesError:
     return HermesError(
-        f"task {name!r} needs {evaluator.ability}, which model {settings.model!r} does not support; leave the task out"
+        f"task {name!r} needs {lacks}, which model {settings.model!r} does not support; leave the task out"
     )
 
 
@@ -166,7 +176,7 @@ def _standard(model: Any, progress: Progress) -> Iterator[str]:
     classes, broken = registry.load_all("evaluators")
     for name, reason in broken.items():
         progress.say(f"skipped {name}: {reason}")
-    yield from (name for name, cls in classes.items() if cls.standard and cls.ability in model.abilities)
+    yield from (name for name, cls in classes.items() if cls.standard and not cls.lacking(model.abilities))
 
 
 @dataclass(frozen=True)

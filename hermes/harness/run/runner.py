@@ -232,7 +232,7 @@ def _drawn_in_turn(
     """
     failing = Failing(task.name, run.progress.say, run.settings.max_failures)
     index, advance = store.responses.index(), run.progress.advance
-    asker = Asker(model, store, index, task.evaluator.ability, task.pinned, failing, advance)
+    asker = Asker(model, store, index, task.evaluator.wanted, task.pinned, failing, advance)
     run.progress.start(task.name, task.data.info.n * config.num_images)
     note(store.folder, {"start": True, **run.start})
     for batch in chunks(written(task, config, store), batch_of(model, run.settings.batch_size)):
@@ -269,7 +269,7 @@ def _ask(
                 run.settings.batch_size,
                 run.progress,
                 task.name,
-                task.evaluator.ability,
+                task.evaluator.wanted,
                 pinned=task.pinned,
                 before=before,
                 max_failures=run.settings.max_failures,

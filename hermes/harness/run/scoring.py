@@ -24,6 +24,7 @@ from hermes.harness.run.plan import Task, keyed, used_protocol
 from hermes.harness.run.samples import samples_stand, written
 from hermes.harness.system.disk import json_text, new_lines, read_json, write_json
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.processes import current
 from hermes.shapes.twins import twin_of
 
 CHUNK = 512
@@ -58,7 +59,8 @@ def score_task(
     """
     used = used_protocol(task.evaluator, protocol)
     path = places(task, config, store, used, judge)["scores"]
-    if drawn is None and (known := _known(task, config, store, path, judge)) is not None:
+    known = _known(task, config, store, path, judge) if drawn is None else None
+    if known is not None and not _ask_again(task, known):
         return known
     with new_lines(path) as add:
         result = summarise(
@@ -74,6 +76,11 @@ def score_task(
         write_json(path.with_suffix(SUBMISSION), submission)
     write_json(path.with_suffix(".json"), {"made_of": _made_of(task, config, store, judge), "result": result})
     return result
+
+
+def _ask_again(task: Task, known: Result) -> bool:
+    """Whether a server that its scorers ask may say more now; the main process finds that out for all."""
+    return task.evaluator.asks_to_score and known.counts["error"] > 0 and current().main
 
 
 def all_scored(task: Task, config: GenerationConfig, store: Store, protocol: str) -> bool:
@@ -128,7 +135,7 @@ def entries(task: Task, config: GenerationConfig, store: Store, judge: str | Non
         if judgements is not None:
             said = judgements.get(
                 [
-                    judgement_key(one.key, (response.image or response.text) if response else None, one.whole)
+                    judgement_key(one.key, response.content_mark if response else None, one.whole)
                     for one, response in zip(chunk, found, strict=True)
                 ]
             )

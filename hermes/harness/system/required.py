@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-CAN = ("answer", "detect", "weigh", "write")
+CAN = ("answer", "detect", "weigh", "write", "score")
 RATINGS = ("clipscore", "pickscore", "hpsv2", "aesthetic")
 """The scores of pictures that a judge may give: each is an ability of its own."""
 METHODS = {
     "understanding": "understand",
     "generation": "generate",
+    "editing": "generate",
     "compare": "features",
     **{ability: ability for ability in CAN},
     **dict.fromkeys(RATINGS, "rate"),
@@ -47,7 +48,7 @@ class _Evaluator(_Attributes):
 
 
 class _Model(_Attributes):
-    abilities: tuple[Literal["understanding", "generation"], ...]
+    abilities: tuple[Literal["understanding", "generation", "editing"], ...]
     parameters: str
     description: str
     alignable: bool
@@ -55,7 +56,10 @@ class _Model(_Attributes):
 
 class _Judge(_Attributes):
     abilities: tuple[
-        Literal["answer", "detect", "weigh", "write", "compare", "clipscore", "pickscore", "hpsv2", "aesthetic"], ...
+        Literal[
+            "answer", "detect", "weigh", "write", "score", "compare", "clipscore", "pickscore", "hpsv2", "aesthetic"
+        ],
+        ...,
     ]
     description: str
 

@@ -22,6 +22,7 @@ FILES = {
     "homologous-u": "homologous",
     "homologous-g": "homologous",
     "self-rejection": "homologous",
+    "edit": "edit",
 }
 
 

@@ -50,7 +50,7 @@ def request(prompt: str = "a?", seed: int = 0, sample: str = "s", index: int = 0
 def draw(model: Any, asked: Sequence[Request], folder: Path, ability: Any = "understanding") -> list[Any]:
     """The stored answers to the requests."""
     store = Store(folder)
-    drawing.draw(model, asked, len(asked), store, ability=ability)
+    drawing.draw(model, asked, len(asked), store, wanted=ability)
     return store.responses.index().get([request.key for request in asked])
 
 
@@ -109,9 +109,9 @@ def test_a_damaged_answer_is_an_error_of_its_request(run, tmp_path):
 
 
 def test_abilities_are_those_of_the_answers(run):
-    assert load(f"replay:{run}").info.abilities == ("understanding", "generation")
+    assert load(f"replay:{run}").info.abilities == ("understanding", "generation", "editing")
     assert load(f"replay:{place(run, 'pope')}").info.abilities == ("understanding",)
-    assert load(f"replay:{place(run, 'geneval')}").info.abilities == ("generation",)
+    assert load(f"replay:{place(run, 'geneval')}").info.abilities == ("generation", "editing")
 
 
 def test_one_sample_id_in_two_tasks_is_told_apart_by_prompt_and_by_seed(model, tmp_path):

@@ -193,6 +193,26 @@ class TestPictures:
         assert picture.tobytes() == PICTURE.tobytes()
         assert (server.asked[0].path, server.asked[0].body["modalities"]) == (CHAT, ["image", "text"])
 
+    def test_a_chat_is_shown_the_picture_that_it_is_to_change(self, server, make):
+        server.paths = {CHAT}
+        server.entry = {"id": "m", "architecture": {"output_modalities": ["image"]}}
+        server.answer = lambda asked: Reply(said(None, images=[PART]))
+        make().generate(asks("make it red", pictures=(PICTURE,)))
+        shown, text = server.asked[0].body["messages"][0]["content"]
+        assert (shown["type"], text) == ("image_url", {"type": "text", "text": "make it red"})
+
+    def test_one_reply_of_a_chat_is_text_and_picture(self, server, make):
+        server.answer = lambda asked: Reply(said("A red circle.", images=[PART]))
+        model = make("?images=chat")
+        ((_, both),) = next(model.as_they_come(asks("a red circle"), "both"))
+        assert (both.said, both.drew.tobytes()) == ("A red circle.", PICTURE.tobytes())
+        assert len(server.asked) == 1
+
+    def test_a_server_with_an_images_endpoint_is_asked_twice(self, server, make):
+        ((_, both),) = next(make().as_they_come(asks("a red circle"), "both"))
+        assert isinstance(both.said, str)
+        assert {asked.path for asked in server.asked} == {CHAT, IMAGES}
+
     def test_a_picture_behind_an_address_is_fetched_without_the_key(self, server, make, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
         server.answer = lambda asked: Reply({"data": [{"url": f"{server.root}/p.png"}]})
@@ -405,7 +425,7 @@ class TestWhatItCan:
     def test_pictures_in_chats_are_found_where_the_list_names_them(self, server, make):
         server.paths = {CHAT}
         server.entry = {"id": "m", "architecture": {"output_modalities": ["image"]}}
-        assert make().info.abilities == ("generation",)
+        assert make().info.abilities == ("generation", "editing")
         server.answer = lambda asked: Reply(said(None, images=[PART]))
         assert make().generate(asks("a"))[0].tobytes() == PICTURE.tobytes()
 

@@ -47,7 +47,7 @@ def draw(model: Any, wanted: list[Request], store: Store, **more: Any) -> list[R
 
 def ask(model: Any, wanted: list[Request], store: Store, **more: Any) -> Drawn:
     ability: Ability = "understanding" if wanted[0].images else "generation"
-    return drawing.draw(model, wanted, len(wanted), store, ability=ability, **more)
+    return drawing.draw(model, wanted, len(wanted), store, wanted=ability, **more)
 
 
 def test_answers_come_in_request_order_and_are_kept(model: Any, tmp_path: Path) -> None:

@@ -198,6 +198,7 @@ def test_a_verdict_is_what_was_said_of_each_question() -> None:
         (("--judge", "oracle", "--known", "rows.jsonl", "--task", "tifa"), "give --responses, the pictures"),
         (("--judge", "oracle", "--known", "rows.jsonl", "--responses", "."), "give --task, the benchmark"),
         (("--judge", "oracle", "--known", "."), "give a run folder"),
+        (("--judge", "oracle", "--known", ".", "--responses", "."), "leave --responses and --data out"),
         (("--judge", "oracle", "--known", "strange.jsonl"), "judge 'oracle' knows nothing of 'Who is he?'"),
     ],
 )

@@ -41,7 +41,7 @@ class BAGEL:
     """
 
     version: str = "1"
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "14.7 B"
     description: ClassVar[str] = "BAGEL, from its published checkpoints (bagel:FOLDER or HUB_ID[@REVISION])"
     extra: ClassVar[str | None] = "diffusers"

@@ -39,12 +39,13 @@ class SeedX:
     """SEED-X, SEED-X-I and SEED-X-Edit (Ge et al., 2024; arXiv:2404.14396).
 
     Text is greedy where a request names no temperature. A picture is the LLM's regressed features through SDXL's
-    denoiser; ``guidance_scale`` and ``steps`` are the denoiser's, and a scale of at most 1 means no guidance. With
-    ``as_released`` query tokens outside of a picture have the score 0 instead of none, everything in angle brackets is
-    cut out of texts, and a prompt for which the model begins no picture, or more than one, is an error.
+    denoiser; ``guidance_scale`` and ``steps`` are the denoiser's, and a scale of at most 1 means no guidance. Pictures
+    are changed by SEED-X-Edit alone, which has the second stage. With ``as_released`` query tokens outside of a picture
+    have the score 0 instead of none, everything in angle brackets is cut out of texts, and a prompt for which the model
+    begins no picture, or more than one, is an error.
     """
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "17 B"
     description: ClassVar[str] = "SEED-X: a checkpoint folder, seedx:FOLDER or seedx:OWNER/NAME[/VARIANT][@REVISION]"
     extra: ClassVar[str | None] = "models,diffusers"
@@ -108,7 +109,7 @@ class SeedX:
             name=self.name,
             revision=self.loaded.commit,
             fingerprint=self._fingerprint(),
-            abilities=self.abilities,
+            abilities=self.abilities if self.loaded.editor else ("understanding", "generation"),
             parameters=sum(tensor.numel() for tensor in self._state().values()),
             dtype=dtype_name(self.llm.dtype),
             resolution=side,
@@ -123,10 +124,14 @@ class SeedX:
     def generate(self, requests: Sequence[Request]) -> "list[Image.Image]":
         """One square picture for each request; with an image in it the image is changed as the prompt says."""
         drawings = [self._drawing(request) for request in requests]
-        rows: list[Row] = []
+        pictures: list[Image.Image] = []
         for start in range(0, len(requests), CHUNK):
-            rows += self._begun(requests[start : start + CHUNK])
-        return [self._picture(*each) for each in zip(requests, drawings, rows, strict=True)]
+            part = requests[start : start + CHUNK]
+            views = [self._views(request) for request in part]
+            seen = [self._embeddings(each) for each in views]
+            begun = self._begun(part, views, seen)
+            pictures += map(self._picture, part, drawings[start : start + CHUNK], begun, seen)
+        return pictures
 
     def prepare(self, items: Sequence[LikelihoodItem]) -> "list[Prepared]":
         """Tokenised items; picklable. Raises HermesError for an image item, which has no likelihood."""
@@ -183,13 +188,20 @@ class SeedX:
             answers.append(Said(text, truncated=len(ids) >= length and end not in kept))
         return answers
 
-    def _begun(self, requests: Sequence[Request]) -> "list[Row]":
-        """The row of each request up to and with the ``<img>`` that its picture begins with."""
+    def _begun(
+        self, requests: Sequence[Request], views: "Sequence[Sequence[View]]", pictures: "Sequence[Tensor]"
+    ) -> "list[Row]":
+        """The row of each request up to and with the ``<img>`` that its picture begins with.
+
+        ``views`` are what it shows, and ``pictures`` (entries, queries, width) what is seen of that.
+        """
+        import torch
+
         from hermes.harness.models.seedx.prompting import request as asked
         from hermes.harness.models.seedx.prompting import row
         from hermes.harness.models.seedx.writing import begun, begun_as_released, write
 
-        words, views = self.words, [self._views(request) for request in requests]
+        words = self.words
         behind = words.image if self.style == "base" else None
         rows = [
             row(words, asked(self.style, request.prompt, [len(view.entries) for view in seen]), behind)
@@ -201,13 +213,12 @@ class SeedX:
         ends = [words.end] if self.as_released else [words.end, words.image]
         given = 0 if self.as_released else len(words.queries) + 1
         rooms = [max((WITH_AN_EDIT if one.images else WITH_A_PICTURE) - given, 1) for one in requests]
-        pictures = self._embeddings([view for seen in views for view in seen])
-        written = write(self.llm, words, rows, pictures, draws, max(rooms), ends, self.as_released)
+        written = write(self.llm, words, rows, torch.cat([*pictures]), draws, max(rooms), ends, self.as_released)
         ready = begun_as_released if self.as_released else begun
         return [ready(one, ids[:room], words) for one, ids, room in zip(rows, written, rooms, strict=True)]
 
-    def _picture(self, request: Request, drawing: "Drawing", row: "Row") -> "Image.Image":
-        """The picture behind a row that ends with ``<img>``."""
+    def _picture(self, request: Request, drawing: "Drawing", row: "Row", seen: "Tensor") -> "Image.Image":
+        """The picture behind a row that ends with ``<img>``; ``seen`` (entries, queries, width) of what it shows."""
         import torch
 
         from hermes.harness.models.seedx.writing import query_states
@@ -217,7 +228,7 @@ class SeedX:
             artist = self.loaded.editor
             source = artist.encode(request.images[0].open(), drawing)
         with torch.inference_mode():
-            hidden = query_states(self.llm, self.words, row, self._embeddings(self._views(request)))
+            hidden = query_states(self.llm, self.words, row, seen)
             wanted = artist.stage.resampler(self.agent.regress(hidden))
         noise = artist.noise(torch.Generator().manual_seed(request.seed), drawing)
         *_, last = artist.steps(wanted, self._unwanted[artist is self.loaded.editor], noise, drawing, source)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from PIL import Image
 
-from hermes.harness.contracts.model import Arrivals, Said
+from hermes.harness.contracts.model import Arrivals, Both, Said, Wanted
 from hermes.harness.models.served import pictures
 from hermes.harness.models.served.reference import Reference, read_reference
 from hermes.harness.models.served.sameness import Sameness
@@ -35,7 +35,7 @@ class ServedModel:
     does not take a seed, the same command may bring other answers; those that are stored stay.
     """
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     parameters: ClassVar[str] = "any"
     description: ClassVar[str] = "any OpenAI-compatible server: openai:NAME@http://HOST:PORT/v1[?images=chat]"
     extra: ClassVar[str | None] = "api"
@@ -88,12 +88,12 @@ class ServedModel:
         """One picture for each request. Raises AskError where one got no reply, or an empty picture."""
         return self._all(requests, "generation")
 
-    def as_they_come(self, requests: Sequence[Request], ability: Ability) -> Arrivals:
+    def as_they_come(self, requests: Sequence[Request], wanted: Wanted) -> Arrivals:
         """The answers and failures in the order of their arrival.
 
         Closing the iterator, or stopping the command, asks no more; replies that are on their way then are given yet.
         """
-        ask = self._text if ability == "understanding" else self._picture
+        ask = {"understanding": self._text, "generation": self._picture, "both": self._both}[wanted]
         stopped, done = Event(), SimpleQueue[Future[Any]]()
         pool = ThreadPoolExecutor(self.in_flight)
         places: dict[Future[Any], int] = {}
@@ -122,9 +122,9 @@ class ServedModel:
         """Write `usage` to stderr."""
         remark(self.usage())
 
-    def _all(self, requests: Sequence[Request], ability: Ability) -> list[Any]:
+    def _all(self, requests: Sequence[Request], wanted: Wanted) -> list[Any]:
         answers: dict[int, Any] = {}
-        for group in self.as_they_come(requests, ability):
+        for group in self.as_they_come(requests, wanted):
             answers.update(group)
         for answer in answers.values():
             if isinstance(answer, BaseException):
@@ -142,10 +142,25 @@ class ServedModel:
             raise HermesError(f"{self.who} draws no pictures; choose tasks that ask questions")
         read = pictures.of_chat if way == "chat" else pictures.of_endpoint
         found = self._asked(PATHS[way], wish(request, self.settings.model, way), read, stopped)
+        return self._looked_at(request, found, stopped)
+
+    def _looked_at(self, request: Request, found: Image.Image | str, stopped: Event) -> Image.Image:
+        """The picture of a reply, fetched where only its address is there; one that comes again and again is told."""
         picture = self.client.fetch(found, pictures.decoded, stopped) if isinstance(found, str) else found
         if said := self._sameness.see(request.prompt, picture):
             say(f"warning: {self.who} {said}")
         return picture
+
+    def _both(self, request: Request, stopped: Event) -> Both:
+        """A text and a picture: those of one reply where the chat draws, else of two."""
+        if self.server.images != "chat" or not self.server.chats:
+            return Both(self._text(request, stopped), self._picture(request, stopped))
+
+        def read(reply: Any) -> tuple[Said, Image.Image | str]:
+            return text_of(reply), pictures.of_chat(reply)
+
+        said, found = self._asked(PATHS["chat"], wish(request, self.settings.model, "chat"), read, stopped)
+        return Both(said, self._looked_at(request, found, stopped))
 
     def _asked(self, path: str, body: dict[str, Any], read: Callable[[Any], T], stopped: Event) -> T:
         """What is read in the reply; what the server refuses to be told, and can do without, is left out."""

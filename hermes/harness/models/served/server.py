@@ -32,7 +32,11 @@ class Server(NamedTuple):
     @property
     def abilities(self) -> tuple[Ability, ...]:
         """What it can do."""
-        able: dict[Ability, bool] = {"understanding": self.chats, "generation": self.images is not None}
+        able: dict[Ability, bool] = {
+            "understanding": self.chats,
+            "generation": self.images is not None,
+            "editing": self.images == "chat",
+        }
         return tuple(ability for ability, there in able.items() if there)
 
     @property

@@ -43,7 +43,10 @@ def question(request: Request, model: str) -> dict[str, Any]:
 
 
 def wish(request: Request, model: str, way: Way) -> dict[str, Any]:
-    """The body of a wish for one picture; size, steps and guidance are the server's own where the request has none."""
+    """The body of a wish for one picture, in the chat with those that are to be changed.
+
+    Size, steps and guidance are the server's own where the request has none.
+    """
     config, side = request.config, request.config.image_size
     how = {"seed": request.seed % SEEDS, "guidance_scale": config.guidance_scale, "num_inference_steps": config.steps}
     if way == "endpoint":
@@ -51,7 +54,7 @@ def wish(request: Request, model: str, way: Way) -> dict[str, Any]:
         return _given(model=model, prompt=request.prompt, n=1, size=size, response_format="b64_json", **how)
     return _given(
         model=model,
-        messages=[{"role": "user", "content": request.prompt}],
+        messages=[{"role": "user", "content": _content(request)}],
         modalities=["image", "text"],
         temperature=config.temperature,
         height=side,

@@ -20,6 +20,7 @@ from hermes.harness.models.finite import refuse_not_finite
 from hermes.harness.models.pictures import only_image
 from hermes.harness.models.source import Source, folder_of, source_of
 from hermes.harness.models.tensors import misfit, read_tensors, without_prefix
+from hermes.harness.models.tiny.editing import changed_plans
 from hermes.harness.models.tiny.likelihood import Prepared
 from hermes.harness.models.tiny.tokenizer_image import PIXELS, to_tensor
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer
@@ -29,6 +30,7 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Request
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.parsing import json_file
+from hermes.shapes.lessons import short_answer
 
 PLAN_TEMPERATURE = 0.4
 PLANNING = {
@@ -53,7 +55,7 @@ class WorldModel(ABC, Generic[Drawing]):
     coder: ClassVar[type[nn.Module]]
     trunk: ClassVar[type[Any]]
 
-    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation")
+    abilities: ClassVar[tuple[Ability, ...]] = ("understanding", "generation", "editing")
     extra: ClassVar[str | None] = None
     alignable: ClassVar[bool] = True
     world: ClassVar[str] = "shapes"
@@ -149,7 +151,34 @@ class WorldModel(ABC, Generic[Drawing]):
         return answers
 
     def generate(self, requests: Sequence[Request]) -> list[Drew]:
-        """One 48 x 48 image for each request, with its plan where it was planned."""
+        """One 48 x 48 image for each request, with its plan where it was planned.
+
+        A request with a picture asks for a change of it: what is seen there is the plan, with the change in it.
+        """
+        edits = [index for index, request in enumerate(requests) if request.images]
+        plans = changed_plans([requests[index] for index in edits], self._said, self.NAME) if edits else []
+        changed = dict(zip(edits, plans, strict=True))
+        asked = [
+            request.model_copy(update={"prompt": changed[index], "config": _unplanned(request.config)})
+            if index in changed
+            else request
+            for index, request in enumerate(requests)
+        ]
+        return [
+            replace(drew, plan=changed[index]) if index in changed else drew
+            for index, drew in enumerate(self._drawn(asked))
+        ]
+
+    def _said(self, questions: Sequence[tuple[ImageHandle, str]]) -> list[str]:
+        """The greedy answers to short questions about pictures."""
+        asked = [
+            Request(sample_id="", index=0, prompt=short_answer(text), images=(picture,), config=self.DEFAULTS, seed=0)
+            for picture, text in questions
+        ]
+        return self.understand(asked) if asked else []
+
+    def _drawn(self, requests: Sequence[Request]) -> list[Drew]:
+        """One image for each prompt."""
         drawn: dict[int, Drew] = {}
         groups: dict[tuple[Drawing, float | None], list[int]] = {}
         for index, request in enumerate(requests):
@@ -256,6 +285,10 @@ def _read(module: nn.Module, path: Path, name: str) -> None:
         raise HermesError(f"{path} {odd}; give '{name}' or a folder that align saved")
     refuse_not_finite(stored, str(path))
     module.load_state_dict(stored)
+
+
+def _unplanned(config: GenerationConfig) -> GenerationConfig:
+    return config.model_copy(update={"plan": "off"})
 
 
 def _fingerprint(modules: Sequence[nn.Module], text: TextTokenizer) -> str:

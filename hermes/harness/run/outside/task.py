@@ -32,6 +32,8 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
     """
     if data is not None:
         return data
+    if not responses.exists():
+        raise HermesError(f"{responses} does not exist; give a file or folder of answers")
     if holds_verdicts(responses) or holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
         return str(responses)
     if evaluator.own_rows() is not None:
@@ -41,6 +43,11 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
 
 def check_kinds(evaluator: Evaluator, answers: Answers) -> None:
     """Raise HermesError for an answer of a kind or an index that the task has not."""
+    if evaluator.interleaved:
+        raise HermesError(
+            f"task {evaluator.name!r} is answered with a text and a picture, of which answers from files have one; "
+            "run it with hermes eval"
+        )
     text = evaluator.ability == "understanding"
     for answer in answers.given:
         if text != (answer.text is not None):

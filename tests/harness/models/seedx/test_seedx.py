@@ -157,6 +157,19 @@ def test_an_edit_begins_with_the_picture_that_it_changes(editing: SeedX, model: 
     assert editing.generate([request("make it red", 1, steps=2)])[0].tobytes() == found[2].tobytes()
 
 
+def test_a_picture_that_is_changed_is_looked_at_once(editing: SeedX, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    features = editing.eyes.features
+    monkeypatch.setattr(editing.eyes, "features", lambda images: seen.append(len(images)) or features(images))
+    editing.generate([request("make it red", 1, (noise(1),), steps=1)])
+    assert seen == [1]
+
+
+def test_only_the_variant_with_the_second_stage_edits(editing: SeedX, model: SeedX) -> None:
+    assert "editing" in editing.info.abilities
+    assert model.info.abilities == ("understanding", "generation")
+
+
 def test_query_tokens_stand_in_pictures_alone_unless_as_released(folder: Path, model: SeedX) -> None:
     released = SeedX.load(str(folder), options=RELEASED)
     assert (released.name, released.version) == (f"{model.name}-as-released", "1-as-released")
@@ -198,7 +211,7 @@ def test_the_base_model_draws_at_once(model: SeedX, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(model, "style", "base")
     monkeypatch.setattr(model.llm, "generate", None)
     assert len(set(pixels(model.generate(drawn(steps=1))))) == 3
-    found = model._begun(drawn())[0]
+    found = model._begun(drawn(), [[], [], []], [])[0]
     assert found.ids == (model.words.begin, *model.words.encode("a red square"), model.words.image)
 
 
