@@ -11,7 +11,14 @@ from PIL import Image
 from test_candidates import items
 from test_selfplay import play
 
-from hermes.align.pairs.answers import RIGHT, answer_bars, answer_candidates, answer_requests, questions_of
+from hermes.align.pairs.answers import (
+    RIGHT,
+    answer_bars,
+    answer_candidates,
+    answer_requests,
+    own_answer_bars,
+    questions_of,
+)
 from hermes.align.pairs.exchange import read_pairs, write_pairs
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate, Preference, read_records
@@ -121,10 +128,19 @@ def test_a_self_play_on_answers_in_any_number_of_processes(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("fake_model")
 def test_right_answers_by_themselves_ask_the_model_nothing(tmp_path: Path) -> None:
-    play(tmp_path / "run", **ANSWERS, side_loss="sft", objective="und", runs=tmp_path)
-    assert len(kept(tmp_path / "run")) == sum(len(one.generation.target) for one in items(6, 0))
+    play(tmp_path / "run", **ANSWERS, side_loss="sft", objective="und", pairs_per_item=2, runs=tmp_path)
+    assert len({one.item_id for one in kept(tmp_path / "run")}) == 6
+    assert len({(one.item_id, one.prompt) for one in kept(tmp_path / "run")}) == len(kept(tmp_path / "run")) == 12
     assert list(tmp_path.glob("answers/*/candidate-images-*"))
     assert not list(tmp_path.glob("answers/*/candidate-answers-*"))
+
+
+def test_of_an_own_image_what_the_critic_found_is_told() -> None:
+    image = Candidate(item_id="a", side="gen", round=1, index=0, seed=0, score=0.67, image="sha", right="101")
+    asked_about = item(COLOR, THERE, COUNT)
+    bars = own_answer_bars(asked_about, [image], closed=True, pairs=9)
+    assert sorted((winner.text, winner.image) for winner, _ in bars) == [("red", "sha"), ("two", "sha")]
+    assert len(own_answer_bars(asked_about, [image], closed=True)) == 1
 
 
 @pytest.mark.usefixtures("fake_model")
@@ -135,9 +151,7 @@ def test_own_images_are_asked_about_what_they_show(tmp_path: Path) -> None:
     assert found
     for one in found:
         if one.gen:
-            winner, answers = one.gen.winner, [other for other in found if other.item_id == one.item_id]
-            assert {other.image for other in answers} == {winner.image}
-            assert len(answers) == (winner.right or "").count("1") == round(winner.score * len(winner.right or ""))
+            assert [other.image for other in found if other.item_id == one.item_id] == [one.gen.winner.image]
             trained = train_pair(one, tmp_path / "run" / "media", losers=False)
             assert trained.und
             assert trained.gen

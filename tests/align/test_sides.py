@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hermes.align.losses.objectives import PairLogProbs, SideLogProbs, pair_loss
-from hermes.align.losses.sides import SIDES
+from hermes.align.losses.sides import SIDES, side_loss
 from hermes.align.settings import PAIRED, SUPERVISED, LossSettings
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.settings import build
@@ -95,6 +95,32 @@ def test_simpo_is_sigmoid_per_token_without_reference_and_with_a_target() -> Non
         for name, found in zip(("loss", "grad_winner", "grad_loser"), lost(side, settings), strict=True):
             assert not found.isnan().any()
             assert found[finite].tolist() == pytest.approx(numbers(case[name])[finite].tolist(), rel=1e-6, abs=1e-9)
+
+
+STARTS = {
+    "sigmoid": 0.5,
+    "hinge": 1.0,
+    "exo_pair": 1.727,
+    "nca_pair": 0.25,
+    "bco_pair": 0.5,
+    "apo_zero": 0.25,
+    "forward_kl": 0.5,
+    "js": 0.25,
+    "alpha": 0.5,
+}
+"""The slopes at policy = reference, down for the winner and up for the loser, in units of beta."""
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_where_a_training_begins(name: str) -> None:
+    beta = 0.4
+    a, b = (torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    winner, loser = (slope.item() for slope in torch.autograd.grad(side_loss(name, a, b, beta).sum(), (a, b)))
+    if name == "apo_down":
+        assert (winner, loser) == (pytest.approx(0.0), pytest.approx(beta / 4))
+    else:
+        found = STARTS[name] * beta if name in STARTS else 1 / beta
+        assert (winner, loser) == (pytest.approx(-found, rel=1e-3), pytest.approx(found, rel=1e-3))
 
 
 def pair(present: bool = True) -> SideLogProbs:

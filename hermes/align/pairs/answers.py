@@ -11,7 +11,7 @@ from hermes.align.pairs.ranking import group_bars
 from hermes.align.settings import GROUPED, SUPERVISED
 from hermes.harness.contracts.reader import is_yes_or_no, read, words
 from hermes.harness.judges.replies import asked
-from hermes.harness.records.keys import asked_of, config_mark, request_key
+from hermes.harness.records.keys import asked_of, config_mark, digest, request_key
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Request, Response
 
@@ -77,12 +77,12 @@ def answer_candidates(
                     yield Candidate(**own, index=one.index, seed=one.seed, score=float(right), text=one.text)
 
 
-def answer_bars(candidates: Iterable[Candidate], side_loss: str) -> dict[str, list[Bar]]:
+def answer_bars(candidates: Iterable[Candidate], side_loss: str, pairs: int = 1) -> dict[str, list[Bar]]:
     """(winner, loser) of every question, by item.
 
     The right answer wins against the greedy one where that is wrong, else against the wrong one that was said most
-    often; what was always answered rightly has no pair. Under the supervised loss the right answer is one by itself,
-    under one of groups the model's own answers are the group.
+    often; what was always answered rightly has no pair. Under a loss of groups the model's own answers are the group,
+    under the supervised loss the right answers are each by itself, those to ``pairs`` of an item's questions.
     """
     questions: dict[tuple[str, str | None], list[Candidate]] = {}
     for candidate in candidates:
@@ -98,14 +98,15 @@ def answer_bars(candidates: Iterable[Candidate], side_loss: str) -> dict[str, li
             wrong = _said_wrongly(own)
             met = [(right, wrong)] if wrong else []
         bars.setdefault(item, []).extend(met)
-    return bars
+    return {item: _few(found, pairs) for item, found in bars.items()} if side_loss == SUPERVISED else bars
 
 
-def own_answer_bars(item: Item, winners: Iterable[Candidate], closed: bool) -> list[Bar]:
-    """The right answers about an item's own images, each by itself: those that the critic gave, too, as the image shows
-    what is asked about."""
-    bars = []
+def own_answer_bars(item: Item, winners: Iterable[Candidate], closed: bool, pairs: int = 1) -> list[Bar]:
+    """The right answers about an item's own images, each by itself: ``pairs`` about each image, of those that the
+    critic gave, too, as then the image shows what is asked about."""
+    every = []
     for image in winners:
+        bars: list[Bar] = []
         shown = {f"{item.id}/{place}" for place, right in enumerate(image.right or "") if right == "1"}
         own = {"item_id": item.id, "side": "und", "round": image.round, "index": RIGHT, "seed": 0, "score": 1.0}
         for name, question in questions_of(item, closed):
@@ -113,7 +114,13 @@ def own_answer_bars(item: Item, winners: Iterable[Candidate], closed: bool) -> l
                 prompt, text = asked(question["question"]), question["answer"]
                 answer = Candidate(**own, prompt=prompt, text=text, image=image.image)
                 bars.append((answer, answer))
-    return bars
+        every += _few(bars, pairs)
+    return every
+
+
+def _few(bars: Sequence[Bar], pairs: int) -> list[Bar]:
+    """So many of them, drawn by what they are about."""
+    return sorted(bars, key=lambda bar: digest(bar[0].item_id, bar[0].prompt or ""))[:pairs]
 
 
 def _said_wrongly(own: Sequence[Candidate]) -> Candidate | None:

@@ -137,12 +137,13 @@ def _bars(game: Game, number: int, items: Sequence[Item]) -> dict[tuple[str, pre
         found = list(_candidates_of(game, number, ids))
         captions_and_images = (one for one in found if one.prompt is None)
         bars = ranked_bars(captions_and_images, settings.pairs_per_item, settings.side_loss)
-        for item, more in answer_bars((one for one in found if one.prompt), settings.side_loss).items():
+        answers = (one for one in found if one.prompt)
+        for item, more in answer_bars(answers, settings.side_loss, settings.pairs_per_item).items():
             bars.setdefault((item, "und"), []).extend(more)
         if settings.und_pairs == "own-answers":
             for one in items:
                 good = (bar[0] for bar in bars.get((one.id, "gen"), ()) if bar[0].score > settings.threshold)
-                bars[one.id, "und"] = own_answer_bars(one, good, game.source.world == "shapes")
+                bars[one.id, "und"] = own_answer_bars(one, good, game.source.world == "shapes", settings.pairs_per_item)
         return bars
     rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
