@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hermes.evaluators.mme import YES
+from hermes.evaluators.unison_ic import read_table
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "parity" / "scorers"
 Score = Callable[..., tuple[dict[str, float], dict[tuple[str, int], dict[str, Any]]]]
@@ -416,3 +417,44 @@ def test_wise_files_of_scores(command: Callable[..., Any], tmp_path: Path, task:
         printed = case["expected"]["categories"].values()
         assert result["n"] == sum(count for _, count in printed)
         assert result["counts"]["error"] == 1000 - result["n"]
+
+
+@pytest.mark.parametrize("protocol", ["official", "corrected"])
+def test_unison(score: Score, protocol: str) -> None:
+    """Both sides of the program's runs; the model's own answers stand beside the judge's, so that Uni is there too."""
+    for run in golden("unison_ic")["runs"][::4]:
+        if run["expected_corrected"]["generation"] is None:  # where everything has failed the command does, too
+            continue
+        table = read_table(run["rows"], run["existing_images"], run["judge_replies"].get)
+        items = [one for one in table if one.questions]
+        asked = [(one, k, question) for one in items for k, question in enumerate(one.questions, 1)]
+        rows = [
+            {
+                "id": one.id,
+                "prompt": "p",
+                "questions": {str(k): question.text for of, k, question in asked if of is one},
+            }
+            for one in items
+        ]
+        answers = [{"id": f"{one.id}/{k}", "response": q.answer} for one, k, q in asked if q.answer is not None]
+        judgements = [
+            {
+                "id": one.id,
+                "judgement": {
+                    "answers": {str(k): question.judged for of, k, question in asked if of is one},
+                    "understanding": {str(k): question.answer for of, k, question in asked if of is one},
+                    "drawn": one.drawn,
+                },
+            }
+            for one in items
+        ]
+        found = score("unison-u", rows, answers, protocol)[0] | score("unison-g", rows, judgements, protocol)[0]
+        if protocol == "official":
+            expected = {name: run["expected_official"]["scores"][f"{name}_score"] for name in UNISON}
+        else:
+            expected = {name: run["expected_corrected"]["both" if name == "unified" else name] for name in UNISON}
+        told = {name: None if found.get(name) is None else found[name] / 100 for name in UNISON}
+        assert told == {name: None if one is None else pytest.approx(one, **CLOSE) for name, one in expected.items()}
+
+
+UNISON = ("understanding", "generation", "unified")

@@ -25,6 +25,9 @@ TITLES = {
     "geneval2": "GenEval 2",
     "wise": "WISE",
     "wise-verified": "WISE_Verified",
+    "unison-u": "Unison U",
+    "unison-g": "Unison G",
+    "unison-swapped": "Unison, swapped",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.

@@ -22,6 +22,9 @@ FILES = {
     "homologous-u": "homologous",
     "homologous-g": "homologous",
     "self-rejection": "homologous",
+    "unison-u": "unison",
+    "unison-g": "unison",
+    "unison-swapped": "unison",
 }
 
 
