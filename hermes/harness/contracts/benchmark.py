@@ -140,6 +140,11 @@ class Evaluator(ABC):
         """The benchmark by whose name and version the model's answers are stored and seeded."""
         return self.looks_at or self
 
+    @property
+    def abilities(self) -> tuple[Ability, ...]:
+        """What a model must be able to do to be asked."""
+        return (self.ability,)
+
     def own_rows(self) -> Iterable[Row] | None:
         """The rows where the evaluator brings its own data set, whatever --data says; None where it does not."""
         return None

@@ -25,7 +25,7 @@ class Judge(Protocol):
     """``identity`` (name, version, weights) enters the run id and every table row.
 
     ``abilities`` is what it can do, by the methods that it then has: "answer", "detect", "weigh" (`Weigher`), "write"
-    (`Writer`). A judge class with ``needs_model = True`` is built from the evaluated model, any other by ``load``.
+    (`Writer`), "compare" (`Comparer`). A judge class with ``needs_model = True`` is built from the evaluated model, any other by ``load``.
     Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says which checkpoint or
     endpoint.
 
@@ -89,6 +89,14 @@ class Writer(Protocol):
         ``attempt`` counts from 0 how often the same was asked before: a stored reply stands for its own alone. Raises
         JudgeError where one cannot be answered.
         """
+        ...
+
+
+class Comparer(Protocol):
+    """A judge that can "compare"."""
+
+    def compare(self, pairs: "Sequence[tuple[str | Image.Image, str | Image.Image]]") -> list[dict[str, float]]:
+        """How alike the two of each pair are, texts or pictures, by the name of each encoder: a cosine, -1..1."""
         ...
 
 

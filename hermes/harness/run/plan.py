@@ -79,8 +79,8 @@ def plan_tasks(
     tasks: dict[str, Task] = {}
     for one in parsed:
         evaluator = evaluators[one.reference]
-        if evaluator.ability not in model.abilities:
-            raise _unable(one.reference, evaluator, settings)
+        if lacks := _lacking(evaluator, model.abilities):
+            raise _unable(one.reference, lacks, settings)
         if one.name in tasks:
             raise HermesError(f"task {one.name!r} is asked for with two revisions; leave one out")
         key = (one.reference, one.revision)
@@ -114,18 +114,24 @@ def able_tasks(tasks: list[Task], info: ModelInfo, settings: EvalSettings, progr
 
     Raises HermesError for one that was asked for and is none of them.
     """
-    able = [task for task in tasks if task.evaluator.ability in info.abilities]
+    able = [task for task in tasks if not _lacking(task.evaluator, info.abilities)]
     for task in tasks:
-        if task not in able and (settings.tasks or settings.task_file or not able):
-            raise _unable(task.name, task.evaluator, settings)
-        if task not in able:
-            progress.say(f"skipped {task.name}: it needs {task.evaluator.ability}, which the model does not support")
+        if not (lacks := _lacking(task.evaluator, info.abilities)):
+            continue
+        if settings.tasks or settings.task_file or not able:
+            raise _unable(task.name, lacks, settings)
+        progress.say(f"skipped {task.name}: it needs {lacks}, which the model does not support")
     return able
 
 
-def _unable(name: str, evaluator: Evaluator, settings: EvalSettings) -> HermesError:
+def _lacking(evaluator: Evaluator, abilities: Collection[str]) -> str:
+    """What the evaluator needs and a model of these abilities does not do; "" where there is nothing."""
+    return " and ".join(ability for ability in evaluator.abilities if ability not in abilities)
+
+
+def _unable(name: str, lacks: str, settings: EvalSettings) -> HermesError:
     return HermesError(
-        f"task {name!r} needs {evaluator.ability}, which model {settings.model!r} does not support; leave the task out"
+        f"task {name!r} needs {lacks}, which model {settings.model!r} does not support; leave the task out"
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-CAN = ("answer", "detect", "weigh", "write")
+CAN = ("answer", "detect", "weigh", "write", "compare")
 METHODS = {"understanding": "understand", "generation": "generate", **{ability: ability for ability in CAN}}
 
 
@@ -46,7 +46,7 @@ class _Model(_Attributes):
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect", "weigh", "write"], ...]
+    abilities: tuple[Literal["answer", "detect", "weigh", "write", "compare"], ...]
     description: str
 
 

@@ -22,6 +22,7 @@ FILES = {
     "homologous-u": "homologous",
     "homologous-g": "homologous",
     "self-rejection": "homologous",
+    **dict.fromkeys(("cycle-image", "cycle-text", "drift-image", "drift-text", "unified-bench", "mgg"), "cycles"),
     "unison-u": "unison",
     "unison-g": "unison",
     "unison-swapped": "unison",
