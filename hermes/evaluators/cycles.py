@@ -119,11 +119,8 @@ class Cycle(Chained):
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores = collect(scored, (FACTS, GENERATION), (LAST, GENERATION))
-        return {
-            self.headline: _last(scores).metric(),
-            **by_generation(scores, FACTS),
-            "slope": slope(scores, FACTS),
-        }
+        kept = {self.headline: _last(scores).metric()}
+        return kept | by_generation(scores, FACTS) | slope(scores, FACTS, "slope")
 
     @classmethod
     def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means:
@@ -185,10 +182,10 @@ def by_generation(scores: Columns, value: str) -> dict[str, Metric]:
     return {f"{GENERATION}/{name}": found[name] for name in sorted(found, key=int)}
 
 
-def slope(scores: Columns, value: str, first: int | None = None) -> Metric:
+def slope(scores: Columns, value: str, name: str, first: int | None = None) -> dict[str, Metric]:
     """The mean over items of a value's least squares slope per generation, over the first ones or all.
 
-    The interval is over items. Items with one generation alone have no slope; NaN where none has any.
+    The interval is over items. Items with one generation alone have no slope; {} where none has any.
     """
     curves: dict[int, list[tuple[float, float]]] = defaultdict(list)
     columns = (scores.groups.tolist(), scores.values[GENERATION].tolist(), scores.values[value].tolist())
@@ -196,7 +193,9 @@ def slope(scores: Columns, value: str, first: int | None = None) -> Metric:
         if found == found and (first is None or generation <= first):
             curves[group].append((generation, found))
     slopes = {group: _slope(curve) for group, curve in curves.items() if len(curve) > 1}
-    return mean_metric(list(slopes.values()), np.array(list(slopes), dtype=np.int64), bounds=DIFFERENCE)
+    if not slopes:
+        return {}
+    return {name: mean_metric(list(slopes.values()), np.array(list(slopes), dtype=np.int64), bounds=DIFFERENCE)}
 
 
 def _slope(curve: Sequence[tuple[float, float]]) -> float:

@@ -100,22 +100,13 @@ class Drift(Chained):
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"similarity", "stranger", "encoder"}`` of each answer; no stranger where there is one item alone."""
-        opened: dict[str, Any] = {}
-
-        def seen(one: str | ImageHandle, name: str) -> Any:
-            """A beginning as the judge takes it; each picture is opened once."""
-            return (
-                one
-                if isinstance(one, str)
-                else opened.setdefault(name, None) or opened.update({name: one.open()}) or opened[name]
-            )
-
+        begun = {answer.sample.id: _beginning(answer.sample) for answer in answers}
+        begun |= {name: self._anchors[name] for answer in answers if (name := answer.sample.metadata.get(STRANGER))}
+        seen = {name: one if isinstance(one, str) else one.open() for name, one in begun.items()}
         pairs: list[tuple[Any, Any]] = []
         for answer in answers:
-            sample, said = answer.sample, answer.image.open() if answer.image else answer.response.text or ""
-            pairs.append((said, seen(_beginning(sample), sample.id)))
-            if stranger := sample.metadata.get(STRANGER):
-                pairs.append((said, seen(self._anchors[stranger], stranger)))
+            said = answer.image.open() if answer.image else answer.response.text or ""
+            pairs += [(said, seen[name]) for name in (answer.sample.id, answer.sample.metadata.get(STRANGER)) if name]
         found = iter(cast(Comparer, judge).compare(pairs))
         told: list[dict[str, Any]] = []
         for answer in answers:
@@ -237,5 +228,5 @@ def _relative(parts: Mapping[str, Columns]) -> dict[str, Metric]:
                 if share is not None
             }
             metrics[f"strangers/{name}"] = other
-        metrics[f"slope/{name}"] = slope(part, SIMILARITY, FIRST)
+        metrics |= slope(part, SIMILARITY, f"slope/{name}", FIRST)
     return metrics

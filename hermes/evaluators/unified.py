@@ -12,16 +12,17 @@ encoders mostly orders by the latter. A picture that could not be compared is an
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from hermes.evaluators.cycles import PICTURED, pictured
-from hermes.evaluators.unified_bench import reconstruction_statistics
+from hermes.evaluators.unified_bench import PICTURES, reconstruction_statistics
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Row, Scored
 from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.columns import Collector, Columns
 from hermes.harness.contracts.judge import Comparer, Judge
 from hermes.harness.records.stats import DIFFERENCE, Means
-from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
+from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
 
 DESCRIBE = """You are an expert vision-language model.
@@ -48,7 +49,18 @@ class UnifiedBench(Chained):
     judge = "similarity"
     judge_needs = "compare"
     standard = False
-    most = 2
+
+    @classmethod
+    def make(cls, argument: str | None) -> "UnifiedBench":
+        """The task "unified-bench": a description and a drawing, no more."""
+        if argument is not None:
+            raise HermesError(f"task {cls.name!r} takes no argument, so not ':{argument}'; give {cls.name!r}")
+        return cls()
+
+    def local_rows(self, source: Path, split: Split) -> Iterable[Row] | None:
+        """The pictures of a folder that holds some."""
+        found = sorted(path for path in source.glob("*") if path.suffix.lower() in PICTURES) if source.is_dir() else []
+        return [{"id": path.stem, "image": str(path)} for path in found] or None
 
     def samples(self, rows: Iterable[Row]) -> Iterator[Sample]:
         """One sample a picture."""

@@ -1,4 +1,4 @@
-"""Benchmarks whose next question is the model's last answer: a picture is described, the description drawn, and so on."""
+"""Benchmarks that ask about the model's last answer: a picture is described, the description drawn, and so on."""
 
 from typing import ClassVar, NamedTuple
 
@@ -33,7 +33,7 @@ class Chained(Evaluator):
 
     def __init__(self, generations: int | None = None) -> None:
         if generations is not None:
-            self.config = type(self).config.model_copy(update={"num_images": generations})
+            vars(self)["config"] = type(self).config.model_copy(update={"num_images": generations})
 
     @classmethod
     def make(cls, argument: str | None) -> "Chained":

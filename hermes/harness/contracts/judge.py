@@ -25,9 +25,9 @@ class Judge(Protocol):
     """``identity`` (name, version, weights) enters the run id and every table row.
 
     ``abilities`` is what it can do, by the methods that it then has: "answer", "detect", "weigh" (`Weigher`), "write"
-    (`Writer`), "compare" (`Comparer`). A judge class with ``needs_model = True`` is built from the evaluated model, any other by ``load``.
-    Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says which checkpoint or
-    endpoint.
+    (`Writer`), "compare" (`Comparer`). A judge class with ``needs_model = True`` is built from the evaluated model, any
+    other by ``load``. Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says
+    which checkpoint or endpoint.
 
     Offered by some, and looked for: ``replies(images, questions)``, what ``answer`` is made of, word for word; the
     class method ``knows(asked)``, whether it can judge by a question, or by the name of a class to be detected.

@@ -107,7 +107,8 @@ def _read(one: "str | Image.Image") -> str:
     from hermes.shapes.parse import parse_many
     from hermes.shapes.words import in_reading_order
 
-    return complete(in_reading_order(parse_many([one])[0].objects))
+    objects = parse_many([one])[0].objects
+    return complete(in_reading_order(objects)) if objects else ""
 
 
 def _alike(part: str, name: str, device: str) -> Callable[[Sequence[Pair]], list[float]]:
@@ -158,7 +159,7 @@ def _load(name: str, device: str) -> tuple[Any, Any]:
     try:
         model = AutoModel.from_pretrained(name, trust_remote_code=False)
         kind = AutoProcessor if hasattr(model, "get_text_features") else AutoImageProcessor
-        processor = kind.from_pretrained(name, trust_remote_code=False)
+        processor = kind.from_pretrained(name, trust_remote_code=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise HermesError(

@@ -82,8 +82,8 @@ class Chains:
             answers = get([before.key for before, _ in chunk])
             ended: list[tuple[Keyed, str]] = []
             for (_, one), answer in zip(chunk, answers, strict=True):
-                if why := _end(answer, index):
-                    ended.append((one, why))
+                if answer is None or (why := _end(answer, index)):
+                    ended.append((one, why if answer else f"{ENDED}{index}: it has no answer"))
                     continue
                 said = answer.text if answer.text is not None else self._picture(answer)
                 prompt, images = self._evaluator.step(one.sample, index, said)
@@ -132,10 +132,8 @@ def _pairs(task: Task, config: GenerationConfig, index: int) -> Iterator[tuple[K
         before = one
 
 
-def _end(before: Response | None, index: int) -> str:
+def _end(before: Response, index: int) -> str:
     """Why there is nothing to ask after this answer; "" where there is something."""
-    if before is None:
-        return f"{ENDED}{index}: it has no answer"
     if before.status == "error":
         said = before.error or "error"
         return said if said.startswith(ENDED) else f"{ENDED}{index}: {said}"

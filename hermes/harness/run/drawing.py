@@ -59,8 +59,8 @@ def draw(
     machine's failure (`attempts`). ``ability`` defaults to:
     understanding where there are images. ``pinned``: the requests' keys name images by their place in a data set; what
     was answered about the same images elsewhere is found by their content before the model is asked. ``before`` is
-    called in the main process before the first answer is stored, if any is missing. ``linked``: an answer is one only if
-    it was given about this very content, the key standing for what it came of.
+    called in the main process before the first answer is stored, if any is missing. ``linked``: an answer is one only
+    if it was given about this very content, the key standing for what it came of.
     """
     progress, processes = progress or Silent(), current()
     index = store.responses.index()
