@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hermes.evaluators.mgg import STOPS_AFTER
 from hermes.evaluators.mme import YES
 from hermes.evaluators.unison_ic import read_table
 
@@ -458,3 +459,52 @@ def test_unison(score: Score, protocol: str) -> None:
 
 
 UNISON = ("understanding", "generation", "unified")
+
+
+def test_drift(score: Score) -> None:
+    """Similarities of every generation, by the task's own numbers of generations."""
+    for case in golden("cycle")["chain_cases"]:
+        if case["dropped_row"]:
+            continue
+        curves = case["expected"]["scores"]
+        task = f"drift-{case['start']}"
+        given = [
+            {"id": name, "index": int(k) - 1, "judgement": {"similarity": value}}
+            for name, curve in curves.items()
+            for k, value in curve.items()
+        ]
+        metrics, _ = score(task, [{"id": name} for name in curves], given, "official")
+        assert metrics[f"mcd/{case['start']}-{case['compared']}"] == pytest.approx(case["expected"]["mcd"], **CLOSE)
+
+
+def test_multi_generation_verdicts(score: Score) -> None:
+    cases = golden("cycle")["mgg_cases"][:STOPS_AFTER]
+    rows = [{"prompt": "p", **case["metadata"]} for case in cases]
+    given = [
+        {"id": f"{k:05d}", "index": 2, "judgement": {"boxes": case["detections_score_label_box"]}}
+        for k, case in enumerate(cases)
+    ]
+    scores = score("mgg", rows, given, "official")[1]
+    for k, case in enumerate(cases):
+        found = scores[f"{k:05d}", 2]
+        assert (bool(found["values"]["correct"]), found["reason"]) == tuple(case["expected"].values())
+
+
+def test_reconstructions(score: Score) -> None:
+    for case in golden("cycle")["unified_bench_cases"][:4]:
+        expected = case["expected"]
+        names = list(next(iter(expected["similarities_by_model"].values()), {}))
+        if not expected["statistics_by_model"]:
+            continue
+        given = [
+            {
+                "id": name,
+                "index": 1,
+                "judgement": {
+                    "similarities": {model: found[name] for model, found in expected["similarities_by_model"].items()}
+                },
+            }
+            for name in names
+        ]
+        metrics, _ = score("unified-bench", [{"id": name} for name in names], given, "official")
+        assert metrics["overall"] == pytest.approx(expected["summary"]["overall_average"], **CLOSE)

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, ViTConfig, ViTImageProcessor, ViTModel
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTokenizer,
+    ViTConfig,
+    ViTImageProcessor,
+    ViTModel,
+)
 
 from hermes.harness.judges.encoders import SimilarityJudge
 from hermes.harness.system.errors import HermesError
@@ -42,7 +51,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         projection_dim=8,
     )
     CLIPModel(config).save_pretrained(folder)
-    CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=SIZE).save_pretrained(folder)
+    words = ["<|startoftext|>", "<|endoftext|>", "a</w>", "red</w>", "cup</w>"]
+    tokenizer = CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[])
+    pictures = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=SIZE)
+    CLIPProcessor(pictures, tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -65,6 +77,16 @@ def test_an_image_encoder_that_is_clip_has_clips_own_features(vit: Path, clip: P
         told = model.get_image_features(**processor([RED, BLUE], return_tensors="pt"))
     first, second = unit(getattr(told, "pooler_output", told))
     assert found[str(clip)] == pytest.approx(float((first * second).sum()), abs=1e-6)
+
+
+def test_a_text_and_a_picture_meet_in_clip(clip: Path) -> None:
+    judge = SimilarityJudge.load(f"clip={clip}", "cpu")
+    forth, back = judge.compare([("a cup", RED), (RED, "a cup")])
+    assert forth == back
+    model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
+    with torch.inference_mode():
+        told = model(**processor(text=["a cup"], images=[RED], return_tensors="pt"))
+    assert forth[str(clip)] == pytest.approx(float((unit(told.text_embeds) * unit(told.image_embeds)).sum()), abs=1e-6)
 
 
 def test_two_texts_go_to_the_encoder_of_texts() -> None:
