@@ -13,7 +13,7 @@ demo: .venv/.installed
 	$(BIN)/hermes leaderboard runs/ --format md
 
 test: .venv/.installed-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

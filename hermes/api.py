@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from hermes.align.settings import ObjectiveName, Rule
+    from hermes.align.settings import ObjectiveName, Rule, UndPairs
     from hermes.harness.contracts.model import UnifiedModel
     from hermes.harness.contracts.options import DType
     from hermes.harness.records.types import Split
@@ -56,6 +56,18 @@ def load_model(
     return load(reference, device, build(LoadOptions, overrides=given))
 
 
+def _left_out_is_none(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with None for each setting that its caller leaves out, so that the two can be told apart."""
+    settings = dict.fromkeys(name for name in function.__kwdefaults__ or () if name != "progress")
+
+    @wraps(function)
+    def called(*args: P.args, **keywords: P.kwargs) -> R:
+        return function(*args, **{**settings, **keywords})  # type: ignore[arg-type]
+
+    return called
+
+
+@_left_out_is_none
 def evaluate(
     model: str | UnifiedModel = "hermes-tiny",
     *,
@@ -68,6 +80,8 @@ def evaluate(
     as_released: bool = False,
     tasks: Names = (),
     task_file: Places = (),
+    recipe: str | None = None,
+    decoding: Names = (),
     data: str | None = None,
     update_data: bool = False,
     split: Split = "test",
@@ -77,6 +91,8 @@ def evaluate(
     category: Names = (),
     sample: int | None = None,
     judge: str | None = None,
+    rewrite: str | None = None,
+    rewrite_instruction: Place | None = None,
     protocol: str = "official",
     reasoning_tags: str | None = None,
     seed: int = 0,
@@ -91,31 +107,20 @@ def evaluate(
 ) -> Evaluation:
     """Run benchmarks on a model, a name or one that is loaded, and write the run's folder.
 
-    The keywords are the options of `hermes eval`. ``progress`` shows bars in a terminal and lines of a log elsewhere,
-    such as in a notebook; False shows nothing. Raises HermesError for whatever the command would refuse.
+    The keywords are the options of `hermes eval`; what is left out is as the ``recipe`` has it. ``progress`` shows bars
+    in a terminal and lines of a log elsewhere, such as in a notebook; False shows nothing. Raises HermesError for
+    whatever the command would refuse.
     """
     given = _given(locals())
     from hermes.commands import evaluate as run
-    from hermes.harness.run.settings import EvalSettings
-    from hermes.harness.system.settings import build
+    from hermes.harness.run.chosen import settings_for
     from hermes.outcomes import Evaluation
 
     loaded = None if isinstance(model, str) else model
     name = model if isinstance(model, str) else model.info.name
-    settings = build(EvalSettings, overrides={**given, "model": name})
+    settings = settings_for({**given, "model": name}, model=loaded)
     with _heard("eval", progress) as heard:
         return Evaluation.of(run(settings, heard, loaded))
-
-
-def _left_out_is_none(function: Callable[P, R]) -> Callable[P, R]:
-    """The function with None for each setting that its caller leaves out, so that the two can be told apart."""
-    settings = dict.fromkeys(name for name in function.__kwdefaults__ or () if name != "progress")
-
-    @wraps(function)
-    def called(*args: P.args, **keywords: P.kwargs) -> R:
-        return function(*args, **{**settings, **keywords})  # type: ignore[arg-type]
-
-    return called
 
 
 @_left_out_is_none
@@ -146,17 +151,23 @@ def align(
     guidance: float = 0.0,
     batch_draw: int = 64,
     pairs: Place | None = None,
+    und_pairs: UndPairs = "captions",
     critic: str = "self",
+    scores: Literal["critic", "dual"] = "critic",
     confidence: bool = True,
     similarity: str = "auto",
     rule: Rule = "fresh",
+    pairs_per_item: int = 1,
     threshold: float = 0.6,
     pairing: Literal["both", "either"] = "both",
     objective: ObjectiveName = "sum",
+    side_loss: str = "sigmoid",
     beta_und: float = 0.2,
     beta_gen: float = 0.5,
     normalize: bool = False,
     reference_free: bool = False,
+    target: float = 0.0,
+    clip_ratio: float | None = None,
     smoothing: float = 0.0,
     anchor: float = 1.0,
     lr: float = 0.0002,

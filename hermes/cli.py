@@ -68,7 +68,7 @@ def main_options(
 def eval_command(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file of settings, or a recipe: one-base. Options override it.")
+        Path | None, typer.Option(help="A TOML file of settings, or a recipe by name: one-base. Options override it.")
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     dry_run: DryRun = False,
@@ -78,16 +78,14 @@ def eval_command(
 ) -> None:
     """Run benchmarks on a model and print scores and gaps."""
     from hermes import terminal
-    from hermes.align.play.recipes import recipe_path
     from hermes.commands import document, evaluate
+    from hermes.harness.run.chosen import settings_for
     from hermes.harness.run.failing import refuse_nothing
-    from hermes.harness.run.settings import EvalSettings
     from hermes.harness.system.disk import json_text
     from hermes.harness.system.processes import current
     from hermes.harness.system.progress import watched
-    from hermes.harness.system.settings import build
 
-    settings = build(EvalSettings, config and recipe_path(config), context.obj)
+    settings = settings_for(context.obj, config)
     if dry_run:
         from hermes.harness.run.forecast import forecast
 
@@ -378,8 +376,8 @@ def list_command(
     kind: Annotated[
         str,
         typer.Argument(
-            help="models, evaluators, judges, objectives or recipes.",
-            autocompletion=lambda: ["models", "evaluators", "judges", "objectives", "recipes"],
+            help="models, evaluators, judges, objectives, sides or recipes.",
+            autocompletion=lambda: ["models", "evaluators", "judges", "objectives", "sides", "recipes"],
         ),
     ],
     name: Annotated[str | None, typer.Argument(help="One of them, to see all of it.", autocompletion=_names)] = None,
@@ -493,6 +491,30 @@ def data_pairs(
         raise HermesError(f"{path} is not there; give the folder of a self-play and a round that it has played")
     count = write_pairs(read_records(path, Preference), run / "media", out)
     say(f"written: {out}, {count} pairs")
+
+
+judge_app = typer.Typer(no_args_is_help=True, help="Work with judges: check one against what is known.")
+app.add_typer(judge_app, name="judge")
+
+
+@judge_app.command("check", cls=from_settings("hermes.harness.run.judge_check:CheckSettings"))
+def judge_check(context: typer.Context, json: Json = False, quiet: Quiet = False) -> None:
+    """Hold a judge against pictures of which it is known what it should say.
+
+    Prints agreement, false accepts and rejects and kappa, over all and by category. Its judgements are kept.
+    """
+    from hermes import terminal
+    from hermes.harness.run.judge_check import CheckSettings, check_the_judge
+    from hermes.harness.system.disk import json_text
+    from hermes.harness.system.progress import watched
+    from hermes.harness.system.settings import build
+
+    with watched("judge check", quiet) as progress:
+        found = check_the_judge(build(CheckSettings, overrides=context.obj), progress)
+    if json:
+        put(json_text(found.model_dump(mode="json")))
+    else:
+        terminal.show(*terminal.judge_check(found))
 
 
 @app.command("train-tiny")

@@ -84,5 +84,6 @@ COLUMNS: dict[str, dict[str, Cell]] = {
         "description": lambda one: one["description"],
     },
     "objectives": {"name": lambda one: one["name"], "loss": lambda one: one["equation"]},
+    "sides": {"name": lambda one: one["name"], "loss": lambda one: one["equation"]},
     "recipes": {"name": lambda one: one["name"], "what it is": lambda one: one["about"]},
 }

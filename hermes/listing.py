@@ -3,13 +3,16 @@
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
+
+if TYPE_CHECKING:
+    from hermes.harness.models.recipes import Shelf
 
 Facts = dict[str, Any]
 """What is known of one thing: its name, and either an ``error`` that says why it cannot be used or everything else."""
@@ -98,19 +101,32 @@ def _judge(cls: Any) -> Facts:
 def _objective(name: str) -> Facts:
     from hermes.align.losses.objectives import OBJECTIVES
 
-    objective = OBJECTIVES[name]
-    about = inspect.getdoc(objective.loss) or ""
+    return _equation(name, OBJECTIVES[name].loss)
+
+
+def _side_loss(name: str) -> Facts:
+    from hermes.align.losses.groups import gspo, rloo
+    from hermes.align.losses.sides import SIDES
+
+    groups: dict[str, Callable[..., Any]] = {"gspo": gspo, "rloo": rloo}
+    return _equation(name, groups.get(name) or SIDES[name])
+
+
+def _equation(name: str, loss: Callable[..., Any]) -> Facts:
+    about = inspect.getdoc(loss) or ""
     return {"name": name, "equation": about.split("\n\n")[0].replace("\n", " "), "about": about}
 
 
 def _recipe(name: str) -> Facts:
-    from hermes.align.play.recipes import fits, recipe_path
+    from hermes.harness.models.recipes import DIFFERS, UNKNOWN
 
-    text = recipe_path(Path(f"{name}.toml")).read_text(encoding="utf-8")
+    shelf = next(shelf for shelf in _shelves() if name in shelf.names())
+    text = shelf.shipped(name).read_text(encoding="utf-8")
     about = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     command = next((line for line in about if line.startswith("hermes ")), "")
-    fit = fits().get(name)
-    told = {"for": fit.said} if fit else {}
+    fit = shelf.fits().get(name)
+    told: Facts = {"for": fit.said} if fit else {}
+    told |= {what: lines for what in (UNKNOWN, DIFFERS) if fit and (lines := shelf.told(name, what))}
     return {"name": name, **told, "about": about[0], "command": command, "file": text}
 
 
@@ -120,12 +136,31 @@ def _objectives() -> list[str]:
     return list(LossSettings.model_fields["objective"].annotation.__args__)  # type: ignore[union-attr]
 
 
-def _recipes() -> list[str]:
-    from hermes.align.play.recipes import recipes
+def _side_losses() -> list[str]:
+    from hermes.align.settings import SIDE_LOSSES
 
-    return recipes()
+    return list(SIDE_LOSSES)
+
+
+def _recipes() -> list[str]:
+    return sorted(name for shelf in _shelves() for name in shelf.names())
+
+
+def _shelves() -> "tuple[Shelf, ...]":
+    from hermes.align.play import recipes as of_align
+    from hermes.harness.run import recipes as of_eval
+
+    return of_align.SHELF, of_eval.SHELF
 
 
 CLASSES: dict[str, Callable[[Any], Facts]] = {"models": _model, "evaluators": _evaluator, "judges": _judge}
-OWN: dict[str, Callable[[str], Facts]] = {"objectives": _objective, "recipes": _recipe}
-NAMES: dict[str, Callable[[], list[str]]] = {"objectives": _objectives, "recipes": _recipes}
+OWN: dict[str, Callable[[str], Facts]] = {
+    "objectives": _objective,
+    "sides": _side_loss,
+    "recipes": _recipe,
+}
+NAMES: dict[str, Callable[[], list[str]]] = {
+    "objectives": _objectives,
+    "sides": _side_losses,
+    "recipes": _recipes,
+}

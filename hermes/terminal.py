@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from hermes.harness.questions.making import Made
     from hermes.harness.run.drawing import Drawn
     from hermes.harness.run.forecast import Forecast
+    from hermes.harness.run.judge_check import Checked
 
 
 LONGEST_EXAMPLE = 300
+LONGEST_ASKED, SHOWN_ASKED = 100, 5
 # Without lines between columns seven of them fit into 80 characters.
 LEAN: dict[str, Any] = {"box": box.HORIZONTALS, "padding": (0, 0, 0, 1), "pad_edge": False, "show_edge": False}
 FRACTION = "0..1"  # A unit that a number shows by itself.
@@ -161,8 +163,9 @@ def _gap_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
     u, g, gap = (number(found[key]) for key in ("u", "g", "gap"))
     lines = [Text(f"{heading}:"), Text(f"  U {u}  G {g}  ").append(f"U - G {gap}", style="bold")]
     if "joint" in found:
-        ratio = "" if found["ratio"] is None else f" ({found['ratio']:.2f} of independence)"
-        lines.append(Text(f"  J {number(found['joint'])}{ratio}  phi {number(found['phi'])}"))
+        lines.append(Text(f"  J (joint success) {number(found['joint'])}  phi {number(found['phi'])}"))
+        if found["ratio"] is not None:
+            lines.append(Text(f"  J is {found['ratio']:.2f} times what independent sides would have"))
         if why := undefined_phi(**found["counts"]):
             lines.append(Text(f"  phi is undefined: {why}"))
     return lines
@@ -185,6 +188,30 @@ def _rejection_lines(heading: str, found: Mapping[str, Any]) -> list[Text]:
         if found[key] is not None:
             lines.append(Text("  ").append(number(found[key]), style="bold").append(f" {said}"))
     return lines
+
+
+def judge_check(found: "Checked") -> tuple[Table | str, ...]:
+    """How far a judge agrees with what is known, over all and by category, and some of what it said otherwise."""
+    table = Table(title=f"judge {found.judge} against {found.against}", **LEAN)
+    table.add_column("category")
+    for name in ("n", "agreement", "false accept", "false reject", "kappa"):
+        table.add_column(name, justify="right", max_width=WIDEST)
+    parts = found.categories if len(found.categories) > 1 else {}
+    for name, one in {"all": found.overall, **parts}.items():
+        shares = (
+            number(share).replace(" [", "\n[") if share else "-" for share in (one.false_accept, one.false_reject)
+        )
+        kappa = "-" if one.kappa is None else f"{one.kappa:.3f}"
+        table.add_row(name, f"{one.n:,}", number(one.agreement).replace(" [", "\n["), *shares, kappa)
+    told = f"{found.pictures:,} pictures of {found.task}"
+    told += f"; {found.overall.unreadable:,} replies cannot be read" if found.overall.unreadable else ""
+    told += f"; {found.failed:,} pictures could not be judged" if found.failed else ""
+    examples = (
+        f"{one.sample}/{one.index} {one.category}: {plain(one.asked, longest=LONGEST_ASKED)} {one.known}, not "
+        f"{one.said or 'to be read'}"
+        for one in found.disagreements[:SHOWN_ASKED]
+    )
+    return table, told, *examples
 
 
 def profile(seconds: Mapping[str, float], peak_mb: float) -> Table:
@@ -279,6 +306,7 @@ def eval_forecast(found: "Forecast") -> Group:
     table.add_row("all", "", "", *_taken(answers, stored, found.seconds, found.bytes))
     weights = sized(found.weights) if found.weights else "unknown"
     lines = [
+        *found.recipe,
         f"weights: {weights}; free memory: {sized(found.memory)}; free disk: {sized(found.disk)}",
         "time: of the answers that are missing, at the mean speed of this model's stored answers"
         if found.known

@@ -42,7 +42,7 @@ def refuse(command: Command, arguments: Sequence[object], *said: str) -> None:
         (("--device", "cuda:99"), ["no device 'cuda:99'"]),
         (
             ("--config", "no.toml"),
-            ["no.toml does not exist and is not a recipe", "columns, emu3, flow, flow-draws, ", "one-base, paper, sd3"],
+            ["no.toml does not exist and is not a recipe", "one-base", "show-o@readme"],
         ),
         (("--config", "no/such.toml"), ["no/such.toml cannot be read"]),
     ],
@@ -152,7 +152,12 @@ def test_scoring_what_is_not_there(command: Command, run: Path, tmp_path: Path) 
 
 
 def test_listing_what_is_not_there(command: Command) -> None:
-    refuse(command, ["list", "datasets"], "unknown kind 'datasets'", "models, evaluators, judges, objectives, recipes")
+    refuse(
+        command,
+        ["list", "datasets"],
+        "unknown kind 'datasets'",
+        "models, evaluators, judges, objectives, sides, recipes",
+    )
 
 
 def test_an_error_with_many_lines_is_said_in_one(

@@ -13,7 +13,8 @@ import torch
 from harness.models.showo.test_showo_clip import CLIP_WIDTH, write_clip
 from safetensors.torch import load_file, save_file
 
-from hermes.align.play.recipes import read_recipe, recipe_path
+from hermes.align.play import recipes as of_align
+from hermes.harness.run import recipes as of_eval
 
 TASKS = ("pope", "mme", "vqav2", "gqa", "mmmu", "flickr30k", "geneval", "dpg_bench")
 SHORT = """
@@ -69,7 +70,7 @@ def trained(base: Path, folder: Path, config: dict[str, Any], seed: int) -> Path
 
 
 def test_the_recipe_asks_for_the_papers_eight() -> None:
-    assert tuple(read_recipe(Path("one-base"))["tasks"]) == TASKS
+    assert tuple(of_eval.SHELF.read(Path("one-base"))["tasks"]) == TASKS
 
 
 def test_one_command_a_row_and_one_for_the_table(
@@ -93,7 +94,8 @@ def test_one_command_a_row_and_one_for_the_table(
     measure(checkpoints / "Show-o-512x512-RecA", "Show-o-512x512-RecA-checkpoint-5000")
     base = str(checkpoints / "show-o-512x512")
     short = tomllib.loads(SHORT)
-    kept = [line for line in recipe_path(Path("paper")).read_text().splitlines() if line.partition(" ")[0] not in short]
+    paper = of_align.SHELF.shipped("paper").read_text().splitlines()
+    kept = [line for line in paper if line.partition(" ")[0] not in short]
     (tmp_path / "short.toml").write_text("\n".join([*kept, SHORT]))
     said = command("align", "--config", "short.toml", "--model", base, "--data", "shapes", "--judge", "oracle")
     assert said.code == 0, said.err

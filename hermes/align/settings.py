@@ -18,7 +18,21 @@ from hermes.harness.contracts.prompts import ONE_SENTENCE
 from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
+UndPairs = Literal["captions", "answers", "both", "own-answers"]
 Rule = Literal["fresh", "paper", "released"]
+
+SEPARATE = ("sum", "und", "gen")
+"""The objectives in which a side does not see the other, so that its loss may be another."""
+PAIRED = (
+    *("sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down"),
+    *("forward_kl", "js", "alpha"),
+)
+"""The losses of a side that compare a winner with a loser."""
+GROUPED = ("gspo", "rloo")
+"""Those in which each of an item's candidates counts by what it is worth beside the others."""
+SUPERVISED = "sft"
+"""The one that looks at winners alone."""
+SIDE_LOSSES = (*PAIRED, SUPERVISED, *GROUPED)
 
 _BESIDE = {
     *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh"),
@@ -29,7 +43,8 @@ _BESIDE = {
     *TrackerSettings.model_fields,
 }
 
-_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw"}
+_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
+_LATER |= {"clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -41,12 +56,45 @@ class LossSettings(Record):
     objective: ObjectiveName = Field(
         "sum", description="How the two margins of a pair become one loss; replay is the control without preferences."
     )
+    side_loss: str = Field(
+        "sigmoid",
+        description="The loss of a side under the objectives sum, und and gen; `hermes list sides` shows all.",
+    )
     beta_und: float = Field(0.2, gt=0, description="Scale of the captions' margin.")
     beta_gen: float = Field(0.5, gt=0, description="Scale of the images' margin.")
     normalize: bool = Field(False, description="Divide log-ratios by their number of tokens.")
     reference_free: bool = Field(False, description="Leave the reference model out of the margins.")
+    target: float = Field(
+        0.0, ge=0, description="Margin that a winner must have to be level with its loser, as SimPO's gamma."
+    )
+    clip_ratio: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="How far a candidate's ratio to the round's start may move under gspo and rloo. Default: 0.0003 "
+        "down and 0.0004 up for gspo, 0.2 for rloo.",
+    )
     smoothing: float = Field(0.0, ge=0, lt=0.5, description="Chance that a preference is wrong.")
     anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
+
+    @model_validator(mode="after")
+    def _side_losses_need_separate_sides(self) -> "LossSettings":
+        if self.side_loss not in SIDE_LOSSES:
+            raise ValueError(f"side_loss {self.side_loss!r} is unknown; choose from {', '.join(SIDE_LOSSES)}")
+        if self.side_loss != "sigmoid" and self.objective not in SEPARATE:
+            raise ValueError(
+                f"side_loss {self.side_loss!r} is the loss of a side by itself, and objective {self.objective!r} has "
+                f"one of its own; choose from {', '.join(SEPARATE)}"
+            )
+        if self.side_loss in PAIRED:
+            return self
+        if self.smoothing or self.target:
+            raise ValueError(f"smoothing and target are about margins, which side_loss {self.side_loss!r} has none of")
+        if self.side_loss == SUPERVISED and not self.anchor:
+            raise ValueError("side_loss 'sft' is the winners' likelihood, which anchor weighs; give an anchor above 0")
+        if self.side_loss in GROUPED and self.reference_free:
+            raise ValueError(f"side_loss {self.side_loss!r} is about ratios to the reference; leave reference_free out")
+        return self
 
 
 class TrainSettings(LossSettings, TrackerSettings):
@@ -147,7 +195,17 @@ class PreferenceSettings(Record):
         None,
         description="A pair_dpo_data.json, as HermesFlow released, to take the first round's preferences from.",
     )
+    und_pairs: UndPairs = Field(
+        "captions",
+        description="What is preferred as text: captions of real images, answers to their questions, both, or, of "
+        "winners by themselves, answers about the model's own images.",
+    )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
+    scores: Literal["critic", "dual"] = Field(
+        "critic",
+        description="What candidates are worth: what the critic and the similarity say, or how likely the model itself "
+        "finds the item's other half.",
+    )
     confidence: bool = Field(
         True, description="Rank images that the critic leaves level by the likelihood of the right answers."
     )
@@ -155,6 +213,9 @@ class PreferenceSettings(Record):
         "auto", description="How captions are compared: auto, minilm, mpnet, facts or bert-cls:CHECKPOINT."
     )
     rule: Rule = Field("fresh", description="How a round's candidates meet those of the round before.")
+    pairs_per_item: int = Field(
+        1, ge=1, description="Pairs of each side of an item: best against worst, second best against second worst, ..."
+    )
     threshold: float = Field(0.6, ge=0, le=1, description="Score that an image must exceed to win.")
     pairing: Literal["both", "either"] = Field("both", description="Which sides of an item must give a pair.")
 
@@ -228,7 +289,42 @@ class AlignSettings(
     def _rule_needs_lasting_items(self) -> "AlignSettings":
         if self.rule != "fresh" and self.fresh_items:
             raise ValueError(f"rule {self.rule!r} compares the rounds of an item, so fresh_items must be false")
+        grouped = self.side_loss in GROUPED
+        if self.und_pairs == "own-answers" and self.side_loss != SUPERVISED:
+            raise ValueError("und_pairs 'own-answers' are right answers without wrong ones; give side_loss 'sft'")
+        if self.und_pairs == "own-answers" and self.scores == "dual":
+            raise ValueError("und_pairs 'own-answers' are those that the critic gave, too; give scores 'critic'")
+        if self.rule != "fresh" and (grouped or self.pairs_per_item > 1 or self.und_pairs != "captions"):
+            raise ValueError(
+                f"rule {self.rule!r} keeps one pair of an item, so it goes with no pairs_per_item, group or answers"
+            )
+        if grouped and (self.pairs or self.pairs_per_item > 1):
+            raise ValueError(
+                f"side_loss {self.side_loss!r} takes all candidates of an item; leave pairs and pairs_per_item out"
+            )
         return self
+
+    @property
+    def captions(self) -> bool:
+        """Whether captions are drawn."""
+        return self.und_pairs in ("captions", "both")
+
+    @property
+    def answers(self) -> bool:
+        """Whether answers about real images are preferred."""
+        return self.und_pairs in ("answers", "both")
+
+    @property
+    def drawn_answers(self) -> int:
+        """How many answers to a question are drawn; right ones by themselves need none of the model's."""
+        return self.n if self.answers and self.side_loss != SUPERVISED else 0
+
+    @property
+    def most_pairs(self) -> int:
+        """How many pairs a round has at the most; answers are not counted, as most of a model's are right."""
+        if self.side_loss in GROUPED:
+            return self.items * max(self.n, self.n_images or self.n) // 2
+        return self.items * self.pairs_per_item
 
     @property
     def changes_items(self) -> bool:

@@ -34,7 +34,7 @@ from itertools import groupby
 from typing import Any
 
 from hermes.evaluators.dpg_points import counted, points_of, read_proposition
-from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Verdict
 from hermes.harness.contracts.columns import Collector, Columns, columns_of
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.judged import read_answers
@@ -119,6 +119,12 @@ class DPGBench(Evaluator):
             reason=reason or (f"{strange} answers are neither yes nor no" if strange else ""),
             status="unparsed" if strange else "scored",
         )
+
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        for number, row in counted(sample.metadata["propositions"], "corrected").items():
+            if (said := score.prediction.get(str(number))) is not None:
+                level = row["level"].split("-")[0].strip()
+                yield Verdict(row["question"], level, said if said in ("yes", "no") else "")
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         items, before, after = Collector(("score",)), Collector(("point",), LEVELS), Collector(("point",), LEVELS)

@@ -33,7 +33,7 @@ from hermes.evaluators.cycles import GENERATION, PICTURED, TOLD, CycleImage, Cyc
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
 from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.columns import Columns, collect, columns_of
-from hermes.harness.contracts.judge import Comparer, Judge
+from hermes.harness.contracts.judge import Judge, Likener
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.stats import DIFFERENCE, Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score
@@ -55,7 +55,7 @@ class Drift(Chained):
     best = chance  # what strangers have is not 0, so it is in no mean over benchmarks
     protocols = ("official", "corrected")
     judge = "similarity"
-    judge_needs = "compare"
+    judge_needs = "liken"
     standard = False
     source: ClassVar[str]
 
@@ -107,7 +107,7 @@ class Drift(Chained):
         for answer in answers:
             said = answer.image.open() if answer.image else answer.response.text or ""
             pairs += [(said, seen[name]) for name in (answer.sample.id, answer.sample.metadata.get(STRANGER)) if name]
-        found = iter(cast(Comparer, judge).compare(pairs))
+        found = iter(cast(Likener, judge).liken(pairs))
         told: list[dict[str, Any]] = []
         for answer in answers:
             encoder, value = next(iter(next(found).items()))

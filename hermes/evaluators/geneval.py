@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hermes.evaluators.geneval_verdict import kept_boxes, verdict
-from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Verdict
 from hermes.harness.contracts.columns import Columns, collect, columns_of
 from hermes.harness.contracts.fields import nested, text
 from hermes.harness.contracts.judge import Judge
@@ -101,6 +101,9 @@ class GenEval(Evaluator):
             reason=reason,
             tags={"tag": sample.metadata["tag"]},
         )
+
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        yield Verdict(sample.prompt, sample.metadata["tag"], "yes" if score.values["correct"] else "no")
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         scores = collect(scored, ("correct",), ("tag",))

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes.evaluators.homologous_replies import BINARY, CLOSEST, Asked, read_all, yes_shares
-from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Verdict
 from hermes.harness.contracts.columns import Collector, collect, columns_of
 from hermes.harness.contracts.fields import nested, text
 from hermes.harness.contracts.judge import Judge, word_for_word
@@ -210,6 +210,10 @@ class Generation(Homologous):
                 RIGHT: "".join(str(int(one.right(read))) for one, read in zip(asked, said, strict=True)),
             },
         )
+
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        for qa, said in zip(sample.target, score.prediction, strict=True):
+            yield Verdict(qa["question"], qa["kind"], said)
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         items, asked = Collector(("accuracy",)), Collector(("correct",), TAGS)

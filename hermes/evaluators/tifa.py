@@ -27,7 +27,7 @@ from statistics import stdev
 from typing import Any
 
 from hermes.evaluators.tifa_questions import Question, chosen, fit, read_question, similarities_of
-from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored
+from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Verdict
 from hermes.harness.contracts.columns import Collector, columns_of
 from hermes.harness.contracts.fields import nested, spelled, text, texts
 from hermes.harness.contracts.judge import Judge
@@ -142,6 +142,10 @@ class TIFA(Evaluator):
             reason="" if heard else "the judge said nothing about the image",
             status="scored" if heard else "unparsed",
         )
+
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        for entry, said in zip(sample.target, score.prediction, strict=True):
+            yield Verdict(entry["question"], entry["type"], said)
 
     def aggregate(self, scored: Iterable[Scored], protocol: str) -> dict[str, Metric]:
         captions, asked = Collector(("score",)), Collector(("right",), ("type",))

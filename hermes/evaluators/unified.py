@@ -2,7 +2,7 @@
 
 Paper: UAE, arXiv 2509.09666; no licence was found. Its 100 pictures do not come with Hermes: give rows ``{id, image}``
 or a folder of them with --data. The model is asked for a description in UAE's words (a row may bring an
-``instruction``), greedily and up to 512 tokens, where UAE samples; it draws from what it said. A judge that compares
+``instruction``), greedily and up to 512 tokens, where UAE samples; it draws from what it said. A judge that likens
 gives the cosine of the drawing and the picture under each of its encoders:
 ``--judge similarity:image=openai/clip-vit-large-patch14+facebook/dinov2-large``; LongCLIP is none of transformers.
 
@@ -20,7 +20,7 @@ from hermes.evaluators.unified_bench import PICTURES, reconstruction_statistics
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Row, Scored
 from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.columns import Collector, Columns
-from hermes.harness.contracts.judge import Comparer, Judge
+from hermes.harness.contracts.judge import Judge, Likener
 from hermes.harness.records.stats import DIFFERENCE, Means
 from hermes.harness.records.types import GenerationConfig, Metric, Sample, Score, Split
 from hermes.harness.system.errors import HermesError
@@ -47,7 +47,7 @@ class UnifiedBench(Chained):
     chance = 0.0
     best = chance  # strangers are alike, too, and how much the encoder says
     judge = "similarity"
-    judge_needs = "compare"
+    judge_needs = "liken"
     standard = False
 
     @classmethod
@@ -70,7 +70,7 @@ class UnifiedBench(Chained):
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
         """``{"similarities": {encoder: cosine}}`` of each drawing; nothing is said of a description."""
         pairs = [(answer.image.open(), answer.sample.images[0].open()) for answer in answers if answer.image]
-        found = iter(cast(Comparer, judge).compare(pairs))
+        found = iter(cast(Likener, judge).liken(pairs))
         return [{"similarities": next(found)} if answer.image else {} for answer in answers]
 
     def read_judgement(self, sample: Sample, data: Mapping[str, Any]) -> dict[str, Any]:

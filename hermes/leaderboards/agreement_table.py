@@ -22,16 +22,17 @@ CAPTION = (
 def agreement_table(run: Run) -> Table:
     """The four counts, J, its ratio to independence and phi of each way of drawing; no rows in runs without them."""
     rows, notes = [], []
-    for over, task, found in over_items(run):
+    for one in over_items(run):
+        over, task, found = one.heading, one.task, one.gap
         if found.joint is None:
             continue
         numbers = (Cell(found.ratio), cell_of(found.phi, 3, run))
         counts = (Cell(float(found.counts[name])) for name in CELLS)
         more = (Cell(found.gapeval.get("gap")), Cell(float(found.left_out)))
         rows.append((Cell(text=over), cell_of(found.joint, 3, run), *numbers, *counts, *more))
-        notes += [f"No phi over {over}: {why}." for why in [undefined_phi(**found.counts)] if why]
-        notes += [f"{over[0].upper()}{over[1:]}, {said}." for said in [yes_rates(run.results, task)] if said]
-        notes += [f"Uni over {over}, the mean over items: {one.value:.3f}." for one in [found.unified] if one]
+        notes += [f"{over}: no phi, as {why}." for why in [undefined_phi(**found.counts)] if why]
+        notes += [f"{over}, {said}." for said in [yes_rates(run.results, task)] if said]
+        notes += [f"{over}, Uni, the mean over items: {uni.value:.3f}." for uni in [found.unified] if uni]
     return Table(
         title="The same questions on both sides",
         columns=(

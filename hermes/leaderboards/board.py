@@ -88,7 +88,7 @@ def _board(lines: list[Line], heading: str, keys: Sequence[Key], params_first: b
         title=heading,
         columns=(text_column("Model"), *((PARAMS, *columns) if params_first else (*columns, PARAMS))),
         rows=tuple(rows),
-        caption="Higher is better" + (", gaps nearer to 0." if any(key.task in GAPS for key in shown) else "."),
+        caption=_caption([column for column in columns if column.better == "nearest"]),
         about=about,
     ).told()
 
@@ -102,13 +102,20 @@ def _column(key: Key, lines: Sequence[Line]) -> Column:
     if key.task in GAPS:
         return Column(key.title or GAPS[key.task], 3 if key.digits is None else key.digits, "nearest", key=key.task)
     if key.task in SAME:
-        better: Better | None = (
-            "higher" if key.task == JOINT else None
-        )  # Phi is no merit: both sides may fail together.
-        return Column(key.title or SAME[key.task], 3 if key.digits is None else key.digits, better, key=key.task)
-    places = digits(next(line.results[key.task] for line in lines if key.task in line.results))
+        merit: Better | None = "higher" if key.task == JOINT else None  # Phi is none: both sides may fail together.
+        return Column(key.title or SAME[key.task], 3 if key.digits is None else key.digits, merit, key=key.task)
+    first = next(line.results[key.task] for line in lines if key.task in line.results)
+    places = digits(first) if key.digits is None else key.digits
+    better: Better = "nearest" if first.lower and key.metric in ("", first.headline) else "higher"
     name = f"{key.task}/{key.metric}" if key.metric else key.task
-    return Column(key.title or title(key.task), places if key.digits is None else key.digits, key=name)
+    return Column(key.title or title(key.task), places, better, key=name)
+
+
+def _caption(nearest: Sequence[Column]) -> str:
+    """Which numbers are better; ``nearest`` are the columns whose are the nearer they are to 0."""
+    lower = [column.title for column in nearest if column.key not in GAPS]
+    named = ["gaps"] * (len(lower) < len(nearest)) + lower
+    return "Higher is better" + (f", {' and '.join(named)} nearer to 0." if named else ".")
 
 
 def _cell(line: Line, key: Key) -> Cell:

@@ -46,14 +46,15 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Model", run.model.name + parameters
     yield "Data", f"{run.world}, {run.split}" + (f", the first {run.limit}" if run.limit else "")
     yield "Seed", str(run.seed)
+    if run.settings:
+        yield "Settings", run.settings
     yield "Run", run.run_id
 
 
 def _gap(run: Run) -> str:
     found: list[tuple[str, str, Gap]] = []
     found += [
-        (f"{over[0].upper()}{over[1:]}", counted(one.items, "item"), Gap(one.u, one.g, one.gap))
-        for over, _, one in over_items(run)
+        (one.heading, counted(one.gap.items, "item"), Gap(one.gap.u, one.gap.g, one.gap.gap)) for one in over_items(run)
     ]
     if across := run.gap.benchmarks:
         found.append(("Benchmarks", "each brought to 0..1", Gap(across.u, across.g, across.gap)))

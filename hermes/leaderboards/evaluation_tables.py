@@ -72,7 +72,7 @@ def also_scored(run: Run) -> Table:
 
 
 def _beside(run: Run) -> Iterator[Run]:
-    """The runs of the same model and seed beside the run, scored from its answers, or the one that it was scored from.
+    """The runs of the same model, seed and settings beside it, scored from its answers, or that which it comes from.
 
     One that cannot be read is passed over.
     """
@@ -86,7 +86,7 @@ def _beside(run: Run) -> Iterator[Run]:
                 other = read_run(path)
             except HermesError:
                 continue
-            if (other.model, other.seed) == (run.model, run.seed):
+            if (other.model, other.seed, other.settings) == (run.model, run.seed, run.settings):
                 yield other
 
 
@@ -128,6 +128,7 @@ def provenance(run: Run) -> Table:
     facts = [("run id", run.run_id), *model_facts(run.model), ("world", run.world), ("split", run.split)]
     facts += [("seed", str(run.seed)), ("limit", str(run.limit or "none")), ("protocol", run.protocol or "official")]
     facts += [("chosen", run.chosen)] if run.chosen else []
+    facts += [("settings", run.settings)] if run.settings else []
     for name, result in run.results.items():
         data = result.data
         revision = f" @ {data.revision}" if data.revision else ""

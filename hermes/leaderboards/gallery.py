@@ -68,6 +68,7 @@ class _Candidate(_Read):
     text: str | None = None
     image: str | None = None
     plan: str | None = None
+    prompt: str | None = None
 
 
 class _Duel(_Read):
@@ -100,7 +101,8 @@ def gallery_html(round_dir: Path, media: Path, limit: int = 40) -> str:
     title = f"Preference pairs of {home.parent.name}, {home.name.replace('-', ' ')}"
     shown = pairs[: max(limit, 0)]
     sides = (f"{sum(map(bool, duels))} of {name}" for name, duels in _by_side(pairs).items())
-    summary = f"{counted(len(pairs), 'item')} with a pair: {', '.join(sides)}"
+    items = len({pair.item_id for pair in pairs})
+    summary = f"{counted(items, 'item')} with {'pairs' if items < len(pairs) else 'a pair'}: {', '.join(sides)}"
     count = f"first {len(shown)} of {len(pairs)}" if len(shown) < len(pairs) else f"all {len(pairs)}"
     cards = "".join(_card(number, pair, media) for number, pair in enumerate(shown, 1))
     tables = "".join(html.table(table) for table in (_margins(pairs), _drops(round_dir / "drops.json")) if table.rows)
@@ -137,7 +139,9 @@ def _margins(pairs: Sequence[_Pair]) -> Table:
 
 
 def _by_side(pairs: Sequence[_Pair]) -> dict[str, list[_Duel | None]]:
-    return {"captions": [pair.und for pair in pairs], "images": [pair.gen for pair in pairs]}
+    answers = [pair.und for pair in pairs if _asks(pair.und)]
+    captions = [pair.und for pair in pairs if not _asks(pair.und)]
+    return {"captions": captions, **({"answers": answers} if answers else {}), "images": [pair.gen for pair in pairs]}
 
 
 def _drops(path: Path) -> Table:
@@ -161,11 +165,26 @@ def _card(number: int, pair: _Pair, media: Path) -> str:
     return (
         f'<article class="pair">\n<h3>{_text(pair.caption)}</h3>\n'
         f'<p class="id">true caption of item {number}: {html.escape(pair.item_id)}</p>\n<div class="sides">\n'
-        f"<div><h4>Real image</h4>{_figure(pair.image, media, 'real image')}</div>\n"
-        f"<div><h4>Captions{_margin(pair.und)}</h4>{''.join(_captions(pair.und))}</div>\n"
+        f"<div><h4>{_about(pair.und).capitalize()}</h4>{_figure(pair.image, media, _about(pair.und))}</div>\n"
+        f"<div><h4>{_asked(pair.und)}{_margin(pair.und)}</h4>{''.join(_captions(pair.und))}</div>\n"
         f'<div><h4>Images{_margin(pair.gen)}</h4><div class="images">{"".join(_images(pair.gen, media))}</div></div>\n'
         "</div>\n</article>\n"
     )
+
+
+def _asks(duel: _Duel | None) -> str | None:
+    """The question that the texts of a pair answer, None where they are captions."""
+    return duel.winner.prompt if duel else None
+
+
+def _asked(duel: _Duel | None) -> str:
+    question = _asks(duel)
+    return f"Answers to: {_text(question)}" if question else "Captions"
+
+
+def _about(duel: _Duel | None) -> str:
+    """What picture the texts are about; those about one of the model's own name it."""
+    return "own image" if duel and duel.winner.image else "real image"
 
 
 def _margin(duel: _Duel | None) -> str:

@@ -54,7 +54,7 @@ class Line:
         return self.run.name
 
     @property
-    def model(self) -> tuple[str, ModelInfo, int]:
+    def model(self) -> tuple[str, ModelInfo, int, str]:
         """What the rows of one model have in common."""
         return _model_of(self.run)
 
@@ -81,8 +81,8 @@ class Line:
 def joined(runs: Sequence[Run], world: str) -> list[Line]:
     """The rows of one world. Models come in the order of their runs, those without a full measurement last.
 
-    An entry's name is a task, a metric of it (`part`), or a gap. Runs are of one model where label, seed and all of
-    ModelInfo (weights, revision, precision, defaults) agree.
+    An entry's name is a task, a metric of it (`part`), or a gap. Runs are of one model where label, seed, settings
+    and all of ModelInfo (weights, revision, precision, defaults) agree.
     """
     models: dict[object, list[Run]] = defaultdict(list)
     for run in runs:
@@ -109,8 +109,8 @@ def part(task: str, metric: str) -> str:
     return f"{task}\n{metric}"
 
 
-def _model_of(run: Run) -> tuple[str, ModelInfo, int]:
-    return run.name, run.model, run.seed
+def _model_of(run: Run) -> tuple[str, ModelInfo, int, str]:
+    return run.name, run.model, run.seed, run.settings
 
 
 def _lines(runs: Sequence[Run], world: str, reader: Reader) -> list[Line]:

@@ -13,6 +13,7 @@ WIDE, TIGHT = 12.0, 8.0  # Between two columns: LaTeX's own, and that of small t
 LEAST = 50.0  # Points that a column of texts has at least where they are set in lines.
 PACKAGES = {"booktabs": r"\toprule", "graphicx": r"\resizebox", "tabularx": r"\begin{tabularx}"}
 """What a table needs, and by what it shows."""
+SYMBOLS = {"J": "$J$", "phi": r"$\phi$"}
 BOLD, TINY, SMALL = 1.15, 0.6, 0.93
 """How much wider bold text is than plain text of 10 points, and small and tiny text."""
 
@@ -92,7 +93,8 @@ def _tabular(content: Table, intervals: bool, in_lines: Mapping[int, float]) -> 
 
 
 def _head(column: Column) -> str:
-    return escape(column.title).replace(" - ", " $-$ ")
+    """A column's name; those that are symbols as papers print them."""
+    return SYMBOLS.get(column.title) or escape(column.title).replace(" - ", " $-$ ")
 
 
 def _cell(cell: Cell, column: Column, intervals: bool) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hermes.harness.run.gap import GENERATION
-from hermes.leaderboards.agreement_table import yes_rates
+from hermes.leaderboards.agreement_table import TOLD, yes_rates
 from hermes.leaderboards.joined import Line
 from hermes.leaderboards.remarks import remarks
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import JOINT, place, title
+from hermes.leaderboards.titles import JOINT, SAME, place, title
 
 
 def labels(lines: Sequence[Line]) -> list[str]:
@@ -16,7 +16,7 @@ def labels(lines: Sequence[Line]) -> list[str]:
     found = []
     for line in lines:
         same = [other for other in lines if other.name == line.name]
-        more = [text for text, others in _identity(line, same).items() if len(others) > 1]
+        more = [text for text, others in _identity(line, same).items() if text and len(others) > 1]
         if len({other.protocol for other in same}) > 1 or (mixed and line.protocol != "official"):
             more.append(f"{line.protocol} protocol")
         more += line.aspects
@@ -30,6 +30,8 @@ def labels(lines: Sequence[Line]) -> list[str]:
 def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
     """What may tell models of one name apart, and all that it is among them; weights where the revision does not.
 
+    Settings that nobody has named have no text.
+
     The fingerprint of answers from files is that of the answers: their run id says as much.
     """
     model, run_id = line.run.model, line.run.run_id
@@ -40,6 +42,7 @@ def _identity(line: Line, same: Sequence[Line]) -> dict[str, set[object]]:
         weights: {other.run.model.fingerprint for other in revision},
         model.dtype: {other.run.model.dtype for other in same},
         f"seed {line.run.seed}": {other.run.seed for other in same},
+        f"settings {line.run.settings}" if line.run.settings else "": {other.run.settings for other in same},
     }
 
 
@@ -51,6 +54,8 @@ def notes_of(lines: Sequence[Line], names: Collection[str]) -> list[str]:
             "Where a model has several rows for one seed, those after the first hold what differs from it; their "
             "benchmark gap takes the rest from the first."
         )
+    if any(key in names and key in line.entries for line in lines for key in SAME):
+        notes.append(f"{TOLD}.")
     lacking = {line.name: line.run.gap.undefined for line in lines if line.run.gap.undefined}
     if lacking:
         told = "; ".join(f"{name} {lacks}" for name, lacks in lacking.items())
@@ -59,11 +64,11 @@ def notes_of(lines: Sequence[Line], names: Collection[str]) -> list[str]:
 
 
 def sources_of(lines: Sequence[Line], called: Mapping[int, str], names: Collection[str]) -> list[str]:
-    """Which runs the rows are from, who judged their images, what is unparsed or left out, and what else was remarked.
+    """Which runs the rows are from, who judged their images, their settings, what is unparsed or left out, and remarks.
 
     ``called`` has the labels of the lines by their id().
     """
-    runs = (f"{called[id(line)]} ({', '.join([*line.run_ids, *_judges(line)])})" for line in lines)
+    runs = (f"{called[id(line)]} ({', '.join([*line.run_ids, *_judges(line), *_settings(line)])})" for line in lines)
     return [
         f"Measured: {'; '.join(runs)}.",
         *_yes(lines, called, names),
@@ -82,6 +87,10 @@ def _yes(lines: Sequence[Line], called: Mapping[int, str], names: Collection[str
 def _judges(line: Line) -> list[str]:
     found = dict.fromkeys(result.judge for result in line.results.values() if result.judge)
     return [f"judge {judge}" for judge in found]
+
+
+def _settings(line: Line) -> list[str]:
+    return [f"settings: {line.run.settings}"] if line.run.settings else []
 
 
 def _incomplete(line: Line, names: Collection[str]) -> Iterator[str]:

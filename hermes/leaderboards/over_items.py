@@ -15,6 +15,11 @@ class OverItems(NamedTuple):
     task: str
     gap: HomologousGap
 
+    @property
+    def heading(self) -> str:
+        """The same as a line begins with it."""
+        return self.over[0].upper() + self.over[1:]
+
 
 def over_items(run: Run) -> Iterator[OverItems]:
     """Homologous items first, under each way of drawing, then Unison's."""

@@ -1,7 +1,7 @@
 """Finds and reads what runs have left: results.json of evaluations and history.json of self-plays. Loads no model."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -68,7 +68,7 @@ class Gaps(_Read):
 
 
 class Run(_Read):
-    """One evaluation, as its results.json holds it."""
+    """One evaluation, as its results.json holds it; ``settings`` names its recipe, or what it was told beside tasks."""
 
     path: Path
     run_id: str
@@ -79,6 +79,7 @@ class Run(_Read):
     seed: int
     limit: int | None = None
     chosen: str = ""
+    settings: str = ""
     protocol: str = "official"
     partial: bool
     results: dict[str, Result]
@@ -191,7 +192,10 @@ def read_run(path: Path, files: Files | None = None) -> Run:
 
 
 def read_history(path: Path, files: Files | None = None) -> History:
-    """A history.json. Raises HermesError that names the file where this version cannot read it."""
+    """A history.json. Raises HermesError that names the file where this version cannot read it.
+
+    J and phi of a round that has none, as older versions wrote it, come from its evaluation once that is scored again.
+    """
     files = Files() if files is None else files
     found = sorted(path.parent.glob(f"round-*/evaluation/{RESULTS}"))
     by_round = {
@@ -205,7 +209,15 @@ def read_history(path: Path, files: Files | None = None) -> History:
     partial = any(evaluation.partial for evaluation in evaluations)
     judges = {result.judge for evaluation in evaluations for result in evaluation.results.values()}
     more = {"world": world, "partial": partial, "judges": tuple(sorted(filter(None, judges))), "evaluations": by_round}
-    return _validate(History, path, files[path], more)
+    history = _validate(History, path, files[path], more)
+    return history.model_copy(update={"rounds": tuple(_with_joint(entry, by_round) for entry in history.rounds)})
+
+
+def _with_joint(entry: Round, evaluations: Mapping[int, Run]) -> Round:
+    found = evaluations[entry.round].gap.homologous if entry.round in evaluations else None
+    if entry.joint or not found:
+        return entry
+    return entry.model_copy(update={"joint": found.joint, "phi": found.phi})
 
 
 def score_files(folder: Path) -> dict[str, Path]:

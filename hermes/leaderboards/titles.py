@@ -34,6 +34,12 @@ TITLES = {
     "unison-u": "Unison U",
     "unison-g": "Unison G",
     "unison-swapped": "Unison, swapped",
+    "gapeval": "GapEval",
+    "clipscore": "CLIPScore",
+    "pickscore": "PickScore",
+    "hpsv2": "HPSv2",
+    "aesthetic": "Aesthetic score",
+    "fid": "FID",
 }
 ORDER = tuple(TITLES)
 # G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
@@ -48,9 +54,12 @@ WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
 
 
 def title(task: str) -> str:
-    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``."""
+    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``, ``fid:geneval`` is ``FID (GenEval)``."""
     name, _, overrides = task.partition("@")
     spelled = overrides.replace("_", " ").replace("=", " ")
+    score, _, drawn = name.partition(":")
+    if score in TITLES and drawn in TITLES:
+        name, spelled = score, ", ".join(filter(None, (TITLES[drawn], spelled)))
     return TITLES.get(name, name) + (f" ({spelled})" if spelled else "")
 
 

@@ -25,6 +25,7 @@ class _Candidate(_Read):
     text: str | None = None
     image: str | None = None
     plan: str | None = None
+    prompt: str | None = None
 
 
 class _Duel(_Read):
@@ -81,6 +82,8 @@ class Pairs:
                         "id": pair.item_id,
                         "caption": clean(pair.caption),
                         "real": self._picture(pair.image, pictures),
+                        "own": bool(pair.und and pair.und.winner.image),
+                        "question": said(pair.und.winner.prompt if pair.und else None),
                         "und": self._duel(pair.und, pictures),
                         "gen": self._duel(pair.gen, pictures),
                     }

@@ -11,7 +11,7 @@ import pytest
 
 from hermes.align.play.ablate import Ablation, ablate, jobs, read_ablation
 from hermes.align.play.chosen import settings_for
-from hermes.align.play.recipes import recipe_path, recipes
+from hermes.align.play.recipes import SHELF
 from hermes.harness.run.stores import root_of
 from hermes.harness.system.errors import HermesError
 
@@ -102,16 +102,17 @@ def test_a_file_that_cannot_be_is_one_line(text: str, words: str, tmp_path: Path
 
 
 def test_recipes_are_named_without_a_path() -> None:
-    assert {"paper", "ablation", "ablation-n", "columns", "showo-512", "showo2-1.5b"} <= set(recipes())
+    assert {"paper", "ablation", "ablation-n", "columns", "showo-512", "showo2-1.5b"} <= set(SHELF.names())
     with pytest.raises(
-        HermesError, match=r"not a recipe; the recipes are ablation, ablation-n, anole, .* one-base, paper"
+        HermesError, match=r"not a recipe; the recipes are ablation, ablation-methods, .*anole, .* paper, sd3"
     ):
-        recipe_path(Path("papier"))
+        SHELF.path(Path("papier"))
     settings = settings_for({"data": "journeydb"}, Path("paper"))
     assert (settings.lr, settings.steps, settings.batch_size, settings.beta_gen) == (2e-5, 3000, 4, 0.2)
     for name in ("ablation", "ablation-n.toml"):
         found = jobs(read_ablation(Path(name)), Path("out"))
         assert {job.settings.seed for job in found} == {0, 1, 2, 3, 4}
+    assert len(jobs(read_ablation(Path("ablation-methods")), Path("out"))) == 16 * 3
 
 
 def test_workers_play_side_by_side(tmp_path: Path) -> None:

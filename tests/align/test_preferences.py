@@ -22,6 +22,7 @@ from hermes.align.pairs.preferences import (
     verdict,
     without_ties,
 )
+from hermes.align.pairs.ranking import ranked_bars
 from hermes.align.settings import AlignSettings
 from hermes.harness.system.disk import write_jsonl
 from hermes.harness.system.errors import HermesError
@@ -49,7 +50,7 @@ def group(scores: list[float], side: Side = "gen", item: str = "a", number: int 
 def made(candidates: list[Candidate], ids: list[str], **options: Any) -> tuple[list[Preference], dict[str, int]]:
     settings = {"threshold": 0.6, "pairing": "both", "objective": "sum", **options}
     items = {item: (f"sha of {item}", f"caption of {item}") for item in ids}
-    return build(items, raise_bars([candidates], "fresh"), number=1, prompt="caption?", **settings)
+    return build(items, ranked_bars(candidates, 1), number=1, prompt="caption?", **settings)
 
 
 def golden() -> dict[str, Any]:

@@ -69,7 +69,7 @@ def made(
     items = {str(item): (f"real {item}", f"caption of {item}") for item in ids}
     kept, drops = build(
         items,
-        raise_bars(rounds, rule),
+        {key: [bar] for key, bar in raise_bars(rounds, rule).items()},
         number=len(rounds),
         prompt="caption?",
         threshold=0.6,

@@ -17,7 +17,7 @@ from hermes.align.play.budget import Ranks
 from hermes.align.play.chosen import FINER, recipe_lines, recipe_of, settings_for
 from hermes.align.play.fits import Training
 from hermes.align.play.origin import Origin, command_of
-from hermes.align.play.recipes import fits, recipe_path, recipe_settings
+from hermes.align.play.recipes import SHELF
 from hermes.align.settings import AlignSettings
 from hermes.harness.models.showo.config import ShowoConfig
 from hermes.harness.system.errors import HermesError
@@ -122,9 +122,9 @@ def test_shipped_models_play_as_before(name: str) -> None:
     assert found == AlignSettings(model=name, recipe=name)
 
 
-@pytest.mark.parametrize("name", fits())
+@pytest.mark.parametrize("name", SHELF.fits())
 def test_every_value_has_its_source(name: str) -> None:
-    lines = recipe_path(Path(f"{name}.toml")).read_text().splitlines()
+    lines = SHELF.path(Path(f"{name}.toml")).read_text().splitlines()
     assert [line for line in lines if re.match(r"\w+ = ", line) and not re.match(r"(for|model) ", line)] == [
         line for line in lines if re.match(r"\w+ = .*\S +# \w", line)
     ]
@@ -133,13 +133,13 @@ def test_every_value_has_its_source(name: str) -> None:
     assert max(map(len, lines)) <= 132
 
 
-@pytest.mark.parametrize("name", [name for name, fit in fits().items() if fit.family in DRAWS])
+@pytest.mark.parametrize("name", [name for name, fit in SHELF.fits().items() if fit.family in DRAWS])
 def test_candidates_are_drawn_as_g_is(name: str) -> None:
-    module, _, path = DRAWS[fits()[name].family].partition(":")
+    module, _, path = DRAWS[SHELF.fits()[name].family].partition(":")
     value: Any = import_module(f"hermes.harness.models.{module}")
     for part in path.split("."):
         value = getattr(value, part)
-    assert recipe_settings(name)["guidance"] == value.guidance_scale
+    assert SHELF.settings(name)["guidance"] == value.guidance_scale
 
 
 def test_show_o_is_trained_as_the_paper_says_and_as_the_code_does() -> None:

@@ -9,8 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,6 @@ from hermes.harness.records.images import ImageHandle
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.launch import check_launch
 from hermes.harness.system.processes import current
-
-pytestmark = pytest.mark.xdist_group("sharded")  # what all of its tests use takes long to make
 
 SETTINGS = TrainSettings(
     objective="sum", lr=2e-3, epochs=2, batch_size=8, micro_batch=2, replay_batch=4, checkpoint_every=2, bf16=False
@@ -83,6 +82,8 @@ WAYS = {
 Of models whose blocks are transformers' layers one is sharded.
 """
 AGAIN = ("fake-averages", "janus-lora")
+QUICK = ("fake-averages", "tiny", "showo", "janus-lora")
+"""What is always tried: averages, hermes-tiny, masks and LoRA; the others repeat them on more architectures."""
 NOISE = (
     "k_layernorm.bias",
     "attn.key.bias",
@@ -168,20 +169,20 @@ def note_layout(module: torch.nn.Module, sharded: torch.nn.Module) -> None:
     restore(module, sharded)
 
 
-def main(home: Path, out: Path) -> None:
-    """All cases in all ways, on all processes; some are interrupted while they are sharded."""
+def main(home: Path, out: Path, cases: Sequence[str]) -> None:
+    """These cases in all ways, on all processes; some are interrupted while they are sharded."""
     trainer.restore = note_layout
     for way, names in WAYS.items():
         if way != "together":
             shard_on_cpu(reshard=way == "sharded")
-        for name in names:
+        for name in (name for name in names if name in cases):
             model = play(CASES[name], home, out / way / name)
             if name == "tiny":
                 (out / way / f"told.{current().rank}").write_text(repr(tells(model)))
         if way == "sharded":
-            for name in (*AGAIN, "tiny"):
+            for name in (name for name in (*AGAIN, "tiny") if name in cases):
                 interrupted(CASES[name], home, out / "again" / name)
-            for name in AGAIN:
+            for name in (name for name in AGAIN if name in cases):
                 play(CASES[name], home, out / "again" / name)
 
 
@@ -246,43 +247,74 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def tried(names: Iterable[str]) -> list[Any]:
+    """The names as parameters; those that are not quick are tried by -m long alone."""
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in names]
+
+
 @pytest.fixture(scope="module")
 def two(home: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes left."""
+    """What two processes left of the quick cases."""
+    return launched_twice(QUICK, home, environment, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def others(home: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left of the other ones."""
+    return launched_twice([name for name in CASES if name not in QUICK], home, environment, tmp_path_factory)
+
+
+@pytest.fixture
+def left(name: str, request: pytest.FixtureRequest) -> Path:
+    """What two processes left of the case and of others."""
+    folder: Path = request.getfixturevalue("two" if name in QUICK else "others")
+    return folder
+
+
+def launched_twice(
+    cases: Iterable[str], home: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("two")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     paths = (str(Path(__file__).parent), str(Path(__file__).parents[1]), environment["PYTHONPATH"])
     home_of = environment | {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, *launcher, __file__, str(home), str(folder)]
+    command = [sys.executable, *launcher, __file__, str(home), str(folder), *cases]
     done = subprocess.run(command, env=home_of, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
 
 @pytest.fixture(scope="module")
-def one(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process left."""
+def one(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """What one process leaves of a case."""
     folder = tmp_path_factory.mktemp("one")
-    for name, case in CASES.items():
-        play(case, home, folder / name)
-    return folder
+
+    @cache
+    def left(name: str) -> Path:
+        play(CASES[name], home, folder / name)
+        return folder / name
+
+    return left
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith("-mixed")])
-def test_two_processes_end_where_one_does(name: str, one: Path, two: Path) -> None:
-    assert_alike(two / "together" / name, one / name)
+@pytest.mark.parametrize("name", tried(name for name in CASES if not name.endswith("-mixed")))
+def test_two_processes_end_where_one_does(name: str, one: Callable[[str], Path], left: Path) -> None:
+    assert_alike(left / "together" / name, one(name))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "name"), [(way, name) for way in ("sharded", "gathered") for name in WAYS[way]])
-def test_shards_end_where_whole_weights_do(way: str, name: str, two: Path) -> None:
-    assert_alike(two / way / name, two / "together" / name)
-    layouts = [(two / way / name / f"layouts.{rank}").read_text().split() for rank in (0, 1)]
+@pytest.mark.parametrize("way", ["sharded", "gathered"])
+@pytest.mark.parametrize("name", tried(WAYS["sharded"]))
+def test_shards_end_where_whole_weights_do(way: str, name: str, left: Path) -> None:
+    if name not in WAYS[way]:
+        pytest.skip("is not tried in this way")
+    assert_alike(left / way / name, left / "together" / name)
+    layouts = [(left / way / name / f"layouts.{rank}").read_text().split() for rank in (0, 1)]
     (all_here, here), (all_there, there) = layouts
     assert int(all_here) == int(all_there) == int(here) + int(there)
     assert int(here) / int(all_here) == pytest.approx(0.5, abs=0.02)
-    assert (two / "together" / name / "layouts.0").read_text() == ""
+    assert (left / "together" / name / "layouts.0").read_text() == ""
 
 
 @pytest.mark.slow
@@ -297,12 +329,14 @@ def test_an_interrupted_sharded_training_goes_on(name: str, two: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_process_goes_on_where_shards_were_interrupted(home: Path, one: Path, two: Path, tmp_path: Path) -> None:
+def test_one_process_goes_on_where_shards_were_interrupted(
+    home: Path, one: Callable[[str], Path], two: Path, tmp_path: Path
+) -> None:
     shutil.copytree(two / "again" / "tiny", tmp_path / "tiny")
     before = (tmp_path / "tiny" / "train.jsonl").read_text()
     play(CASES["tiny"], home, tmp_path / "tiny")
     assert (tmp_path / "tiny" / "train.jsonl").read_text().startswith(before)
-    assert_alike(tmp_path / "tiny", one / "tiny")
+    assert_alike(tmp_path / "tiny", one("tiny"))
 
 
 @pytest.mark.slow
@@ -394,4 +428,4 @@ def test_a_launcher_that_would_change_the_numbers_is_refused(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -20,8 +20,6 @@ from hermes.harness.data.homologous.formats import read_items
 from hermes.harness.models.showo.adapter import ShowO
 from hermes.harness.system.disk import read_json
 
-pytestmark = pytest.mark.xdist_group("journeydb")  # what all of its tests use takes long to make
-
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 DEFAULTS = ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
 SETTINGS = """

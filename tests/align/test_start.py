@@ -9,7 +9,9 @@ from align_fake import FakeModel, Table
 from test_trainer import SETTINGS, lessons, pairs, weights
 from torch import Tensor
 
+from hermes.align.losses.likelihoods import PairBatches, TrainPair
 from hermes.align.training import optimizers, trainer
+from hermes.align.training.start import FINE, noise
 from hermes.align.training.trainer import train
 from hermes.harness.system.errors import HermesError
 
@@ -110,3 +112,11 @@ def test_moments_in_8_bits_are_resumed_and_end_near_those_in_32(
     assert not torch.equal(whole, exact)
     assert (whole - exact).norm() < 0.2 * (exact - weights(wide())).norm()
     torch.compiler.set_stance("default")
+
+
+def test_the_noise_of_a_side_is_known_although_the_first_pairs_lack_it(tmp_path: Path) -> None:
+    data = [TrainPair(one.id, one.und, None) for one in pairs(5)] + [TrainPair("last", None, pairs(1)[0].gen)]
+    model = FakeModel()
+    batches = PairBatches(model, data, 0, tmp_path)
+    found = noise(batches, model.module, range(len(data)), torch.device("cpu"), FINE)
+    assert set(found) == {"und", "gen"}

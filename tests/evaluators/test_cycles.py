@@ -145,10 +145,10 @@ def test_each_item_is_held_against_another_and_more_items_change_no_pair(evaluat
     assert alone.metadata == {}
 
 
-class Compares:
+class Likens:
     """A judge that says 1 of a picture with itself and of a text with itself, and 0 otherwise."""
 
-    def compare(self, pairs):
+    def liken(self, pairs):
         def seen(one):
             return one if isinstance(one, str) else one.getpixel((0, 0))
 
@@ -162,11 +162,11 @@ def test_every_generation_is_compared_with_the_beginning_and_with_a_stranger_s()
     answers = [
         Answer(one, response(one.id, 1).model_copy(update={"text": one.prompt, "image": None})) for one in samples
     ]
-    assert told.ask_judge(answers, Compares()) == [{"similarity": 1.0, "stranger": 0.0, "encoder": "equal"}] * 3
+    assert told.ask_judge(answers, Likens()) == [{"similarity": 1.0, "stranger": 0.0, "encoder": "equal"}] * 3
     shown = DriftImage(2)
     first, *others = shown.samples(items)
     drawn = [Answer(one, response(one.id, 1), ImageHandle(items[0]["image"])) for one in (first, *others)]
-    found = shown.ask_judge(drawn, Compares())
+    found = shown.ask_judge(drawn, Likens())
     assert [one["similarity"] for one in found] == [1.0, 0.0, 0.0]
     assert [one["stranger"] for one in found] == [0.0, 1.0, 0.0]
 

@@ -30,7 +30,7 @@ if find_spec("lmms_eval") is None:
 
 from lmms_folder import METRICS, ROWS, UNTIL, write_tasks
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lmms")]  # what all of its tests use takes long to make
+pytestmark = pytest.mark.slow
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 REPEATS = 2
 POPE_LIKE, WORDS = "shapes_pope", "shapes_words"

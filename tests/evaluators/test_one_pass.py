@@ -16,8 +16,11 @@ from hermes.harness.records.types import Response, Score
 from hermes.harness.system import registry
 from hermes.shapes.oracle import OracleJudge
 
-# Rows are whatever the user names; the oracle judges no prompts; rows are the user's.
-NO_TWIN = ("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified")
+# Rows are whatever the user names; the oracle judges no prompts; rows, verdicts and prompts are the user's.
+NO_TWIN = (
+    *("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified", "gapeval", "prompts"),
+    *("clipscore", "pickscore", "hpsv2", "aesthetic", "fid"),
+)
 # All that have a twin; tifa with a similarity that needs no encoder, cycles of as many generations as there are images.
 SAID = {"tifa": "tifa:facts"} | {
     name: f"{name}:3" for name in ("cycle-image", "cycle-text", "drift-image", "drift-text", "mgg")
@@ -47,7 +50,7 @@ def answers(evaluator: Evaluator, count: int = SAMPLES) -> list[Answer]:
     asked = [
         Answer(sample, response(sample.id, index), ImageHandle(BLANK)) for sample in samples for index in range(IMAGES)
     ]
-    judge = SimilarityJudge.load("facts", "cpu") if evaluator.judge_needs == "compare" else OracleJudge.load()
+    judge = SimilarityJudge.load("facts", "cpu") if evaluator.judge_needs == "liken" else OracleJudge.load()
     spoken = evaluator.ask_judge(asked, judge)
     return [
         Answer(answer.sample, answer.response, answer.image, said) for answer, said in zip(asked, spoken, strict=True)

@@ -9,8 +9,6 @@ import pytest
 from disk_image import Tree
 from power_commands import KINDS, Played, again, broken, play
 
-pytestmark = pytest.mark.xdist_group("power")  # what all of its tests use takes long to make
-
 SETTINGS = """
 model = "hermes-tiny"
 rounds = 1

@@ -20,16 +20,23 @@ SLOTS = ("und_winner", "und_loser", "gen_winner", "gen_loser")
 
 @dataclass(frozen=True)
 class TrainPair:
-    """One homologous pair as likelihood items: (winner, loser) of each side, None where the side is missing."""
+    """One homologous pair as likelihood items: (winner, loser) of each side, None where the side is missing.
+
+    The loser is None where winners alone are trained on. ``advantages`` are those of the four, in the order of SLOTS,
+    where candidates are weighed as a group.
+    """
 
     id: str
-    und: tuple[LikelihoodItem, LikelihoodItem] | None
-    gen: tuple[LikelihoodItem, LikelihoodItem] | None
+    und: tuple[LikelihoodItem, LikelihoodItem | None] | None
+    gen: tuple[LikelihoodItem, LikelihoodItem | None] | None
+    advantages: tuple[float, float, float, float] | None = None
 
     def digest(self) -> bytes:
         """16 bytes that stand for all that is in it, pictures included."""
         found = hashlib.blake2b(self.id.encode(errors="surrogatepass"), digest_size=16)
-        for item in (*(self.und or ()), *(self.gen or ())):
+        if self.advantages:
+            found.update(repr(self.advantages).encode())
+        for item in filter(None, (*(self.und or ()), *(self.gen or ()))):
             said = f"\x1f{item.kind}\x1f{item.prompt}\x1f{item.text}\x1f{item.seed}\x1f{item.image.sha256()}"
             found.update(said.encode(errors="surrogatepass"))
         return found.digest()
@@ -46,6 +53,8 @@ class PairBatches:
     ) -> None:
         self.model, self.seed = model, seed
         self.ids = [pair.id for pair in pairs]
+        weighed = [pair.advantages for pair in pairs if pair.advantages]
+        self._advantages = torch.tensor(weighed).T if weighed else None
         self._shelf = Shelf(folder, PREPARED, pairs, self._made, progress)
 
     def __len__(self) -> int:
@@ -122,6 +131,7 @@ class PairBatches:
     def pair_log_probs(self, rows: Sequence[int], policy: Tensor, counts: Tensor, reference: Tensor) -> PairLogProbs:
         """Tables (4, B) of the policy, the token counts and the reference as the record the objectives take."""
         sides = {}
+        weighed = None if self._advantages is None else self._advantages[:, list(rows)].to(policy.device)
         for side in ("und", "gen"):
             winner, loser = SLOTS.index(f"{side}_winner"), SLOTS.index(f"{side}_loser")
             sides[side] = SideLogProbs(
@@ -132,6 +142,7 @@ class PairBatches:
                 tokens_winner=counts[winner],
                 tokens_loser=counts[loser],
                 present=torch.tensor([self.has(row, side) for row in rows], device=policy.device),
+                advantages=None if weighed is None else weighed[[winner, loser]],
             )
         return PairLogProbs(und=sides["und"], gen=sides["gen"])
 

@@ -1,6 +1,7 @@
 """Pair-DPO objectives: pure functions of per-pair log-probabilities that give one loss for each pair.
 
 Each is a function of the margins Delta_und and Delta_gen; docs/pair-dpo.md draws every loss and its gradient over them.
+Under those that add the sides up, each side may have another loss (`losses/sides.py`).
 """
 
 from collections.abc import Callable
@@ -11,14 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from hermes.align.settings import LossSettings
+from hermes.align.losses.groups import group_loss
+from hermes.align.losses.sides import side_loss
+from hermes.align.settings import GROUPED, LossSettings
 
 
 @dataclass(frozen=True)
 class SideLogProbs:
     """One side (captions or images) of B pairs. All tensors have shape (B,).
 
-    Log-probabilities are in nats, summed over ``tokens``; entries where ``present`` is False are ignored.
+    Log-probabilities are in nats, summed over ``tokens``; entries where ``present`` is False are ignored, and so are
+    those without a margin: policy and reference find one of the two impossible, or the policy finds both so. A winner
+    without a loser has 0 in all that is the loser's. ``advantages`` (2, B) are the winners' and the losers', where
+    candidates are weighed as a group.
     """
 
     policy_winner: Tensor
@@ -28,6 +34,13 @@ class SideLogProbs:
     tokens_winner: Tensor
     tokens_loser: Tensor
     present: Tensor
+    advantages: Tensor | None = None
+
+    @property
+    def counted(self) -> Tensor:
+        winner, loser = torch.isneginf(self.policy_winner), torch.isneginf(self.policy_loser)
+        nowhere = torch.isneginf(self.reference_winner) & winner | torch.isneginf(self.reference_loser) & loser
+        return self.present & ~(nowhere | winner & loser)
 
 
 @dataclass(frozen=True)
@@ -57,11 +70,10 @@ class PairLoss:
     margins: Margins
 
 
-def margin(side: SideLogProbs, beta: float, normalize: bool = False, reference_free: bool = False) -> Tensor:
-    """Delta = beta [(log pi - log ref)(winner) - (log pi - log ref)(loser)], shape (B,).
+def log_ratios(side: SideLogProbs, normalize: bool = False, reference_free: bool = False) -> tuple[Tensor, Tensor]:
+    """log pi - log ref of winners and of losers, shape (B,) each, 0 for those that do not count.
 
-    Source: HermesFlow (arXiv 2502.12148), after DPO (arXiv 2305.18290, eq. 7). With ``normalize`` every log-ratio is
-    divided by its number of tokens; ``reference_free`` leaves log ref out (both: SimPO without its target margin,
+    With ``normalize`` each is divided by its number of tokens; ``reference_free`` leaves log ref out (both: SimPO,
     arXiv 2405.14734, eq. 4).
     """
     winner, loser = side.policy_winner, side.policy_loser
@@ -70,7 +82,19 @@ def margin(side: SideLogProbs, beta: float, normalize: bool = False, reference_f
     if normalize:
         winner = winner / side.tokens_winner.clamp(min=1)
         loser = loser / side.tokens_loser.clamp(min=1)
-    return torch.where(side.present, beta * (winner - loser), torch.zeros_like(winner))
+    counted, zero = side.counted, torch.zeros_like(winner)
+    return torch.where(counted, winner, zero), torch.where(counted, loser, zero)
+
+
+def margin(
+    side: SideLogProbs, beta: float, normalize: bool = False, reference_free: bool = False, target: float = 0.0
+) -> Tensor:
+    """Delta = beta [(log pi - log ref)(winner) - (log pi - log ref)(loser)] - target, shape (B,).
+
+    Source: HermesFlow (arXiv 2502.12148), after DPO (arXiv 2305.18290, eq. 7); ``target`` is SimPO's gamma.
+    """
+    winner, loser = log_ratios(side, normalize, reference_free)
+    return torch.where(side.counted, beta * (winner - loser) - target, torch.zeros_like(winner))
 
 
 def product(m: Margins) -> Tensor:
@@ -194,26 +218,49 @@ def smoothed(objective: str, m: Margins, smoothing: float) -> Tensor:
 
 
 def pair_loss(pairs: PairLogProbs, settings: LossSettings) -> PairLoss:
-    """The loss of each pair, (B,), under ``settings.objective``, a name of `OBJECTIVES`.
+    """The loss of each pair, (B,), under ``settings.objective``, a name of `OBJECTIVES`, and ``settings.side_loss``.
 
     ``anchor`` adds the winners' negative log-likelihood per token with this weight, on each present side that the
     objective looks at; it keeps their likelihood from falling with the loser's (the NLL term of iterative RPO,
     arXiv 2404.19733, eq. 1).
     """
+    und, gen = pairs.und, pairs.gen
+    form = (settings.normalize, settings.reference_free, settings.target)
     margins = Margins(
-        margin(pairs.und, settings.beta_und, settings.normalize, settings.reference_free),
-        margin(pairs.gen, settings.beta_gen, settings.normalize, settings.reference_free),
-        pairs.und.present,
-        pairs.gen.present,
+        margin(und, settings.beta_und, *form), margin(gen, settings.beta_gen, *form), und.counted, gen.counted
     )
-    preference = smoothed(settings.objective, margins, settings.smoothing)
+    sides = {"und": (und, settings.beta_und), "gen": (gen, settings.beta_gen)}
+    anchored = [sides[name] for name in OBJECTIVES[settings.objective].anchored]
+    if settings.side_loss == "sigmoid":
+        preference = smoothed(settings.objective, margins, settings.smoothing)
+    else:
+        preference = torch.stack([_side_loss(side, beta, settings) for side, beta in anchored]).sum(0)
     total = preference
     if settings.anchor:
-        for side in OBJECTIVES[settings.objective].anchored:
-            total = total + settings.anchor * _winner_nll(pairs.und if side == "und" else pairs.gen)
+        for side, _ in anchored:
+            total = total + settings.anchor * _winner_nll(side)
     return PairLoss(total, preference, margins)
+
+
+def _side_loss(side: SideLogProbs, beta: float, settings: LossSettings) -> Tensor:
+    if settings.side_loss in GROUPED:
+        return _group_loss(side, settings)
+    winner, loser = log_ratios(side, settings.normalize, settings.reference_free)
+    loss = side_loss(settings.side_loss, winner - settings.target / beta, loser, beta, settings.smoothing)
+    return torch.where(side.counted, loss, torch.zeros_like(loss))
+
+
+def _group_loss(side: SideLogProbs, settings: LossSettings) -> Tensor:
+    """The mean of a pair's two candidates, so that the mean over pairs is that over candidates."""
+    if side.advantages is None:
+        raise ValueError(f"side_loss {settings.side_loss!r} needs advantages")
+    won, lost = side.advantages
+    name, clip = settings.side_loss, settings.clip_ratio
+    winner = group_loss(name, side.policy_winner, side.reference_winner, side.tokens_winner, won, clip)
+    loser = group_loss(name, side.policy_loser, side.reference_loser, side.tokens_loser, lost, clip)
+    return torch.where(side.counted, (winner + loser) / 2, torch.zeros_like(winner))
 
 
 def _winner_nll(side: SideLogProbs) -> Tensor:
     nll = -side.policy_winner / side.tokens_winner.clamp(min=1)
-    return torch.where(side.present, nll, torch.zeros_like(nll))
+    return torch.where(side.counted, nll, torch.zeros_like(nll))

@@ -6,6 +6,7 @@ from typing import Literal
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.harness.contracts.benchmark import Answer, Evaluator
+from hermes.harness.records.agreement import RIGHT
 from hermes.harness.records.keys import asked_of, config_mark, request_key
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, Judgement, Request, Response
@@ -104,6 +105,23 @@ def caption_candidates(responses: Sequence[Response], closeness: Mapping[str, fl
     ]
 
 
+def rated_images(responses: Sequence[Response], scores: Mapping[str, float], number: int) -> list[Candidate]:
+    """The images of round ``number`` with their scores, by the responses' keys, without failed and repeated ones."""
+    return [
+        Candidate(
+            item_id=response.sample_id,
+            side="gen",
+            round=number,
+            index=response.index,
+            seed=response.seed,
+            score=scores[response.key],
+            image=response.image,
+            plan=response.plan,
+        )
+        for response in distinct_images(responses)
+    ]
+
+
 def image_candidates(
     items: Sequence[Item],
     responses: Sequence[Response],
@@ -125,6 +143,7 @@ def image_candidates(
         if judgement is None or judgement.error is not None:
             continue
         answer = Answer(samples[response.sample_id], response, judgement=judgement.data)
+        score = evaluator.score(answer, evaluator.protocols[0])
         candidates.append(
             Candidate(
                 item_id=response.sample_id,
@@ -132,10 +151,11 @@ def image_candidates(
                 round=number,
                 index=response.index,
                 seed=response.seed,
-                score=evaluator.score(answer, evaluator.protocols[0]).values["accuracy"],
+                score=score.values["accuracy"],
                 confidence=(confidences or {}).get(response.key),
                 image=response.image,
                 plan=response.plan,
+                right=score.tags.get(RIGHT),
             )
         )
     return candidates

@@ -1,6 +1,6 @@
 """The candidates of a round: drawn, judged and rated, each step taken from the stores where it is there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes.align.pairs import candidates
+from hermes.align.pairs.answers import answer_candidates, questions_of
+from hermes.align.pairs.asking import Asked
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.confidence import confidences_of, rate_images
+from hermes.align.pairs.dual import Dual
 from hermes.align.pairs.items import Item
 from hermes.align.pairs.preferences import Candidate
 from hermes.align.pairs.shown import Shown, shown, whole_of
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.judge import Judge
-from hermes.harness.contracts.model import Alignable, likelihoods_of
+from hermes.harness.contracts.model import Alignable
 from hermes.harness.models.device import pick_device
 from hermes.harness.records.journal import Index
-from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, Judgement, Request, Response
 from hermes.harness.run.drawing import LOOK_UP, draw
@@ -32,47 +34,12 @@ from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress
 from hermes.harness.system.sharing import Sharing, chunks
 
-CAPTIONS, IMAGES = "candidate-captions", "candidate-images"
+CAPTIONS, ANSWERS, IMAGES = "candidate-captions", "candidate-answers", "candidate-images"
 VERSION = "1"
 ATTEMPTS = 3
 R = TypeVar("R", Response, Judgement)
 TOGETHER = 64
 """Items whose answers are looked up at once."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a round asks for, and of whom; ``number`` is the round. It holds no answer."""
-
-    model: Alignable
-    items: Sequence[Item]
-    settings: AlignSettings
-    drawer: Evaluator
-    number: int
-
-    @property
-    def seed(self) -> int:
-        return derive_seed(self.settings.seed, self.number, "round")
-
-    def captions(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for captions of these items, item by item; none where captions have no likelihood."""
-        if "text" not in likelihoods_of(self.model):
-            return
-        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
-        for item in items:
-            yield from candidates.caption_requests(
-                [item], settings.n, settings.caption_prompt, defaults, settings.caption_tokens, seed
-            )
-
-    def images(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for images of these items, item by item; none where images have no likelihood."""
-        if "image" not in likelihoods_of(self.model):
-            return
-        settings, defaults, seed = self.settings, self.model.info.defaults, self.seed
-        for item in items:
-            yield from candidates.image_requests(
-                [item], settings.n_images or settings.n, defaults, settings.guidance, seed, settings.plan
-            )
 
 
 @dataclass(frozen=True)
@@ -85,18 +52,28 @@ class Drawn:
 
     asked: Asked
     texts: Store
+    answers: Store | None
     pictures: Store
     critic: str
     reasons: Reasons = field(default_factory=Reasons)
 
     def candidates(self) -> Iterator[Candidate]:
-        """The scored candidates, first all captions and then all images, in the order of the items."""
+        """The scored candidates, first all captions, then all answers and all images, in the order of the items."""
         asked, settings = self.asked, self.asked.settings
-        index, close = self.texts.responses.index(), closeness_of(self.texts, settings.similarity)
+        dual = asked.dual
+        index = self.texts.responses.index()
+        close = dual.captions_of(self.texts) if dual else closeness_of(self.texts, settings.similarity)
         for items in chunks(asked.items, TOGETHER):
             texts = _there(index, asked.captions(items))
             self._count(texts)
             yield from candidates.caption_candidates(texts, close(items, texts), asked.number)
+        said_of = self.answers.responses.index() if self.answers else None
+        for items in chunks(asked.items if asked.has_answers else (), TOGETHER):
+            answers = _there(said_of, asked.answers(items)) if said_of else []
+            self._count(answers)
+            yield from answer_candidates(items, answers, asked.number, asked.closed)
+        if dual and asked.has_images:
+            yield from self._rated_images(dual)
         if not self.critic:
             return
         index, said = self.pictures.responses.index(), self.pictures.judgements(self.critic).index()
@@ -112,6 +89,13 @@ class Drawn:
                 items, pictures, judgements, asked.drawer, asked.number, sure(seen) if settings.confidence else {}
             )
 
+    def _rated_images(self, dual: Dual) -> Iterator[Candidate]:
+        asked, index, worth = self.asked, self.pictures.responses.index(), dual.images_of(self.pictures)
+        for items in chunks(asked.items, TOGETHER):
+            pictures = _there(index, asked.images(items))
+            self._count(pictures)
+            yield from candidates.rated_images(pictures, worth(list(shown(items, pictures))), asked.number)
+
     def _count(self, answers: Iterable[Response | Judgement]) -> None:
         for one in answers:
             if one.error is not None:
@@ -125,32 +109,44 @@ def draw_candidates(
     root: Path,
     drawer: Evaluator,
     number: int,
+    closed: bool,
     progress: Progress,
 ) -> Drawn:
-    """Captions and images of every item from the model, scored; ``number`` is the round.
+    """Captions and images of every item from the model, scored, and answers; ``number`` is the round.
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
     each candidate once. All processes draw, judge and rate, and none keeps what it has drawn. Pictures to which the
     model gives no likelihood are not drawn, nor captions.
     """
-    asked = Asked(model, items, settings, drawer, number)
-    kinds, code = likelihoods_of(model), code_version(model)
-    critic = load_judges([settings.critic], model, settings.device)[settings.critic] if "image" in kinds else None
+    asked = Asked(model, items, settings, drawer, number, closed)
+    code, dual = code_version(model), asked.dual
+    critic = None
+    if asked.has_images and not dual:
+        critic = load_judges([settings.critic], model, settings.device)[settings.critic]
     with ExitStack() as stack:
-        texts, pictures = (
+        drawn_answers = settings.drawn_answers if asked.has_answers else 0
+        names = (CAPTIONS, IMAGES, *([ANSWERS] if drawn_answers else []))
+        texts, pictures, *more = (
             stack.enter_context(
                 open_store(root, model.info, code, {"task": name, "version": VERSION, "seed": asked.seed}, progress.say)
             )
-            for name in (CAPTIONS, IMAGES)
+            for name in names
         )
         current().wait()
-        drawn = Drawn(asked, texts, pictures, critic.identity if critic else "")
-        if "text" in kinds:
+        drawn = Drawn(asked, texts, more[0] if more else None, pictures, critic.identity if critic else "")
+        if asked.has_captions:
             label, total = f"captions, round {number}", len(items) * settings.n
-            _draw(asked, asked.captions(items), total, texts, "understanding", progress, label)
-        if critic:
+            _draw(asked, asked.captions, total, texts, "understanding", progress, label)
+        if drawn.answers:
+            label = f"answers, round {number}"
+            total = sum(len(questions_of(item, closed)) for item in items) * drawn_answers
+            _draw(asked, asked.answers, total, drawn.answers, "understanding", progress, label)
+        if asked.has_images:
             _see(asked, pictures, critic, progress)
-        if "text" in kinds:
+        if asked.has_captions and dual:
+            total = len(items) * settings.n
+            dual.rate_captions(model, _said(asked, texts), total, texts, settings.batch_draw, progress)
+        elif asked.has_captions:
             device = pick_device(settings.device)
             rate_captions(_said(asked, texts), len(items), texts, settings.similarity, device, progress)
     return drawn
@@ -158,7 +154,7 @@ def draw_candidates(
 
 def _draw(
     asked: Asked,
-    requests: Iterable[Request],
+    requests: Callable[[Iterable[Item]], Iterator[Request]],
     total: int,
     store: Store,
     ability: Ability,
@@ -169,7 +165,7 @@ def _draw(
     settings = asked.settings
     draw(
         asked.model,
-        requests,
+        requests(asked.items),
         total,
         store,
         settings.batch_draw,
@@ -178,30 +174,36 @@ def _draw(
         ability,
         max_failures=settings.max_failures,
     )
-    again = asked.captions(asked.items) if ability == "understanding" else asked.images(asked.items)
-    _refuse_nothing(store.responses.index(), (request.key for request in again), label)
+    _refuse_nothing(store.responses.index(), (request.key for request in requests(asked.items)), label)
 
 
-def _see(asked: Asked, store: Store, critic: Judge, progress: Progress) -> None:
-    """Images of every item's caption, drawn, judged and rated."""
+def _see(asked: Asked, store: Store, critic: Judge | None, progress: Progress) -> None:
+    """Images of every item's caption, drawn, judged and rated; rated alone where there is no critic."""
     settings, number, items = asked.settings, asked.number, asked.items
     total = len(items) * (settings.n_images or settings.n)
     for _ in range(ATTEMPTS):
-        _draw(asked, asked.images(items), total, store, "generation", progress, f"images, round {number}")
+        _draw(asked, asked.images, total, store, "generation", progress, f"images, round {number}")
         label = f"critic, round {number}"
-        if _whole_pictures(_shown(asked, store), store) and not judge_responses(
-            asked.drawer,
-            _to_judge(asked, store, progress),
-            total,
-            store,
-            critic,
-            progress,
-            label,
-            max_failures=settings.max_failures,
+        if _whole_pictures(_shown(asked, store), store) and (
+            critic is None
+            or not judge_responses(
+                asked.drawer,
+                _to_judge(asked, store, progress),
+                total,
+                store,
+                critic,
+                progress,
+                label,
+                max_failures=settings.max_failures,
+            )
         ):
             break
     else:
         raise HermesError(f"{store.media}: pictures are damaged as soon as they are stored; check the disk")
+    if asked.dual:
+        asked.dual.rate_images(asked.model, _shown(asked, store), total, store, settings.batch_draw, progress)
+    if critic is None:
+        return
     said = store.judgements(critic.identity).index()
     _refuse_nothing(said, (one.key for one in _shown(asked, store)), label)
     if settings.confidence:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
 from hermes.align.losses.objectives import OBJECTIVES
-from hermes.align.settings import AlignSettings
+from hermes.align.settings import GROUPED, SUPERVISED, AlignSettings
 from hermes.harness.records.types import Record
 from hermes.harness.system.errors import HermesError
 
@@ -24,6 +25,9 @@ class Candidate(Record):
 
     ``plan`` is what the model wrote before it drew the image, None where it does not plan.
     ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
+    ``advantage`` is what it is worth beside the item's others, where groups are trained on. ``prompt`` asked for a
+    ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. ``right``
+    says of each of the item's questions about an image whether the critic answered it rightly, as 0 and 1.
     """
 
     item_id: str
@@ -36,6 +40,9 @@ class Candidate(Record):
     text: str | None = None
     image: str | None = None
     plan: str | None = None
+    advantage: float | None = None
+    prompt: str | None = None
+    right: str | None = None
 
 
 class Duel(Record):
@@ -52,16 +59,23 @@ class Duel(Record):
 class Preference(Record):
     """One homologous item (x, y) with (y_w, y_l) and (x_w, x_l); a side without a valid pair is None.
 
-    ``image`` is the sha256 of the stored real image x, ``caption`` is y, ``prompt`` asked for the captions.
+    ``image`` is the sha256 of the stored image that the texts are about, the real x, and ``caption`` is y. ``prompt``
+    asked for the captions, or for the answers. An item may have several; ``place`` counts them.
     """
 
     item_id: str
+    place: int = 0
     round: int
     image: str
     caption: str
     prompt: str
     und: Duel | None
     gen: Duel | None
+
+    @property
+    def id(self) -> str:
+        """Its own name: the item's for the first of an item."""
+        return f"{self.item_id}, pair {self.place + 1}" if self.place else self.item_id
 
 
 Bar = tuple[Candidate, Candidate]
@@ -92,11 +106,12 @@ RULES: dict[str, BarRule] = {"fresh": fresh, "paper": paper, "released": release
 
 def best_and_worst(candidates: Sequence[Candidate]) -> Bar:
     """The first with the highest and the first with the lowest score; of equal ones, by the model's confidence."""
-
-    def rank(candidate: Candidate) -> tuple[float, float]:
-        return candidate.score, candidate.confidence or 0.0
-
     return max(candidates, key=rank), min(candidates, key=rank)
+
+
+def rank(candidate: Candidate) -> tuple[float, float]:
+    """By what candidates are ordered."""
+    return candidate.score, candidate.confidence or 0.0
 
 
 def raise_bars(rounds: Sequence[Iterable[Candidate]], rule: str) -> dict[tuple[str, Side], Bar]:
@@ -107,14 +122,20 @@ def raise_bars(rounds: Sequence[Iterable[Candidate]], rule: str) -> dict[tuple[s
     bars: dict[tuple[str, Side], Bar] = {}
     latest: set[tuple[str, Side]] = set()
     for candidates in rounds:
-        groups: dict[tuple[str, Side], list[Candidate]] = {}
-        for candidate in candidates:
-            groups.setdefault((candidate.item_id, candidate.side), []).append(candidate)
+        groups = groups_of(candidates)
         for key, group in groups.items():
             best, worst = best_and_worst(group)
             bars[key] = RULES[rule](bars[key], best, worst) if key in bars else (best, worst)
         latest = set(groups)
     return {key: bar for key, bar in bars.items() if key in latest}
+
+
+def groups_of(candidates: Iterable[Candidate]) -> dict[tuple[str, Side], list[Candidate]]:
+    """The candidates of each side of an item."""
+    groups: dict[tuple[str, Side], list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault((candidate.item_id, candidate.side), []).append(candidate)
+    return groups
 
 
 def alike(one: Candidate, other: Candidate) -> bool:
@@ -137,39 +158,54 @@ def verdict(bar: Bar, threshold: float | None) -> str | None:
     return None
 
 
+def dropped(bar: Bar, threshold: float | None, side_loss: str) -> str | None:
+    """`verdict` under a loss: a supervised winner needs no loser, and a group is a tie where all of it scores alike."""
+    if side_loss == SUPERVISED:
+        return "threshold" if threshold is not None and bar[0].score <= threshold else None
+    if side_loss in GROUPED:
+        return None if bar[0].advantage or bar[1].advantage else "tie"
+    return verdict(bar, threshold)
+
+
 def build(
     items: Mapping[str, tuple[str, str]],
-    bars: Mapping[tuple[str, Side], Bar],
+    bars: Mapping[tuple[str, Side], Sequence[Bar]],
     *,
     number: int,
     prompt: str,
     threshold: float,
     pairing: str,
     objective: str,
+    side_loss: str = "sigmoid",
 ) -> tuple[list[Preference], dict[str, int]]:
     """The preferences of round ``number`` in item order, and how many were dropped for which reason.
 
-    ``items`` maps an id to (real image's sha256, caption). ``threshold`` holds for images alone, as in the paper.
-    Reasons are "<side>: <why>" for a side, and "unpaired" for an item that is left out because ``pairing`` is "both"
-    and a side is missing, or because the objective cannot use the side it has.
+    ``items`` maps an id to (real image's sha256, caption), ``bars`` an id and a side to its pairs; the first of both
+    sides are one preference, the second another. ``threshold`` holds for images alone, as in the paper.
+    Reasons are "<side>: <why>" for a pair of a side, and "unpaired" for what is left out because ``pairing`` is "both"
+    and the item lacks a side, or because the objective cannot use the side there is.
     """
     drops: Counter[str] = Counter()
     kept: list[Preference] = []
     for item_id, (image, caption) in items.items():
-        duels: dict[Side, Duel | None] = {}
+        duels: dict[Side, list[Duel]] = {}
         for side in SIDES:
-            bar = bars.get((item_id, side))
-            reason = verdict(bar, threshold if side == "gen" else None) if bar else "no candidates"
-            duels[side] = Duel(winner=bar[0], loser=bar[1]) if bar and reason is None else None
-            drops.update([f"{side}: {reason}"] if reason else [])
-        und, gen = duels["und"], duels["gen"]
-        whole = und is not None and gen is not None
-        if OBJECTIVES[objective].usable(und is not None, gen is not None) and (whole or pairing == "either"):
-            kept.append(
-                Preference(item_id=item_id, round=number, image=image, caption=caption, prompt=prompt, und=und, gen=gen)
-            )
-        elif und or gen:
-            drops["unpaired"] += 1
+            found = bars.get((item_id, side), ())
+            reasons = [dropped(bar, threshold if side == "gen" else None, side_loss) for bar in found]
+            drops.update(f"{side}: {reason}" for reason in (reasons or ["no candidates"]) if reason)
+            duels[side] = [
+                Duel(winner=winner, loser=loser)
+                for (winner, loser), reason in zip(found, reasons, strict=True)
+                if reason is None
+            ]
+        whole = bool(duels["und"] and duels["gen"])
+        for place, (und, gen) in enumerate(zip_longest(duels["und"], duels["gen"])):
+            if OBJECTIVES[objective].usable(und is not None, gen is not None) and (whole or pairing == "either"):
+                own = {"item_id": item_id, "place": place, "round": number, "und": und, "gen": gen}
+                asked, about = (und.winner.prompt, und.winner.image) if und else (None, None)
+                kept.append(Preference(image=about or image, caption=caption, prompt=asked or prompt, **own))
+            else:
+                drops["unpaired"] += 1
     return kept, dict(sorted(drops.items()))
 
 
@@ -181,10 +217,10 @@ def without_ties(
     pairing: str,
     objective: str,
 ) -> tuple[list[Preference], dict[str, int]]:
-    """The preferences without those sides, by item id, that turned out to be ties, and what is dropped by then."""
+    """The preferences without those sides, by their ids, that turned out to be ties, and what is dropped by then."""
     counts, kept = Counter(drops), []
     for preference in preferences:
-        sides = ties.get(preference.item_id, ())
+        sides = ties.get(preference.id, ())
         left = preference.model_copy(update=dict.fromkeys(sides))
         counts.update(f"{side}: tie" for side in sides)
         usable = OBJECTIVES[objective].usable(left.und is not None, left.gen is not None)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from hermes.align.play.chosen import settings_for
-from hermes.align.play.recipes import read_recipe
+from hermes.align.play.recipes import SHELF
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Record
 from hermes.harness.run.stores import ANSWERS
@@ -44,7 +44,7 @@ class Job(Record):
 
 def read_ablation(path: Path) -> Ablation:
     """The ablation of a TOML file or a shipped recipe. Raises HermesError for an unknown key or an invalid arm."""
-    ablation = build(Ablation, overrides=read_recipe(path))
+    ablation = build(Ablation, overrides=SHELF.read(path))
     if not ablation.arms:
         raise HermesError(f"{path} has no arms; add a table [arms.NAME] for each")
     if ablation.base and ablation.base not in ablation.arms:

@@ -12,9 +12,9 @@ from hermes.harness.run.plan import differences, run_id
 from hermes.harness.system.disk import read_json, write_json
 from hermes.harness.system.errors import HermesError
 
-TRAINING = set(TrainSettings.model_fields) - {"objective", "seed"}
+TRAINING = set(TrainSettings.model_fields) - {"objective", "side_loss", "seed"}
 """Settings that nothing before a round's training looks at."""
-ROUND = {*CandidateSettings.model_fields, *PreferenceSettings.model_fields, "objective", *TRAINING}
+ROUND = {*CandidateSettings.model_fields, *PreferenceSettings.model_fields, "objective", "side_loss", *TRAINING}
 """Settings that the base model's evaluation, round 0, does not look at."""
 BESIDE = {"critic", "pairs"}
 """What of a spec beside the settings belongs to rounds alone."""

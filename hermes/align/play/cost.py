@@ -31,6 +31,7 @@ class Amount(Record):
     reply: int
     evaluated: int | None
     guided: bool
+    answers: int = 0
 
 
 class Work(Record):
@@ -89,6 +90,8 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     found = []
     if amount.captions:
         found.append(phase("captions", *answers(amount.captions, amount.reply), work.draws_bf16, reading))
+    if amount.answers:
+        found.append(phase("answers", *answers(amount.answers, REPLY), work.draws_bf16, reading))
     if amount.images:
         found.append(phase("images", *pictures(amount.images), work.draws_bf16, drawing))
     if amount.judged:

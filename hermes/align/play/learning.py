@@ -5,7 +5,7 @@ from hermes.align.pairs.replay import homologous, shapes_lessons
 from hermes.align.pairs.tokens import train_pair
 from hermes.align.play.game import Game
 from hermes.align.play.preferring import DROPS, PREFERENCES
-from hermes.align.settings import TrainSettings
+from hermes.align.settings import SUPERVISED, TrainSettings
 from hermes.align.training.schedule import plan
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem, likelihoods_of
@@ -22,7 +22,7 @@ def learn(game: Game, number: int) -> None:
     if not kept:
         given = game.settings.pairs if number == 1 else None
         raise HermesError(preferences.nothing_left(read_json(home / DROPS), game.settings, given))
-    pairs = [train_pair(preference, game.media) for preference in kept]
+    pairs = [train_pair(preference, game.media, game.settings.side_loss != SUPERVISED) for preference in kept]
     fields = {name: getattr(game.settings, name) for name in TrainSettings.model_fields}
     settings = TrainSettings(**fields | {"seed": derive_seed(game.settings.seed, number, "training")})
     model = game.model_to_change(number - 1)

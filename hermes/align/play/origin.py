@@ -4,10 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hermes.align.play.chosen import FINER, NONE, recipe_of
-from hermes.align.play.recipes import recipe_settings
+from hermes.align.play.chosen import FINER, recipe_of
+from hermes.align.play.recipes import SHELF
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import FailureSettings, FolderSettings, PluginSettings, TrackerSettings
+from hermes.harness.models.recipes import NONE
 from hermes.harness.models.source import is_hub_id
 from hermes.harness.records.types import ModelInfo
 from hermes.harness.system.settings import build
@@ -63,7 +64,7 @@ def command_of(settings: AlignSettings, origin: Origin, number: int) -> str:
     recipe = settings.recipe
     if recipe is not None and recipe != recipe_of(settings.model):
         words += ["--recipe", recipe]
-    others = build(AlignSettings, overrides=recipe_settings(recipe) if recipe not in (None, NONE) else {})
+    others = build(AlignSettings, overrides=SHELF.settings(recipe) if recipe not in (None, NONE) else {})
     for name in AlignSettings.model_fields:
         value, finer = getattr(settings, name), FINER.get(name, name)
         same = value == getattr(others, name) and getattr(settings, finer) == getattr(others, finer)

@@ -19,8 +19,9 @@ from hermes.harness.models.device import pick_device
 from hermes.harness.models.released import versioned
 from hermes.harness.records.keys import slug
 from hermes.harness.records.types import SCHEMA_VERSION, ModelInfo
+from hermes.harness.run.asked import parse_task
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
-from hermes.harness.run.plan import check_judge, parse_task, refuse_unknown, run_id
+from hermes.harness.run.plan import check_judge, refuse_unknown, run_id
 from hermes.harness.run.stores import code_version, model_identity, root_of
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError

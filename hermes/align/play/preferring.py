@@ -8,11 +8,14 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from hermes.align.pairs import preferences
+from hermes.align.pairs.answers import answer_bars, own_answer_bars
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
-from hermes.align.pairs.items import with_known_pictures
+from hermes.align.pairs.items import Item, with_known_pictures
+from hermes.align.pairs.ranking import ranked_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
+from hermes.align.settings import PAIRED
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.records.store import Store, fetch
 from hermes.harness.system.disk import new_lines, read_json, write_json, write_jsonl
@@ -22,6 +25,8 @@ from hermes.leaderboards.gallery import FAILED
 DRAWN, CANDIDATES, PREFERENCES, DROPS = "drawn.json", "candidates.jsonl", "preferences.jsonl", "drops.json"
 READ, SHARE = "read.jsonl", "preferences.{}.jsonl"
 """What of a file of pairs was read, and the preferences of each process: gone when they are joined."""
+BETWEEN = "\x1e"
+"""What stands between two preferences of an item; JSON has it in no text."""
 
 
 def tidy_preferences(home: Path) -> None:
@@ -49,7 +54,8 @@ def _draw(game: Game, number: int, home: Path) -> None:
         game.progress.say(
             f"round {number}: {source.source} has {source.total} items to train on; {again} of {len(items)} come again"
         )
-    drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, game.progress)
+    closed = source.world == "shapes"
+    drawn = draw_candidates(model, items, game.settings, game.root, source.drawer, number, closed, game.progress)
     if current().main:
         where = os.path.relpath(drawn.pictures.folder.resolve(), game.folder.resolve())
         with new_lines(home / CANDIDATES) as add:
@@ -101,9 +107,7 @@ def _choose(game: Game, number: int, home: Path) -> None:
     game.progress.start("preferences", settings.items)
     processes.doing("preferences")
     items = game.source.of_round(number)[processes.rank :: processes.world]
-    ids = {item.id for item in items}
-    rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
-    bars = preferences.raise_bars(rounds, settings.rule)
+    bars = _bars(game, number, items)
     store = Store(game.folder)
     real = {item.id: (store.keep_images([item.image.open()])[0], item.caption) for item in items}
     kept, drops = preferences.build(
@@ -114,15 +118,34 @@ def _choose(game: Game, number: int, home: Path) -> None:
         threshold=settings.threshold,
         pairing=settings.pairing,
         objective=settings.objective,
+        side_loss=settings.side_loss,
     )
     drawn = read_json(home / DRAWN, f"remove {home} and run the same command again")
-    pictures = [one.image for bar in bars.values() for one in bar if one.image]
+    pictures = [one.image for found in bars.values() for bar in found for one in bar if one.image]
     fetch(pictures, Store(game.folder / drawn["images"]), game.media, f"remove {home} to draw the round again")
     for side in _sides_without_likelihood(game):
         drops.pop(f"{side}: no candidates", None)  # none were to be drawn
     kept, drops = _differing(game, number, kept, drops)
     _join(home, [item.id for item in items], kept, drops | ({FAILED: drawn["failed"]} if processes.main else {}))
     game.progress.advance(settings.items)
+
+
+def _bars(game: Game, number: int, items: Sequence[Item]) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
+    """Who meets whom of these items: candidates of this round, or under a raise-the-bar rule those of all rounds."""
+    settings, ids = game.settings, {item.id for item in items}
+    if settings.rule == "fresh":
+        found = list(_candidates_of(game, number, ids))
+        captions_and_images = (one for one in found if one.prompt is None)
+        bars = ranked_bars(captions_and_images, settings.pairs_per_item, settings.side_loss)
+        for item, more in answer_bars((one for one in found if one.prompt), settings.side_loss).items():
+            bars.setdefault((item, "und"), []).extend(more)
+        if settings.und_pairs == "own-answers":
+            for one in items:
+                good = (bar[0] for bar in bars.get((one.id, "gen"), ()) if bar[0].score > settings.threshold)
+                bars[one.id, "und"] = own_answer_bars(one, good, game.source.world == "shapes")
+        return bars
+    rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
+    return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
 
 
 def _candidates_of(game: Game, number: int, ids: Collection[str]) -> Iterator[preferences.Candidate]:
@@ -134,13 +157,15 @@ def _candidates_of(game: Game, number: int, ids: Collection[str]) -> Iterator[pr
 def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference], drops: Mapping[str, int]) -> None:
     """Write the preferences of all processes in the order of the items, which were dealt to them in turn.
 
-    Each leaves a line for each of its items, an empty one where it kept none.
+    Each leaves a line for each of its items, with all of its preferences.
     """
-    mine = {one.item_id: one.model_dump_json() for one in kept}
+    mine: dict[str, list[str]] = {}
+    for one in kept:
+        mine.setdefault(one.item_id, []).append(one.model_dump_json())
     shares = [home / SHARE.format(rank) for rank in range(current().world)]
     with new_lines(shares[current().rank]) as add:
         for item_id in ids:
-            add(mine.get(item_id, ""))
+            add(BETWEEN.join(mine.get(item_id, ())))
     counts = current().gathered([dict(drops)])
     if current().main:
         write_json(home / DROPS, {reason: count for reason, count in sorted(_added(counts).items()) if count})
@@ -148,8 +173,8 @@ def _join(home: Path, ids: Sequence[str], kept: Sequence[preferences.Preference]
             files = [stack.enter_context(share.open(encoding="utf-8", newline="\n")) for share in shares]
             add = stack.enter_context(new_lines(home / PREFERENCES))
             for line in chain.from_iterable(zip_longest(*files, fillvalue="")):
-                if line.strip():
-                    add(line.rstrip("\n"))
+                for record in filter(None, line.rstrip("\n").split(BETWEEN)):
+                    add(record)
         for share in shares:
             share.unlink()
 
@@ -171,5 +196,7 @@ def _differing(
 ) -> tuple[list[preferences.Preference], dict[str, int]]:
     """The preferences without sides whose winner and loser are the same to the model that is to be trained."""
     settings = game.settings
+    if settings.side_loss not in PAIRED:
+        return kept, drops
     ties = token_ties(game.model_to_train(number - 1), kept, game.media)
     return preferences.without_ties(kept, ties, drops, pairing=settings.pairing, objective=settings.objective)

@@ -6,8 +6,9 @@ from hermes.align.losses.objectives import OBJECTIVES
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.model import likelihoods_of
+from hermes.harness.run.asked import parse_task
 from hermes.harness.run.gap import lacking
-from hermes.harness.run.plan import named_judges, parse_task, refuse_silent
+from hermes.harness.run.plan import named_judges, refuse_silent
 from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.shapes.twins import twin_of
@@ -15,7 +16,7 @@ from hermes.shapes.twins import twin_of
 ALONE = {"text": "und", "image": "gen"}
 """The objective that looks at one kind of items alone."""
 OF_IMAGES = ("n_images", "guidance", "threshold", "critic", "confidence", "beta_gen", "masks", "eval_guidance")
-OF_TEXTS = ("caption_prompt", "caption_tokens", "similarity", "confidence", "beta_und", "hold")
+OF_TEXTS = ("caption_prompt", "caption_tokens", "und_pairs", "similarity", "confidence", "beta_und", "hold")
 """Settings that are about one side, or, confidence, about both."""
 
 

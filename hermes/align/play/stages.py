@@ -71,18 +71,25 @@ def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection
 
 
 def training_steps(settings: AlignSettings) -> int:
-    """Steps of a round in which every item gives a pair."""
-    return len(plan(settings.items, 1, settings))
+    """Steps of a round in which every item gives all its pairs."""
+    return len(plan(settings.most_pairs, 1, settings))
 
 
 def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) -> Iterator[Stage]:
     captions, images = settings.items * settings.n, settings.items * (settings.n_images or settings.n)
-    if "text" in kinds:
+    if "text" in kinds and settings.captions:
         yield Stage(f"captions, round {number}", captions, "captions")
+    if "text" in kinds and settings.drawn_answers:
+        yield Stage(f"answers, round {number}", None, "answers")
     if "image" in kinds:
         yield Stage(f"images, round {number}", images, "images")
-        yield Stage(f"critic, round {number}", images, "critic")
-        if settings.confidence:
-            yield Stage("confidence", images)
-    if "text" in kinds:
+        if settings.scores == "dual":
+            yield Stage("dual", images)
+        else:
+            yield Stage(f"critic, round {number}", images, "critic")
+            if settings.confidence:
+                yield Stage("confidence", images)
+    if "text" in kinds and settings.captions and settings.scores == "dual":
+        yield Stage("dual", captions)
+    elif "text" in kinds and settings.captions:
         yield Stage(f"similarity ({settings.similarity})", settings.items)

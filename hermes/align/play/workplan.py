@@ -162,13 +162,15 @@ def amount_of(settings: AlignSettings, sides: tuple[Side, ...]) -> Amount:
     """What a round asks, at the most."""
     images = settings.items * (settings.n_images or settings.n) if "image" in sides else 0
     asked = QUESTIONS * (2 if settings.confidence else 1) if settings.critic == "self" else 0
+    asked = 1 if settings.scores == "dual" else asked
     return Amount(
-        captions=settings.items * settings.n if "text" in sides else 0,
+        captions=settings.items * settings.n if "text" in sides and settings.captions else 0,
         images=images,
+        answers=settings.items * QUESTIONS * settings.drawn_answers if "text" in sides else 0,
         judged=images * asked,
         encoder=ENCODERS.get(settings.similarity.partition(":")[0], 0),
-        epochs=epochs(settings.items, settings),
-        pairs=0 if settings.objective == "replay" else settings.items,
+        epochs=epochs(settings.most_pairs, settings),
+        pairs=0 if settings.objective == "replay" else settings.most_pairs,
         replayed=training_steps(settings) * settings.replay_batch if settings.replays else 0,
         reply=settings.caption_tokens,
         evaluated=settings.eval_limit,

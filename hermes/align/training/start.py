@@ -11,7 +11,7 @@ from hermes.harness.system.errors import HermesError
 
 SIDES = ("und", "gen")
 PAIRS = 4
-"""Pairs that are asked twice."""
+"""Pairs of a side that are asked twice."""
 ROUNDS, COARSE, FINE = 2**-4, 2**-7, 2**-11
 """What the arithmetic may move the log-probability of a token by, in nats: bfloat16, TF32, float32. Tokens are moved
 apart from each other, so a sum over n of them moves by sqrt(n) as much."""
@@ -37,7 +37,7 @@ def noise(
     In nats, by side, as the root of the mean square. Raises HermesError where it is more than rounding can be: then
     the likelihood itself wavers.
     """
-    rows = list(rows[:PAIRS])
+    rows = list(dict.fromkeys(row for side in SIDES for row in [row for row in rows if batches.has(row, side)][:PAIRS]))
     together, counts = batches.log_probs(module, rows, 0, device)
     alone = torch.zeros_like(together)
     for place in batches.places(rows):

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.reasoning import THINK, Tags
@@ -83,6 +83,14 @@ class Answer:
 Scored = tuple[Sample, Score]
 
 
+class Verdict(NamedTuple):
+    """What a judge said of one thing that it was asked about an answer; "" is what cannot be read."""
+
+    asked: str
+    category: str
+    said: str
+
+
 class Evaluator(ABC):
     """One benchmark.
 
@@ -98,6 +106,7 @@ class Evaluator(ABC):
     ``judges_itself``: only the evaluated model judges, whatever other judge is asked for.
     ``looks_at`` is the benchmark whose answers this one judges again, None where it asks for its own: its samples have
     the same ids and prompts, so what the model has answered there is not asked again.
+    ``lower``: a headline nearer to 0 is better.
 
     Samples, answers and scores come as streams: no method may need all of them at once, except where the metric is one
     of the whole corpus.
@@ -124,6 +133,7 @@ class Evaluator(ABC):
     divides: ClassVar[bool] = False
     judges_itself: ClassVar[bool] = False
     looks_at: "ClassVar[type[Evaluator] | None]" = None
+    lower: ClassVar[bool] = False
     tags: Tags = THINK
     held_out: tuple[Split, ...] = ()
     shown: bool = True
@@ -210,6 +220,13 @@ class Evaluator(ABC):
                 score = failed(answer.sample, answer.response.index, str(error))
             yield score
 
+    def verdicts(self, sample: Sample, score: Score) -> Iterator[Verdict]:
+        """What the judge said of the answer behind a score (never one of an error), thing by thing.
+
+        Two judges are held against each other by it. Nothing where their words cannot be compared so.
+        """
+        return iter(())
+
     def submission(self, scored: Iterable[Scored]) -> Any | None:
         """What an evaluation server wants as JSON, where it alone has the answers; written to submission.json.
 
@@ -223,6 +240,10 @@ class Evaluator(ABC):
 
         ``scored`` can be gone through once. `columns.collect` keeps what metrics need of it in little memory.
         """
+
+    def notes(self, metrics: Mapping[str, Metric]) -> Iterable[str]:
+        """What a reader must know of these metrics, beside what is counted: sentences without a full stop."""
+        return ()
 
     @classmethod
     def headline_means(cls, scores: Iterable[Score], protocol: str) -> Means | None:

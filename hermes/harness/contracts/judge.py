@@ -1,4 +1,4 @@
-"""What a judge offers: answers to questions about images, detections, probabilities of answers, and free replies."""
+"""What a judge offers: answers about images, detections, probabilities of answers, free replies, scores, features."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict
@@ -21,13 +21,21 @@ class Weighed(TypedDict):
     pieces: dict[str, str] | None
 
 
+class Rated(TypedDict):
+    """The score of a picture, on its scorer's own scale. ``cut``: the scorer did not read the prompt to its end."""
+
+    score: float
+    cut: bool
+
+
 class Judge(Protocol):
     """``identity`` (name, version, weights) enters the run id and every table row.
 
     ``abilities`` is what it can do, by the methods that it then has: "answer", "detect", "weigh" (`Weigher`), "write"
-    (`Writer`), "compare" (`Comparer`). A judge class with ``needs_model = True`` is built from the evaluated model, any
-    other by ``load``. Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says
-    which checkpoint or endpoint.
+    (`Writer`), "compare" (`Comparer`), "liken" (`Likener`), or the name of the score that it gives to pictures
+    (`Rater`). A judge class with ``needs_model = True`` is built from the evaluated model, any other by ``load``.
+    Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says which checkpoint or
+    endpoint.
 
     Offered by some, and looked for: ``replies(images, questions)``, what ``answer`` is made of, word for word; the
     class method ``knows(asked)``, whether it can judge by a question, or by the name of a class to be detected.
@@ -92,11 +100,29 @@ class Writer(Protocol):
         ...
 
 
-class Comparer(Protocol):
-    """A judge that can "compare"."""
+class Likener(Protocol):
+    """A judge that can "liken"."""
 
-    def compare(self, pairs: "Sequence[tuple[str | Image.Image, str | Image.Image]]") -> list[dict[str, float]]:
+    def liken(self, pairs: "Sequence[tuple[str | Image.Image, str | Image.Image]]") -> list[dict[str, float]]:
         """How alike the two of each pair are, texts or pictures, by the name of each encoder: a cosine, -1..1."""
+        ...
+
+
+class Rater(Protocol):
+    """A judge that gives a score of `required.RATINGS`, which its abilities name."""
+
+    def rate(self, images: "Sequence[Image.Image]", prompts: Sequence[str]) -> list[Rated]:
+        """The score of each image, drawn for the prompt at its place. Raises JudgeError where one cannot be rated."""
+        ...
+
+
+class Comparer(Protocol):
+    """A judge that can "compare": it was given a set of real pictures, of which ``reference`` names the statistics."""
+
+    reference: str
+
+    def features(self, images: "Sequence[Image.Image]") -> list[list[float]]:
+        """The features (width,) of each image, in float32. Raises JudgeError where one has none."""
         ...
 
 

@@ -15,6 +15,7 @@ from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.required import Kind, complaint
 
+JUDGING = ("answer", "detect", "rate", "features")
 _digests: dict[str, str] = {}
 
 
@@ -84,7 +85,7 @@ def _kind(cls: Any) -> Kind | None:
     able = hasattr(cls, "abilities")
     if issubclass(cls, Model) or (able and (hasattr(cls, "understand") or hasattr(cls, "generate"))):
         return "models"
-    if (able or hasattr(cls, "identity")) and (hasattr(cls, "answer") or hasattr(cls, "detect")):
+    if (able or hasattr(cls, "identity")) and any(hasattr(cls, method) for method in JUDGING):
         return "judges"
     return None
 

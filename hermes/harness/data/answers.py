@@ -11,6 +11,7 @@ from hermes.harness.data.folders import folder_answers
 from hermes.harness.data.geneval import holds_results, result_answers
 from hermes.harness.data.given import Given
 from hermes.harness.data.lmms_samples import read_samples
+from hermes.harness.data.official.gapeval import holds_verdicts, verdict_answers
 from hermes.harness.records.types import Ability
 from hermes.harness.system.errors import HermesError
 
@@ -35,8 +36,9 @@ class Answers:
 def read_answers(path: Path, known: Collection[str], cutting: Cutting, ability: Ability) -> Answers:
     """The answers of a file or folder; ``known`` are the ids of the rows, ``cutting`` says how files of images are cut.
 
-    Takes responses.jsonl, the forms of answer_lines.py, an lmms-eval samples file, GenEval's results.jsonl and folders
-    of images. Raises HermesError that names the line for anything else, and where one (id, index) stands twice.
+    Takes responses.jsonl, the forms of answer_lines.py, an lmms-eval samples file, GenEval's results.jsonl, GapEval's
+    verdicts and folders of images. Raises HermesError that names the line for anything else, and where one (id, index)
+    stands twice.
     """
     found = _read(path, known, cutting, ability)
     if not found.given:
@@ -61,6 +63,8 @@ def _read(path: Path, known: Collection[str], cutting: Cutting, ability: Ability
         return Answers(images, cut=cut)
     if not path.is_file():
         raise HermesError(f"{path} does not exist; give a file or folder of answers")
+    if holds_verdicts(path):
+        return Answers(list(verdict_answers(path)))
     if holds_results(path):
         return Answers(list(result_answers(path)))
     key = next((answer_key(entry) for _, entry in entries(path, ability)), "")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.keys import SIZE, asked_of
 from hermes.harness.records.stored_samples import Reference, in_file
-from hermes.harness.records.types import Sample
+from hermes.harness.records.types import REWRITTEN, Sample
 
 DIGEST = 2 * SIZE  # Bytes of `Prints.digests` a sample: what is asked, then the whole sample.
 MOST_IMAGES = 1 << 16
@@ -37,6 +37,7 @@ class Prints:
         del fields["images"]
         text = self._encode(fields).encode(errors="surrogatepass")
         del fields["prompt"]
+        fields["metadata"] = {key: value for key, value in sample.metadata.items() if key != REWRITTEN}
         self._rows.update(self._encode(fields).encode(errors="surrogatepass"))
         images = [self._identity(handle) for handle in sample.images]
         self.picture = self.picture or next(filter(None, map(in_file, sample.images)), None)
@@ -45,7 +46,7 @@ class Prints:
             for image in images:
                 self._all.update(image)
         seen = b"\0%d\0" % len(images) + b"\0".join(images)
-        self.digests += asked_of(sample.prompt, images)
+        self.digests += asked_of(sample.shown, images)
         self.digests += hashlib.blake2b(text + seen, digest_size=SIZE).digest()
 
     def fingerprint(self) -> str:

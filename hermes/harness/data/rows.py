@@ -92,6 +92,26 @@ def samples_of(evaluator: Evaluator, rows: Iterable[Row], where: str) -> Iterato
         raise row_error(error, f"{where}: row {number}") from None
 
 
+def with_column(column: str, evaluator: Evaluator, rows: Iterable[Row], where: str) -> Iterator[Sample]:
+    """The evaluator's samples, each with the text in this column of its row in place of its prompt.
+
+    A sample's row is the last that the evaluator has read for it. Raises HermesError for a row without text there.
+    """
+    last: Row = {}
+    number = 0
+
+    def noted() -> Iterator[Row]:
+        nonlocal last, number
+        for number, last in enumerate(rows, 1):  # noqa: B007 - both are looked at below
+            yield last
+
+    for sample in samples_of(evaluator, noted(), where):
+        text = last[column]
+        if not isinstance(text, str) or not text.strip():
+            raise HermesError(f"{where}: row {number} has no text in column {column!r}, which --rewrite names; add it")
+        yield sample.rewritten(text)
+
+
 def row_error(error: Exception, where: str) -> Exception:
     """What to raise for a row that something failed at: one line, unless the error is one or the machine's."""
     if isinstance(error, HermesError) or machine_failure(error):

@@ -16,7 +16,7 @@ from hermes.harness.data.hub import hub_rows
 from hermes.harness.data.layouts import official_rows
 from hermes.harness.data.official.vlmevalkit import with_columns
 from hermes.harness.data.pins import Pins
-from hermes.harness.data.rows import Rows, checked, good_rows, joined, samples_of
+from hermes.harness.data.rows import Rows, checked, good_rows, joined, samples_of, with_column
 from hermes.harness.data.shares import SPLITS, of_splits
 from hermes.harness.records.stored_samples import Reference
 from hermes.harness.records.types import DataInfo, Sample, Split
@@ -73,7 +73,7 @@ class Samples:
     """The samples of a table, read anew each time they are gone through: all, or those of the first ``limit`` groups.
 
     ``taken`` has a byte for each sample instead, 1 where it is one. ``n`` is how many there are, None as long as nobody
-    has counted.
+    has counted. ``column`` of the rows holds what the model is shown in place of the prompts, "" where none does.
     """
 
     evaluator: Evaluator
@@ -81,6 +81,7 @@ class Samples:
     limit: int | None = None
     n: int | None = None
     taken: bytes | None = None
+    column: str = ""
 
     def __iter__(self) -> Iterator[Sample]:
         if self.n is None:
@@ -101,22 +102,28 @@ class Samples:
         Where each row is a group of its own, one row beyond the limit is read at most: it shows that there are more.
         """
         spec, limit = self.evaluator.data, self.limit
-        rows = checked(self.table.rows, spec, spec.columns, self.table.where)
+        columns = (*spec.columns, self.column) if self.column else spec.columns
+        rows = checked(self.table.rows, spec, columns, self.table.where)
         if self.taken is not None:
-            every = samples_of(self.evaluator, rows, self.table.where)
+            every = self._of(rows)
             yield from ((sample, bool(one)) for sample, one in zip(every, self.taken, strict=False))
             return
         if limit is None:
-            yield from ((sample, True) for sample in samples_of(self.evaluator, rows, self.table.where))
+            yield from ((sample, True) for sample in self._of(rows))
             return
         if spec.ungrouped or (isinstance(self.table.rows, Rows) and self.table.rows.ungrouped):
             rows = islice(rows, limit if spec.n else limit + 1)
         groups: set[str] = set()
-        for sample in samples_of(self.evaluator, rows, self.table.where):
+        for sample in self._of(rows):
             wanted = sample.group_id in groups or len(groups) < limit
             if wanted:
                 groups.add(sample.group_id)
             yield sample, wanted
+
+    def _of(self, rows: Iterable[Row]) -> Iterator[Sample]:
+        if self.column:
+            return with_column(self.column, self.evaluator, rows, self.table.where)
+        return samples_of(self.evaluator, rows, self.table.where)
 
 
 def load_data(
@@ -127,16 +134,19 @@ def load_data(
     revision: str | None = None,
     pins: Pins | None = None,
     wanted: Wanted = ALL,
+    column: str = "",
 ) -> Data:
     """All samples, or those that are ``wanted``, or the first ``limit`` groups of these.
+
+    ``column`` of the rows holds what the model is shown in place of the prompts, "" where none does.
 
     ``source`` is "shapes"; "hub", or "hub:owner/name" with "@revision" if wanted, for another data set in the same
     columns; a folder, or a file of rows. Raises HermesError for missing columns and doubled ids.
     """
     table = open_table(evaluator, source, split, revision, pins)
     if table.held:
-        return _held(evaluator, table, limit, wanted)
-    samples, met = Samples(evaluator, table, limit), None
+        return _held(evaluator, table, limit, wanted, column)
+    samples, met = Samples(evaluator, table, limit, column=column), None
     if wanted.restricts:
         taken, met = wanted.takes(evaluator, Samples(evaluator, table), limit)
         samples = replace(samples, taken=taken)
@@ -151,12 +161,12 @@ def load_data(
     return Data(replace(samples, n=info.n), info, bytes(prints.digests), met, prints.picture)
 
 
-def _held(evaluator: Evaluator, table: Table, limit: int | None, wanted: Wanted) -> Data:
+def _held(evaluator: Evaluator, table: Table, limit: int | None, wanted: Wanted, column: str) -> Data:
     """The data of a table whose samples are made once."""
     if not wanted.restricts:
-        every = list(Samples(evaluator, table, limit).every())
+        every = list(Samples(evaluator, table, limit, column=column).every())
         return held_data(evaluator, table, tuple(sample for sample, one in every if one), len(every))
-    samples = list(Samples(evaluator, table))
+    samples = list(Samples(evaluator, table, column=column))
     taken, met = wanted.takes(evaluator, samples, limit)
     found = held_data(evaluator, table, tuple(compress(samples, taken)), len(samples))
     return replace(found, met=met)

@@ -28,13 +28,13 @@ Pair = tuple[Any, Any]
 
 
 class SimilarityJudge:
-    """Compares pairs; answers nothing."""
+    """Likens pairs; answers nothing."""
 
     description: ClassVar[str] = (
         "how alike texts and pictures are: similarity, similarity:image=HUB_ID, similarity:facts"
     )
     extra: ClassVar[str | None] = None
-    abilities: ClassVar[tuple[str, ...]] = ("compare",)
+    abilities: ClassVar[tuple[str, ...]] = ("liken",)
     needs_model: ClassVar[bool] = False
 
     def __init__(self, parts: dict[str, str], device: str = "cpu") -> None:
@@ -53,7 +53,7 @@ class SimilarityJudge:
         """Nothing is loaded before a pair of its kind comes."""
         return cls(_parts(argument), device)
 
-    def compare(self, pairs: Sequence[Pair]) -> list[dict[str, float]]:
+    def liken(self, pairs: Sequence[Pair]) -> list[dict[str, float]]:
         """Cosines by encoder; "facts" alone for `FACTS`."""
         if FACTS in self._parts:
             return [{FACTS: facts_f1(_read(a), _read(b))} for a, b in pairs]

@@ -122,7 +122,7 @@ def undefined_phi(p11: int, p10: int, p01: int, p00: int) -> str:
     return ""
 
 
-def closed_form(p11: int, p10: int, p01: int, p00: int) -> GapEval:
+def closed_form(p11: float, p10: float, p01: float, p00: float) -> GapEval:
     """GapEval's gap of these counts, which are not all 0."""
     n = p11 + p10 + p01 + p00
     d = abs(_logit((p11 + p10 + 0.5) / (n + 1)) - _logit((p11 + p01 + 0.5) / (n + 1)))

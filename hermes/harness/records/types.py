@@ -69,6 +69,10 @@ class GenerationConfig(Record):
         return {name: value for name, value in written.items() if name not in DECODING or value is not None}
 
 
+REWRITTEN = "rewritten"
+"""The place in a sample's metadata of the prompt that is shown to the model in place of its own."""
+
+
 class Sample(Record):
     """One question or one prompt, ready to be asked. ``prompt`` is final: an adapter adds only its chat template."""
 
@@ -80,6 +84,15 @@ class Sample(Record):
     target: Any = None
     choices: tuple[str, ...] = ()
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """What the model is asked: the prompt, or what --rewrite made of it; judges always see the prompt."""
+        return str(self.metadata.get(REWRITTEN, self.prompt))
+
+    def rewritten(self, text: str) -> "Sample":
+        """The sample with another prompt for the model alone."""
+        return self.model_copy(update={"metadata": {**self.metadata, REWRITTEN: text}})
 
 
 class Request(Record):
@@ -199,7 +212,7 @@ class Result(Record):
     ``counts`` holds how many answers were "scored", "unparsed" and "error", and, where there are any, how many were
     "truncated" or had their "prompt_cut", how many were "reasoned", and of how many the reasoning was "stripped".
     ``failures`` are the commonest reasons of errors, each as it was first met, with how many are alike; ``notes`` say
-    what all answers have in common that answers should not.
+    what all answers have in common that answers should not. ``lower``: a headline nearer to 0 is better.
     """
 
     evaluator: str
@@ -219,6 +232,7 @@ class Result(Record):
     counts: dict[str, int]
     failures: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+    lower: bool = False
 
 
 class ModelInfo(Record):

@@ -22,11 +22,13 @@ from hermes.harness.models.room import free_memory
 from hermes.harness.records.journal import unsealed
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import Ability, GenerationConfig, ModelInfo, Record
+from hermes.harness.run.chosen import recipe_lines
 from hermes.harness.run.drawing import LOOK_UP
 from hermes.harness.run.gap import lacking
 from hermes.harness.run.known import known_model
 from hermes.harness.run.loading import check_model
 from hermes.harness.run.plan import Task, check_decoding, keyed, plan_tasks, resolved_config
+from hermes.harness.run.rewriting import drawn_anew
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import SPEC, asked_identity, code_version, root_of, store_folder
 from hermes.harness.run.view import refuse_foreign
@@ -67,8 +69,10 @@ class TaskForecast(Record):
 class Forecast(Record):
     """A run before anything is loaded.
 
+    What a model is to rewrite is not known yet, so answers to such prompts count as missing.
     ``known``: the model as an earlier run has found it; None where there is none, so that no answer of it can be
-    looked for. ``undefined``: why a model of one side has no gap, "" for others. Bytes: ``weights`` in memory (0:
+    looked for. ``undefined``: why a model of one side has no gap, "" for others. ``recipe``: what the
+    recipe sets and leaves open. Bytes: ``weights`` in memory (0:
     unknown), ``memory`` that is free where they go, ``disk`` that is free where results go. ``seconds`` and ``bytes``
     are those of all missing answers, None where one is unknown.
     """
@@ -77,6 +81,7 @@ class Forecast(Record):
     device: str
     known: ModelInfo | None
     undefined: str = ""
+    recipe: tuple[str, ...] = ()
     tasks: tuple[TaskForecast, ...]
     weights: int
     memory: int
@@ -106,6 +111,7 @@ def forecast(settings: EvalSettings, progress: Progress | None = None) -> Foreca
         device=device,
         known=known,
         undefined=lacking(cls.abilities),
+        recipe=tuple(recipe_lines(settings)),
         tasks=told,
         weights=weights,
         memory=free_memory(device, options)[0],
@@ -141,7 +147,7 @@ def _task(
     if known is not None:
         code = versioned(code_version(cls), options_of(settings))
         folder = store_folder(root_of(settings), known, code, _asked(task, info, settings))
-        stored = _stored(task, config, folder)
+        stored = 0 if settings.rewrite and drawn_anew(task, settings.rewrite) else _stored(task, config, folder)
         each = _means([folder]) if stored else _means(_alike(folder.parent, task.evaluator.ability))
     if task.evaluator.looks_at is not None and _asked(task, info, settings) in own:
         stored = total

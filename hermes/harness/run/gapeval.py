@@ -15,7 +15,7 @@ from hermes.harness.system.errors import HermesError
 
 ITEMS, STEPS, RATE, DECAY, HOLD, TINY = 1000.0, 2000, 0.05, 1e-4, 1e-3, 1e-8
 NEAR = 5e-3
-Row = Sequence[float]
+Row = Sequence[float | str]
 
 
 class Published(NamedTuple):
@@ -31,17 +31,25 @@ def published(rows: Sequence[Row]) -> Published:
 
     Raises HermesError for rows that are no shares.
     """
-    shares = [_shares(number, row) for number, row in enumerate(rows)]
+    shares = [shares_of(row, f"GapEval's row {number}") for number, row in enumerate(rows)]
     if not shares:
         raise HermesError("GapEval takes one row of four shares or more: [p11, p10, p01, p00]")
     raw, gaps = ([round(value, 6) for value in values] for values in _fitted(shares))
     return Published(raw, gaps, round(sum(gaps) / len(gaps), 6))
 
 
-def _shares(number: int, row: Row) -> list[float]:
-    if len(row) != 4 or not all(value >= 0 for value in row) or not abs(sum(row) - 1) <= NEAR:
-        raise HermesError(f"GapEval's row {number}: {row}; give four shares [p11, p10, p01, p00] whose sum is 1")
-    return [value / sum(row) for value in row]
+def shares_of(row: Row, where: str) -> list[float]:
+    """The row as shares whose sum is 1; texts that are numbers are read, as the published program reads them.
+
+    Raises HermesError for what are no shares.
+    """
+    try:
+        values = [float(value) for value in row]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != 4 or not all(value >= 0 for value in values) or not abs(sum(values) - 1) <= NEAR:
+        raise HermesError(f"{where}: {row}; give four shares [p11, p10, p01, p00] whose sum is 1")
+    return [value / sum(values) for value in values]
 
 
 def _fitted(shares: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:

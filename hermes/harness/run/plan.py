@@ -1,12 +1,10 @@
 """The plan of a run: which tasks over which data with which judge. All of it is checked before weights are loaded."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from pydantic import ValidationError
 
 from hermes.harness.contracts.benchmark import Evaluator
 from hermes.harness.contracts.reasoning import THINK, read_tags
@@ -17,6 +15,7 @@ from hermes.harness.data.tables import Data, load_data
 from hermes.harness.records.keys import SIZE, config_mark, request_key, short_hash
 from hermes.harness.records.seeds import answer_seed
 from hermes.harness.records.types import DECODING, SCHEMA_VERSION, GenerationConfig, ModelInfo, Request, Sample
+from hermes.harness.run.asked import decoding_of, parse_task, read_decoding
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.stores import model_identity
 from hermes.harness.run.task_files import file_tasks
@@ -26,19 +25,24 @@ from hermes.harness.system.failures import machine_failure
 from hermes.harness.system.progress import Progress, Silent
 from hermes.shapes.twins import twin_of
 
-REVISION = "revision"
+COLUMN = "column:"
 NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One evaluator in one run; ``name`` carries its overrides, as in "homologous-g@guidance_scale=1.5"."""
+    """One evaluator in one run; ``name`` carries overrides of its own, as in "homologous-g@guidance_scale=1.5".
+
+    ``overrides`` are these, and what --decoding says of it below them.
+    ``rewriter`` says who wrote its prompts anew, and in which way; empty where nobody did.
+    """
 
     name: str
     evaluator: Evaluator
     overrides: dict[str, Any]
     data: Data
     judge: str | None
+    rewriter: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pinned(self) -> bool:
@@ -69,12 +73,15 @@ def plan_tasks(
     parsed += [parse_task(name) for name in files if name not in {one.reference for one in parsed}]
     wanted = _wanted(settings)
     evaluators: dict[str, Evaluator] = {one.reference: registry.evaluator(one.reference) for one in parsed}
+    decoding = read_decoding(settings.decoding)
     tags = read_tags(settings.reasoning_tags)
     for evaluator in evaluators.values():
         evaluator.tags = tags
         evaluator.held_out = (settings.split,) if settings.held_out and evaluator.divides else ()
     _check_protocol(settings.protocol, evaluators.values())
     sources.refuse_strangers({*evaluators, *(one.name for one in evaluators.values())})
+    column = column_of(settings.rewrite)
+    columns = {name: column if evaluator.ability == "generation" else "" for name, evaluator in evaluators.items()}
     loaded: dict[tuple[str, str | None], Data] = {}
     tasks: dict[str, Task] = {}
     for one in parsed:
@@ -87,7 +94,16 @@ def plan_tasks(
         if key not in loaded:
             source = sources.for_task(one.reference)
             try:
-                loaded[key] = load_data(evaluator, source, settings.split, settings.limit, one.revision, pins, wanted)
+                loaded[key] = load_data(
+                    evaluator,
+                    source,
+                    settings.split,
+                    settings.limit,
+                    one.revision,
+                    pins,
+                    wanted,
+                    columns[one.reference],
+                )
             except HermesError:
                 raise
             except Exception as error:  # a benchmark of somebody else's may raise anything
@@ -97,7 +113,9 @@ def plan_tasks(
                 progress.say(f"skipped {one.name}: it cannot read its rows: {reason}")
                 continue
         judge = judge_name(evaluator, judges, loaded[key].info.world)
-        tasks[one.name] = Task(one.name, evaluator, one.overrides, loaded[key], judge)
+        overrides = decoding_of(decoding, one.reference, evaluator) | one.overrides
+        rewriter = {"column": columns[one.reference]} if columns[one.reference] else {}
+        tasks[one.name] = Task(one.name, evaluator, overrides, loaded[key], judge, rewriter)
     if any(task.pinned for task in tasks.values()) and (why := hub.unreachable()):
         progress.say(f"{why}; data are read from the cache")
     wanted.refuse_unknown({name: task.data.met for name, task in tasks.items()})
@@ -133,6 +151,14 @@ def _unable(name: str, lacks: str, settings: EvalSettings) -> HermesError:
     return HermesError(
         f"task {name!r} needs {lacks}, which model {settings.model!r} does not support; leave the task out"
     )
+
+
+def column_of(rewrite: str | None) -> str:
+    """The column that "column:NAME" names; "" where a model rewrites prompts, or nobody."""
+    before, _, name = (rewrite or "").partition(COLUMN)
+    if not before and rewrite and not name.strip():
+        raise HermesError(f"--rewrite {rewrite!r} names no column; give column:NAME")
+    return "" if before else name.strip()
 
 
 def _wanted(settings: EvalSettings) -> Wanted:
@@ -275,35 +301,6 @@ def refuse_unknown(judge: str, knows: Callable[[str], bool], evaluator: Evaluato
                 )
 
 
-@dataclass(frozen=True)
-class ParsedTask:
-    """A task as it was asked for: the evaluator's reference, the run's name for it, and what the name overrides."""
-
-    reference: str
-    name: str
-    overrides: dict[str, Any]
-    revision: str | None = None
-
-
-def parse_task(text: str) -> ParsedTask:
-    """ "name@key=value,key=value": generation settings that are overridden, and ``revision`` for the data's commit."""
-    reference, _, tail = text.partition("@")
-    given: dict[str, Any] = {}
-    for part in filter(None, tail.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or key not in (*GenerationConfig.model_fields, REVISION):
-            keys = ", ".join((*GenerationConfig.model_fields, REVISION))
-            raise HermesError(f"task {text!r}: {part!r} is not KEY=VALUE with one of the keys {keys}")
-        given[key] = value
-    revision = given.pop(REVISION, None)
-    try:
-        config = GenerationConfig.model_validate(given)
-    except ValidationError as error:
-        raise HermesError(f"task {text!r}: {error.errors()[0]['msg']}") from None
-    name = "@".join(filter(None, (reference, ",".join(f"{key}={value}" for key, value in given.items()))))
-    return ParsedTask(reference, name, {key: getattr(config, key) for key in given}, revision)
-
-
 def resolved_config(task: Task, info: ModelInfo, seed: int) -> GenerationConfig:
     """The model's defaults < the evaluator's settings < the task's overrides, with the run's seed."""
     own = {key: value for key, value in task.evaluator.config.model_dump().items() if value is not None}
@@ -348,7 +345,7 @@ def request_of(one: Keyed, config: GenerationConfig) -> Request:
         key=one.key,
         sample_id=one.sample.id,
         index=one.number,
-        prompt=one.sample.prompt,
+        prompt=one.sample.shown,
         images=one.sample.images,
         config=config,
         seed=one.seed,
@@ -373,6 +370,7 @@ def run_spec(
                 "judge": judges[task.judge] if task.judge else None,
                 **({} if task.evaluator.tags == THINK else {"reasoning_tags": task.evaluator.tags}),
                 **_looked_at(task.evaluator),
+                **({"rewriter": dict(task.rewriter)} if task.rewriter else {}),
             }
             for task in tasks
         },

@@ -10,11 +10,14 @@ from pydantic import ValidationError
 
 from hermes.harness.contracts.plugins import load_plugins
 from hermes.harness.records.store import Store
+from hermes.harness.records.stored_samples import samples_path
 from hermes.harness.records.types import SCHEMA_VERSION, GenerationConfig, ModelInfo
+from hermes.harness.run.asked import REVISION
 from hermes.harness.run.environments import environments
 from hermes.harness.run.fresh import SCORED, SPEC
 from hermes.harness.run.outside.task import stored_task
-from hermes.harness.run.plan import REVISION, plan_tasks, run_id, used_protocol
+from hermes.harness.run.plan import Task, plan_tasks, run_id, used_protocol
+from hermes.harness.run.rewriting import as_stored
 from hermes.harness.run.runner import Run
 from hermes.harness.run.scoring import NO_JUDGEMENT, NO_RESPONSE, read_scores
 from hermes.harness.run.settings import EvalSettings
@@ -49,9 +52,7 @@ def rescore(folder: Path, protocol: str, progress: Progress | None = None) -> di
     spec = old.spec | {"tasks": {name: dict(content) for name, content in old.spec["tasks"].items()}}
     progress.start(f"score ({protocol})", len(tasks))
     for task in tasks:
-        told = spec["tasks"][task.name]
-        if task.data.info.fingerprint != told["data"]:
-            raise HermesError(f"{folder}: the data of {task.name} has changed since the run; make the run again")
+        told, task = spec["tasks"][task.name], as_it_was(folder, old, task)
         told["protocol"] = used_protocol(task.evaluator, protocol)
         store = Store(old.places[task.name]["answers"])
         if not (store.folder / SPEC).is_file():
@@ -115,6 +116,16 @@ def read_run(folder: Path) -> FinishedRun:
         return FinishedRun(spec, settings.model_copy(update=update), info, root, found, undefined)
     except (KeyError, TypeError, IndexError, ValidationError):
         raise HermesError(f"{folder} holds no finished run that this version can read; run hermes eval again") from None
+
+
+def as_it_was(folder: Path, old: FinishedRun, task: Task) -> Task:
+    """A task with the prompts that its finished run showed. Raises HermesError where its data have changed since."""
+    told = old.spec["tasks"][task.name]
+    if rewriter := told.get("rewriter"):
+        task = as_stored(task, samples_path(old.places[task.name]["answers"], told["data"]), rewriter)
+    if task.data.info.fingerprint != told["data"]:
+        raise HermesError(f"{folder}: the data of {task.name} has changed since the run; make the run again")
+    return task
 
 
 def _refuse_lost(folder: Path, task: str, places: Mapping[str, Path]) -> None:

@@ -17,6 +17,7 @@ from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
 from hermes.harness.run.chains import Chains, step_label
+from hermes.harness.run.chosen import recipe_lines
 from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, draw
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.run.fresh import empty_store
@@ -34,6 +35,7 @@ from hermes.harness.run.plan import (
     run_id,
     run_spec,
 )
+from hermes.harness.run.rewriting import with_rewritten
 from hermes.harness.run.samples import written
 from hermes.harness.run.scoring import Entry, all_scored, places, read_scores, score_task
 from hermes.harness.run.settings import EvalSettings
@@ -98,6 +100,8 @@ def evaluate(
     """
     load_plugins(settings.plugin)
     current().tell((progress or Silent()).say)
+    for line in recipe_lines(settings):
+        (progress or Silent()).say(line)
     handed_in = model is not None
     run = Run(settings, root_of(settings), progress or Silent())
     pins = Pins.of_root(run.root, settings.update_data)
@@ -106,6 +110,8 @@ def evaluate(
         run.undefined = lacking(cls.abilities)
         tasks = plan_tasks(settings, cls, pins, run.progress)
         check_decoding(tasks, cls, settings.model)
+    with run.watch.stage("rewrite prompts"):
+        tasks = with_rewritten(tasks, settings, run.root, run.progress)
     for task in tasks:
         run.progress.detail(f"data: {_said_of_data(task)}")
     with run.watch.stage("load"):

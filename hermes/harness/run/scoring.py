@@ -185,8 +185,17 @@ def summarise(
         counts={status: counts[status] for status in ("scored", "unparsed", "error")}
         | {what: counts[what] for what in (*CUTS, "reasoned", "stripped") if counts[what]},
         failures=reasons.commonest(),
-        notes=tuple(likeness.notes(counts["scored"])),
+        notes=(*_rewriter(task), *likeness.notes(counts["scored"]), *evaluator.notes(metrics)),
+        lower=evaluator.lower,
     )
+
+
+def _rewriter(task: Task) -> Iterator[str]:
+    """Who wrote the prompts anew, where somebody did."""
+    if column := task.rewriter.get("column"):
+        yield f"prompts rewritten, as in the rows' column {column}"
+    elif task.rewriter:
+        yield f"prompts rewritten by {task.rewriter['name']}"
 
 
 def _finite(sample: Sample, score: Score) -> Score:

@@ -29,6 +29,16 @@ class EvalSettings(ModelSettings, FailureSettings, FolderSettings, TrackerSettin
         description="Your own questions (.jsonl, .json, .csv, .tsv, .xlsx, .parquet), as the task file:NAME; "
         "FILE:contains or FILE:judge scores otherwise than FILE; may be given several times.",
     )
+    recipe: str | None = Field(
+        None,
+        description="Settings of a printed number, as in show-o@readme; what is given otherwise counts. `hermes list "
+        "recipes` shows all. Default: none.",
+    )
+    decoding: tuple[str, ...] = Field(
+        (),
+        description="How a side or a task answers, with commas: generation@guidance_scale=5,steps=50. Its column keeps "
+        "its name; over what --recipe says. Default: as the model and the benchmark have it.",
+    )
     data: str | None = Field(
         None,
         description="shapes, hub, hub:OWNER/NAME@REVISION, a folder with <task>.jsonl, or a file; also one for each "
@@ -50,6 +60,14 @@ class EvalSettings(ModelSettings, FailureSettings, FolderSettings, TrackerSettin
         None,
         description="Who judges generated images, and answers under FILE:judge, as in mask2former,mplug:FOLDER; "
         "`hermes list judges` shows all. Default: the benchmark's own, where it has one.",
+    )
+    rewrite: str | None = Field(
+        None,
+        description="Who writes prompts anew before they are drawn: a model, as in openai:NAME@URL or hf:ID, or "
+        "column:NAME of the rows. Judges go by the prompts as they are. Default: nobody.",
+    )
+    rewrite_instruction: Path | None = Field(
+        None, description="A file with what --rewrite's model is told, {prompt} in the prompt's place. Default: ours."
     )
     protocol: str = Field(
         "official", description="How answers are scored: official, lmms-eval, llava, corrected, similarity."

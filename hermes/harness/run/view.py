@@ -12,6 +12,7 @@ from typing import Any
 
 from hermes.harness.data.pins import FILE as PINS
 from hermes.harness.records.types import SCHEMA_VERSION, ModelInfo, Result
+from hermes.harness.run.chosen import told
 from hermes.harness.run.fresh import SPEC, empty, known
 from hermes.harness.run.plan import Task, differences, run_id
 from hermes.harness.run.scoring import SUBMISSION
@@ -137,6 +138,7 @@ def results_content(
         "seed": settings.seed,
         "limit": settings.limit,
         **({"chosen": chosen} if chosen else {}),
+        **({"settings": said} if (said := told(settings)) else {}),
         "protocol": settings.protocol,
         "partial": any(result.partial for result in results.values()),
         "results": dict(results),

@@ -6,8 +6,16 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-CAN = ("answer", "detect", "weigh", "write", "compare")
-METHODS = {"understanding": "understand", "generation": "generate", **{ability: ability for ability in CAN}}
+CAN = ("answer", "detect", "weigh", "write", "liken")
+RATINGS = ("clipscore", "pickscore", "hpsv2", "aesthetic")
+"""The scores of pictures that a judge may give: each is an ability of its own."""
+METHODS = {
+    "understanding": "understand",
+    "generation": "generate",
+    "compare": "features",
+    **{ability: ability for ability in CAN},
+    **dict.fromkeys(RATINGS, "rate"),
+}
 
 
 class _Attributes(BaseModel):
@@ -46,7 +54,12 @@ class _Model(_Attributes):
 
 
 class _Judge(_Attributes):
-    abilities: tuple[Literal["answer", "detect", "weigh", "write", "compare"], ...]
+    abilities: tuple[
+        Literal[
+            "answer", "detect", "weigh", "write", "compare", "liken", "clipscore", "pickscore", "hpsv2", "aesthetic"
+        ],
+        ...,
+    ]
     description: str
 
 

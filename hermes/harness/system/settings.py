@@ -40,6 +40,8 @@ def build(
     except ValidationError as error:
         first = error.errors()[0]
         key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise HermesError(f"{where(key)}: {key} is missing; give --{key.replace('_', '-')}") from None
         if not key:
             raise HermesError(f"{where(key)}: {message}") from None
         raise HermesError(f"{where(key)}: {key} = {first['input']!r} is not valid ({message})") from None

@@ -74,15 +74,17 @@ const pairs = (() => {
       dom.h(
         "div",
         { class: "asked" },
-        dom.h("div", { class: "pictures" }, pictures.figure(pair.real, "Real picture", { side: 192 })),
+        dom.h("div", { class: "pictures" }, pictures.figure(pair.real, pair.own ? "Own picture" : "Real picture", { side: 192 })),
         dom.h("section", { class: "box" }, dom.h("h2", {}, "True caption"), dom.block(pair.caption)),
       ),
-      duel("Captions of the real picture", pair.und),
+      pair.question
+        ? duel(`Answers about the ${pair.own ? "own" : "real"} picture`, pair.und, dom.block(pair.question))
+        : duel("Captions of the real picture", pair.und),
       duel("Pictures of the true caption", pair.gen),
     );
   }
 
-  function duel(title, both) {
+  function duel(title, both, asked) {
     if (!both) return parts.section(title, dom.h("p", { class: "soft" }, "No pair on this side."));
     const margin = dom.h("span", { class: "tag" }, `margin ${format.number(both.winner.score - both.loser.score, 3)}`);
     const sides = dom.h(
@@ -91,7 +93,7 @@ const pairs = (() => {
       candidate(both.winner, "won", "✓", "Winner"),
       candidate(both.loser, "lost-duel", "✗", "Loser"),
     );
-    return dom.h("section", {}, dom.h("h2", {}, title, margin), sides);
+    return dom.h("section", {}, dom.h("h2", {}, title, margin), asked, sides);
   }
 
   function candidate(one, kind, sign, word) {
@@ -108,7 +110,7 @@ const pairs = (() => {
       { class: `candidate ${kind}` },
       head,
       one.text !== null && one.text !== undefined && dom.block(one.text || "(empty)"),
-      one.image && pictures.figure(one.image, word, { side: 240 }),
+      one.image && !one.text && pictures.figure(one.image, word, { side: 240 }),
       plan,
     );
   }

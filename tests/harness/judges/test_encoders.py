@@ -60,7 +60,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_pictures_have_the_cosine_of_their_first_vectors(vit: Path) -> None:
     judge = SimilarityJudge.load(f"image={vit}", "cpu")
-    same, other = judge.compare([(RED, RED), (RED, BLUE)])
+    same, other = judge.liken([(RED, RED), (RED, BLUE)])
     assert same == {str(vit): pytest.approx(1.0)}
     model, processor = ViTModel.from_pretrained(vit).eval(), ViTImageProcessor.from_pretrained(vit)
     with torch.inference_mode():
@@ -70,7 +70,7 @@ def test_two_pictures_have_the_cosine_of_their_first_vectors(vit: Path) -> None:
 
 def test_an_image_encoder_that_is_clip_has_clips_own_features(vit: Path, clip: Path) -> None:
     judge = SimilarityJudge.load(f"image={clip}+{vit}", "cpu")
-    (found,) = judge.compare([(RED, BLUE)])
+    (found,) = judge.liken([(RED, BLUE)])
     assert set(found) == {str(vit), str(clip)}
     model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPImageProcessor.from_pretrained(clip)
     with torch.inference_mode():
@@ -81,7 +81,7 @@ def test_an_image_encoder_that_is_clip_has_clips_own_features(vit: Path, clip: P
 
 def test_a_text_and_a_picture_meet_in_clip(clip: Path) -> None:
     judge = SimilarityJudge.load(f"clip={clip}", "cpu")
-    forth, back = judge.compare([("a cup", RED), (RED, "a cup")])
+    forth, back = judge.liken([("a cup", RED), (RED, "a cup")])
     assert forth == back
     model, processor = CLIPModel.from_pretrained(clip).eval(), CLIPProcessor.from_pretrained(clip)
     with torch.inference_mode():
@@ -90,9 +90,7 @@ def test_a_text_and_a_picture_meet_in_clip(clip: Path) -> None:
 
 
 def test_two_texts_go_to_the_encoder_of_texts() -> None:
-    same, other = SimilarityJudge.load("text=facts", "cpu").compare(
-        [("a red cup", "a red cup"), ("a red cup", "a dog")]
-    )
+    same, other = SimilarityJudge.load("text=facts", "cpu").liken([("a red cup", "a red cup"), ("a red cup", "a dog")])
     assert (same, other) == ({"facts": 1.0}, {"facts": 0.0})
 
 
@@ -100,11 +98,11 @@ def test_facts_of_the_drawn_world_are_read_from_pictures() -> None:
     first, second = rows("test", 0)[:2]
     judge = SimilarityJudge.load("facts", "cpu")
     pairs = [(first["image"], first["image"]), (first["image"], first["caption"]), (first["image"], second["image"])]
-    same, told, other = (one["facts"] for one in judge.compare(pairs))
+    same, told, other = (one["facts"] for one in judge.liken(pairs))
     assert (same, told) == (1.0, pytest.approx(1.0, abs=0.4))
     assert other < told
     empty = Image.new("RGB", (48, 48), (158, 162, 166))
-    assert judge.compare([(empty, first["image"]), (empty, empty)]) == [{"facts": 0.0}, {"facts": 1.0}]
+    assert judge.liken([(empty, first["image"]), (empty, empty)]) == [{"facts": 0.0}, {"facts": 1.0}]
 
 
 @pytest.mark.parametrize("argument", ["facts,clip=x", "video=x", "clip=", "text=nobody"])
@@ -115,7 +113,7 @@ def test_encoders_that_cannot_be_are_refused_before_anything_is_loaded(argument:
 
 def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(HermesError, match="cannot be loaded"):
-        SimilarityJudge.load(f"image={tmp_path}", "cpu").compare([(RED, BLUE)])
+        SimilarityJudge.load(f"image={tmp_path}", "cpu").liken([(RED, BLUE)])
 
 
 def test_what_it_is_known_by_names_its_encoders(vit: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_run_of_several_tasks_gives_the_same_results_again(run, tmp_path):
     before = content(run)
     again = evaluated(f"replay:{run}", tmp_path / "again")
     assert content(tmp_path / "again")["results"] == before["results"]
-    assert again["gap"] == hermes.score(run)["gap"]
+    assert repr(again["gap"]) == repr(hermes.score(run)["gap"])  # a phi that is not defined equals nothing
     assert again["model"].name == "replay"
     for task in ("homologous-g", "geneval"):
         pictures = [

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from hermes.harness.models.detect import model_class
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.records.types import GenerationConfig, ModelInfo
+from hermes.harness.run.asked import ParsedTask, parse_task
 from hermes.harness.run.plan import (
-    ParsedTask,
     Sources,
     Task,
     differences,
-    parse_task,
     plan_tasks,
     requests_of,
     resolved_config,

@@ -79,10 +79,13 @@ def records_of(
 
 
 def _content(answer: Given) -> dict[str, Any]:
-    if answer.image is None:
-        return {"text": answer.text}
+    return {"text": answer.text} if answer.image is None else picture_content(answer.image)
+
+
+def picture_content(image: ImageHandle) -> dict[str, Any]:
+    """What a response holds of a picture that lies anywhere: its hash, or why it cannot be read."""
     try:
-        return {"image": answer.image.sha256()}
+        return {"image": image.sha256()}
     except ImageError as error:
         return {"status": "error", "error": str(error)}
 

@@ -8,6 +8,7 @@ from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.reasoning import read_tags
 from hermes.harness.data.answers import Answers
 from hermes.harness.data.geneval import geneval_folders, holds_results
+from hermes.harness.data.official.gapeval import holds_verdicts
 from hermes.harness.run.outside.rows import scored_rows
 from hermes.harness.run.plan import Task, check_judge, judge_name, named_judges
 from hermes.harness.run.settings import EvalSettings
@@ -32,7 +33,9 @@ def data_source(evaluator: Evaluator, data: str | None, responses: Path) -> str:
     """
     if data is not None:
         return data
-    if holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
+    if not responses.exists():
+        raise HermesError(f"{responses} does not exist; give a file or folder of answers")
+    if holds_verdicts(responses) or holds_results(responses) or (responses.is_dir() and geneval_folders(responses)):
         return str(responses)
     if evaluator.own_rows() is not None:
         return evaluator.name

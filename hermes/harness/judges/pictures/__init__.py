@@ -1,0 +1,1 @@
+"""Scores of pictures by libraries' models: with the prompt, without it, or against real pictures."""
