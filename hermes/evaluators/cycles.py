@@ -71,8 +71,8 @@ class Cycle(Chained):
     config = GenerationConfig(num_images=GENERATIONS)
     headline = "kept"
     unit = "0..1"
-    chance = 0.0
-    best = chance  # nobody knows what is reached at best, so it is in no mean over benchmarks
+    best = 1.0
+    chance = best  # nobody knows what is reached at best, so it is in no mean over benchmarks
     judge_needs = "answer"
     standard = False
 

@@ -44,8 +44,8 @@ class UnifiedBench(Chained):
     config = GenerationConfig(num_images=2)
     headline = "overall"
     unit = "-1..1"
-    chance = 0.0
-    best = chance  # strangers are alike, too, and how much the encoder says
+    best = 1.0
+    chance = best  # strangers are alike, too, how much the encoder says, so it is in no mean over benchmarks
     judge = "similarity"
     judge_needs = "liken"
     standard = False

@@ -54,8 +54,8 @@ class Unison(Evaluator):
 
     version = "1"
     unit = "%"
-    chance = 0.0
-    best = chance  # a model that always says yes reaches all of it, so it is in no mean over benchmarks
+    best = 100.0
+    chance = best  # a model that always says yes reaches all of it, so it is in no mean over benchmarks
     protocols = ("official", "corrected")
     strips_reasoning = ("corrected",)
     standard = False

@@ -174,6 +174,11 @@ def test_another_picture_in_its_place_is_described_anew(model: Any, tmp_path: Pa
     assert ("0000", 1) not in asked(model)
 
 
+def test_prompts_that_the_model_writes_itself_are_not_rewritten(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(HermesError, match="draws from what the model says itself"):
+        run(model, tmp_path, rewrite="column:caption")
+
+
 def test_a_model_of_one_side_is_refused() -> None:
     class Mute(model_class("theirs")):  # type: ignore[misc]
         abilities = ("generation",)
