@@ -151,6 +151,9 @@ def gap_lines(gap: Mapping[str, Any], results: Mapping[str, Result]) -> list[Tex
     for name, found in (gap.get("variants") or {}).items():
         if found:
             lines += _gap_lines(f"gap with {title(name)}", found)
+    for name, found in (gap.get("unison") or {}).items():
+        lines += _gap_lines(f"gap over Unison's items, {title(name)}", found)
+        lines.append(Text(f"  Uni {number(found['unified'])}"))
     for name, found in (gap.get("self_rejection") or {}).items():
         lines += _rejection_lines(title(name), found)
     return lines

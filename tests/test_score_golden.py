@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from hermes.evaluators.mgg import STOPS_AFTER
 from hermes.evaluators.mme import YES
+from hermes.evaluators.unison_ic import read_table
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "parity" / "scorers"
 Score = Callable[..., tuple[dict[str, float], dict[tuple[str, int], dict[str, Any]]]]
@@ -416,3 +418,93 @@ def test_wise_files_of_scores(command: Callable[..., Any], tmp_path: Path, task:
         printed = case["expected"]["categories"].values()
         assert result["n"] == sum(count for _, count in printed)
         assert result["counts"]["error"] == 1000 - result["n"]
+
+
+@pytest.mark.parametrize("protocol", ["official", "corrected"])
+def test_unison(score: Score, protocol: str) -> None:
+    """Both sides of the program's runs; the model's own answers stand beside the judge's, so that Uni is there too."""
+    for run in golden("unison_ic")["runs"][::4]:
+        if run["expected_corrected"]["generation"] is None:  # where everything has failed the command does, too
+            continue
+        table = read_table(run["rows"], run["existing_images"], run["judge_replies"].get)
+        items = [one for one in table if one.questions]
+        asked = [(one, k, question) for one in items for k, question in enumerate(one.questions, 1)]
+        rows = [
+            {
+                "id": one.id,
+                "prompt": "p",
+                "questions": {str(k): question.text for of, k, question in asked if of is one},
+            }
+            for one in items
+        ]
+        answers = [{"id": f"{one.id}/{k}", "response": q.answer} for one, k, q in asked if q.answer is not None]
+        judgements = [
+            {
+                "id": one.id,
+                "judgement": {
+                    "answers": {str(k): question.judged for of, k, question in asked if of is one},
+                    "understanding": {str(k): question.answer for of, k, question in asked if of is one},
+                    "drawn": one.drawn,
+                },
+            }
+            for one in items
+        ]
+        found = score("unison-u", rows, answers, protocol)[0] | score("unison-g", rows, judgements, protocol)[0]
+        if protocol == "official":
+            expected = {name: run["expected_official"]["scores"][f"{name}_score"] for name in UNISON}
+        else:
+            expected = {name: run["expected_corrected"]["both" if name == "unified" else name] for name in UNISON}
+        told = {name: None if found.get(name) is None else found[name] / 100 for name in UNISON}
+        assert told == {name: None if one is None else pytest.approx(one, **CLOSE) for name, one in expected.items()}
+
+
+UNISON = ("understanding", "generation", "unified")
+
+
+def test_drift(score: Score) -> None:
+    """Similarities of every generation, by the task's own numbers of generations."""
+    for case in golden("cycle")["chain_cases"]:
+        if case["dropped_row"]:
+            continue
+        curves = case["expected"]["scores"]
+        task = f"drift-{case['start']}"
+        given = [
+            {"id": name, "index": int(k) - 1, "judgement": {"similarity": value}}
+            for name, curve in curves.items()
+            for k, value in curve.items()
+        ]
+        metrics, _ = score(task, [{"id": name} for name in curves], given, "official")
+        assert metrics[f"mcd/{case['start']}-{case['compared']}"] == pytest.approx(case["expected"]["mcd"], **CLOSE)
+
+
+def test_multi_generation_verdicts(score: Score) -> None:
+    cases = golden("cycle")["mgg_cases"][:STOPS_AFTER]
+    rows = [{"prompt": "p", **case["metadata"]} for case in cases]
+    given = [
+        {"id": f"{k:05d}", "index": 2, "judgement": {"boxes": case["detections_score_label_box"]}}
+        for k, case in enumerate(cases)
+    ]
+    scores = score("mgg", rows, given, "official")[1]
+    for k, case in enumerate(cases):
+        found = scores[f"{k:05d}", 2]
+        assert (bool(found["values"]["correct"]), found["reason"]) == tuple(case["expected"].values())
+
+
+def test_reconstructions(score: Score) -> None:
+    for case in golden("cycle")["unified_bench_cases"][:4]:
+        expected = case["expected"]
+        names = list(next(iter(expected["similarities_by_model"].values()), {}))
+        if not expected["statistics_by_model"]:
+            continue
+        given = [
+            {
+                "id": name,
+                "index": 1,
+                "judgement": {
+                    "similarities": {model: found[name] for model, found in expected["similarities_by_model"].items()}
+                },
+            }
+            for name in names
+        ]
+        metrics, _ = score("unified-bench", [{"id": name} for name in names], given, "official")
+        assert metrics["overall"] == pytest.approx(expected["summary"]["overall_average"], **CLOSE)

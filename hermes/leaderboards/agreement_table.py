@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from hermes.harness.records.agreement import CELLS, undefined_phi
 from hermes.harness.records.types import Result
-from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.run.gap import UNDERSTANDING
+from hermes.leaderboards.over_items import over_items
 from hermes.leaderboards.provenance import cell_of
 from hermes.leaderboards.read import Run
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import SAME, title
+from hermes.leaderboards.titles import SAME
 
 TOLD = "J: the share of questions that are right on both sides; phi: the correlation of right and wrong between them"
 COUNTS = dict(zip(CELLS, ("Both right", "Real alone", "Drawn alone", "Neither"), strict=True))
@@ -20,18 +21,18 @@ CAPTION = (
 
 def agreement_table(run: Run) -> Table:
     """The four counts, J, its ratio to independence and phi of each way of drawing; no rows in runs without them."""
-    named = {GENERATION: run.gap.homologous, **run.gap.variants}
     rows, notes = [], []
-    for task, found in named.items():
-        if found is None or found.joint is None:
+    for one in over_items(run):
+        over, task, found = one.heading, one.task, one.gap
+        if found.joint is None:
             continue
-        over = "Homologous items" if task == GENERATION else f"Homologous items, {title(task)}"
         numbers = (Cell(found.ratio), cell_of(found.phi, 3, run))
         counts = (Cell(float(found.counts[name])) for name in CELLS)
         more = (Cell(found.gapeval.get("gap")), Cell(float(found.left_out)))
         rows.append((Cell(text=over), cell_of(found.joint, 3, run), *numbers, *counts, *more))
         notes += [f"{over}: no phi, as {why}." for why in [undefined_phi(**found.counts)] if why]
         notes += [f"{over}, {said}." for said in [yes_rates(run.results, task)] if said]
+        notes += [f"{over}, Uni, the mean over items: {uni.value:.3f}." for uni in [found.unified] if uni]
     return Table(
         title="The same questions on both sides",
         columns=(

@@ -9,6 +9,7 @@ from hermes.leaderboards import html, pictures, plots
 from hermes.leaderboards.agreement_table import agreement_table
 from hermes.leaderboards.drawn import chosen
 from hermes.leaderboards.evaluation_tables import also_scored, gaps, provenance, summary
+from hermes.leaderboards.over_items import over_items
 from hermes.leaderboards.parts import Section, bars, document, fold, folded_table, notes, number, scale, small
 from hermes.leaderboards.plots import Gap
 from hermes.leaderboards.read import Run
@@ -52,9 +53,9 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 def _gap(run: Run) -> str:
     found: list[tuple[str, str, Gap]] = []
-    named = {"Homologous items": run.gap.homologous}
-    named |= {f"Homologous items, {title(name)}": one for name, one in run.gap.variants.items()}
-    found += [(name, counted(one.items, "item"), Gap(one.u, one.g, one.gap)) for name, one in named.items() if one]
+    found += [
+        (one.heading, counted(one.gap.items, "item"), Gap(one.gap.u, one.gap.g, one.gap.gap)) for one in over_items(run)
+    ]
     if across := run.gap.benchmarks:
         found.append(("Benchmarks", "each brought to 0..1", Gap(across.u, across.g, across.gap)))
     if run.gap.undefined:

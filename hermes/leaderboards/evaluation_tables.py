@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hermes.harness.run.environments import changed, environments
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.agreement_table import agreement_table
+from hermes.leaderboards.over_items import over_items
 from hermes.leaderboards.provenance import cell_of, facts_table, machine_facts, model_facts
 from hermes.leaderboards.read import RESULTS, SCORED, Run, read_run
 from hermes.leaderboards.remarks import reasons, remarks
@@ -90,13 +91,10 @@ def _beside(run: Run) -> Iterator[Run]:
 
 
 def gaps(run: Run) -> Table:
-    """U, G and U - G over homologous items, under each guidance, and over benchmarks."""
-    named = {"homologous items": run.gap.homologous}
-    named |= {f"homologous items, {title(name)}": found for name, found in run.gap.variants.items()}
+    """U, G and U - G over homologous items, under each guidance, over Unison's items, and over benchmarks."""
     rows = [
-        (Cell(text=name), *(cell_of(metric, 3, run) for metric in (found.u, found.g, found.gap)), Cell(found.items))
-        for name, found in named.items()
-        if found
+        (Cell(text=over), *(cell_of(metric, 3, run) for metric in (found.u, found.g, found.gap)), Cell(found.items))
+        for over, _, found in over_items(run)
     ]
     notes = [f"Undefined: the model {run.gap.undefined}."] if run.gap.undefined else []
     rows += [(Cell(text="undefined"), *[Cell()] * 4)] if run.gap.undefined else []
@@ -109,7 +107,7 @@ def gaps(run: Run) -> Table:
         title="Gap between understanding (U) and generation (G)",
         columns=(text_column("Over"), Column("U", 3), Column("G", 3), Column("Gap (U - G)", 3), Column("Items", 0)),
         rows=tuple(rows),
-        caption="Homologous: the same questions about the real and about the generated image; its interval is paired.",
+        caption="Over items: the same questions about the real and about the generated image; the interval is paired.",
         notes=tuple(notes),
     )
 

@@ -30,7 +30,8 @@ class _Read(ByName, BaseModel):
 class HomologousGap(_Read):
     """U, G and U - G over homologous items, as fractions, and the 2 x 2 of their questions (records/agreement.py).
 
-    Runs of older versions have no 2 x 2: ``joint`` is None. A phi that is not defined is NaN.
+    Runs of older versions have no 2 x 2: ``joint`` is None. A phi that is not defined is NaN. ``unified`` is Unison's
+    score of both sides, None over other items.
     """
 
     u: Metric
@@ -43,6 +44,7 @@ class HomologousGap(_Read):
     counts: dict[str, int] = {}
     gapeval: dict[str, float] = {}
     left_out: int = 0
+    unified: Metric | None = None
 
 
 class BenchmarkGap(_Read):
@@ -61,6 +63,7 @@ class Gaps(_Read):
     homologous: HomologousGap | None = None
     benchmarks: BenchmarkGap | None = None
     variants: dict[str, HomologousGap | None] = {}
+    unison: dict[str, HomologousGap] = {}
     undefined: str = ""
 
 

@@ -10,6 +10,7 @@ from asked import twin_rows
 from judged import BLANK, response
 
 from hermes.harness.contracts.benchmark import Answer, Evaluator, Scored
+from hermes.harness.judges.encoders import SimilarityJudge
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.types import Response, Score
 from hermes.harness.system import registry
@@ -20,8 +21,11 @@ NO_TWIN = (
     *("lmms", "file", "non-unification", "geneval2", "wise", "wise-verified", "gapeval", "prompts"),
     *("clipscore", "pickscore", "hpsv2", "aesthetic", "fid"),
 )
-# All that have a twin; tifa with a similarity that needs no encoder.
-BENCHMARKS = ["tifa:facts" if name == "tifa" else name for name in registry.names("evaluators") if name not in NO_TWIN]
+# All that have a twin; tifa with a similarity that needs no encoder, cycles of as many generations as there are images.
+SAID = {"tifa": "tifa:facts"} | {
+    name: f"{name}:3" for name in ("cycle-image", "cycle-text", "drift-image", "drift-text", "mgg")
+}
+BENCHMARKS = [SAID.get(name, name) for name in registry.names("evaluators") if name not in NO_TWIN]
 OF_A_CORPUS = ("flickr30k", "flickr30k-1k")
 REPLIES = ("yes", "no", "Yes.", "red", "B", "two", "", "a red circle")
 SAMPLES, IMAGES = 40, 3
@@ -46,7 +50,8 @@ def answers(evaluator: Evaluator, count: int = SAMPLES) -> list[Answer]:
     asked = [
         Answer(sample, response(sample.id, index), ImageHandle(BLANK)) for sample in samples for index in range(IMAGES)
     ]
-    spoken = evaluator.ask_judge(asked, OracleJudge.load())
+    judge = SimilarityJudge.load("facts", "cpu") if evaluator.judge_needs == "liken" else OracleJudge.load()
+    spoken = evaluator.ask_judge(asked, judge)
     return [
         Answer(answer.sample, answer.response, answer.image, said) for answer, said in zip(asked, spoken, strict=True)
     ]

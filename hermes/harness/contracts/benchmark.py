@@ -153,14 +153,15 @@ class Evaluator(ABC):
         return cls()
 
     @classmethod
-    def lacking(cls, abilities: Collection[Ability]) -> Ability | None:
-        """What the benchmark needs of a model and these abilities do not hold; None where nothing is missing."""
-        needed: tuple[tuple[Ability, bool], ...] = (
-            (cls.ability, True),
-            ("editing", cls.edits),
-            ("understanding", cls.interleaved),
-        )
-        return next((ability for ability, asked in needed if asked and ability not in abilities), None)
+    def needed(cls) -> tuple[Ability, ...]:
+        """What a model must be able to do to be asked."""
+        more: tuple[tuple[Ability, bool], ...] = (("editing", cls.edits), ("understanding", cls.interleaved))
+        return (cls.ability, *(ability for ability, asked in more if asked))
+
+    @classmethod
+    def lacking(cls, abilities: Collection[Ability]) -> str:
+        """What of it is missing from these abilities, as in "understanding and generation"; "" where nothing is."""
+        return " and ".join(ability for ability in cls.needed() if ability not in abilities)
 
     @property
     def wanted(self) -> Wanted:

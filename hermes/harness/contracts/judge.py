@@ -32,10 +32,10 @@ class Judge(Protocol):
     """``identity`` (name, version, weights) enters the run id and every table row.
 
     ``abilities`` is what it can do, by the methods that it then has: "answer", "detect", "weigh" (`Weigher`), "write"
-    (`Writer`), "compare" (`Comparer`), "score" (it is the scorer that a task brings), or the name of the score that it
-    gives to pictures (`Rater`). A judge class with ``needs_model = True`` is built from the evaluated model, any other
-    by ``load``. Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the argument says which
-    checkpoint or endpoint.
+    (`Writer`), "compare" (`Comparer`), "liken" (`Likener`), "score" (a task's own scorer), or the name of the
+    score that it gives to pictures (`Rater`). A judge class with ``needs_model = True`` is built from the evaluated
+    model, any other by ``load``. Judges are named "name" or "name:argument", as in "mplug:checkpoints/mplug"; the
+    argument says which checkpoint or endpoint.
 
     Offered by some, and looked for: ``replies(images, questions)``, what ``answer`` is made of, word for word; the
     class method ``knows(asked)``, whether it can judge by a question, or by the name of a class to be detected.
@@ -97,6 +97,14 @@ class Writer(Protocol):
         ``attempt`` counts from 0 how often the same was asked before: a stored reply stands for its own alone. Raises
         JudgeError where one cannot be answered.
         """
+        ...
+
+
+class Likener(Protocol):
+    """A judge that can "liken"."""
+
+    def liken(self, pairs: "Sequence[tuple[str | Image.Image, str | Image.Image]]") -> list[dict[str, float]]:
+        """How alike the two of each pair are, texts or pictures, by the name of each encoder: a cosine, -1..1."""
         ...
 
 

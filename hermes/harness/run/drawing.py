@@ -50,6 +50,7 @@ def draw(
     pinned: bool = False,
     before: Callable[[], object] | None = None,
     max_failures: int = IN_A_ROW,
+    linked: bool = False,
 ) -> Drawn:
     """Answer all requests (``total`` of them) that the store does not hold yet.
 
@@ -58,7 +59,8 @@ def draw(
     machine's failure (`attempts`). ``wanted`` defaults to:
     understanding where there are images. ``pinned``: the requests' keys name images by their place in a data set; what
     was answered about the same images elsewhere is found by their content before the model is asked. ``before`` is
-    called in the main process before the first answer is stored, if any is missing.
+    called in the main process before the first answer is stored, if any is missing. ``linked``: an answer is one only
+    if it was given about this very content, the key standing for what it came of.
     """
     progress, processes = progress or Silent(), current()
     index = store.responses.index()
@@ -75,6 +77,8 @@ def draw(
         first = processes.main and before is not None
         for chunk in chunks(requests, LOOK_UP):
             answered = store.answered(index, [request.key for request in chunk], pictures)
+            if linked:
+                answered = [a and b for a, b in zip(answered, _about(index, chunk), strict=True)]
             new = [request for request, there in zip(chunk, answered, strict=True) if not there]
             if new and first and before:
                 before()
@@ -124,7 +128,7 @@ class Asker:
         self.model, self.store, self.index, self.wanted, self.pinned = model, store, index, wanted, pinned
         self.asked = 0
         self._advance = advance
-        self._attempts = Attempts(self._respond, _failed, failing.label, "answers", failing.say, failing.in_a_row)
+        self._attempts = Attempts(self._respond, failed, failing.label, "answers", failing.say, failing.in_a_row)
 
     def answer(self, batch: Sequence[Request]) -> list[Response]:
         """The answers, on the disk: first those whose content is known, then the others, in the order of the batch."""
@@ -238,6 +242,15 @@ def asked(model: UnifiedModel, batch: Sequence[Request], wanted: Wanted) -> Sequ
     return drew if wanted == "generation" else [Both(*pair) for pair in zip(model.understand(batch), drew, strict=True)]
 
 
+def _about(index: Index[Response], requests: Sequence[Request]) -> list[bool]:
+    """Whether the stored answers were given about these contents."""
+    stored = index.get([request.key for request in requests])
+    return [
+        response is not None and response.content == _content_key(request)
+        for request, response in zip(requests, stored, strict=True)
+    ]
+
+
 def _named(response: Response, content: str) -> Response:
     return response.model_copy(update={"content": content}) if content else response
 
@@ -265,7 +278,8 @@ def _cuts(answer: Any) -> dict[str, bool]:
     return {name: bool(getattr(answer, name, False)) for name in ("truncated", "prompt_cut")}
 
 
-def _failed(request: Request, reason: str) -> Response:
+def failed(request: Request, reason: str) -> Response:
+    """What is stored of a request without an answer."""
     return _response(request, 0.0, status="error", error=reason)
 
 

@@ -3,6 +3,7 @@
 Homologous (arXiv 2502.12148): U is the mean accuracy of the model's answers about the real images, G the mean accuracy
 of the judge's answers to the same questions about the images that it drew from the captions, both over the same items.
 Beside them stands whether the same questions succeed on both sides (joint.py).
+Unison (arXiv 2606.26984): the same of its items, and Uni, the mean over items of the share of questions with both.
 Benchmarks: the mean of the understanding headlines minus that of the generation ones, each brought to 0..1 by its
 chance and best.
 """
@@ -16,6 +17,7 @@ from hermes.harness.run.joint import Joined
 from hermes.harness.run.rejection import self_rejections
 
 UNDERSTANDING, GENERATION = "homologous-u", "homologous-g"
+UNISON = ("unison-u", "unison-g")
 LACKS = {"understanding": "answers no questions", "generation": "draws no images"}
 
 
@@ -31,18 +33,36 @@ def homologous_gap(understanding: Iterable[Score], generation: Iterable[Score]) 
     An item with an error on either side is left out of all three numbers and counted in ``dropped``. Where the scores
     say which questions are right, their 2 x 2 stands beside (`Joined.found`).
     """
-    joined = Joined()
+    return _gap_over_items(Joined(), understanding, generation, "accuracy")
+
+
+def unison_gaps(results: Mapping[str, Result], scores: Callable[[str], Iterable[Score]]) -> dict[str, Any]:
+    """``{"unison": {task that draws: gap}}``, as `homologous_gap` with "unified" beside it; {} without both sides."""
+    asked, drawn = UNISON
+    found = {}
+    for name in results if asked in results else ():
+        if name.partition("@")[0] == drawn:
+            joined = Joined()
+            if gap := _gap_over_items(joined, scores(asked), scores(name), "generation"):
+                found[name] = {**gap, "unified": joined.unified()}
+    return {"unison": found} if found else {}
+
+
+def _gap_over_items(
+    joined: Joined, understanding: Iterable[Score], generation: Iterable[Score], right: str
+) -> dict[str, Any] | None:
+    """The gap, and what ``joined`` finds; ``right`` is the value of a picture that says how much of it is right."""
     u = _by_item(joined.understanding(understanding), "correct")
-    g = _by_item(joined.generation(generation), "accuracy")
+    g = _by_item(joined.generation(generation), right)
     items = sorted(item for item in {*u} & {*g} if u[item] is not None and g[item] is not None)
     if not items:
         return None
     left = [u[item] or 0.0 for item in items]
-    right = [g[item] or 0.0 for item in items]
+    drawn = [g[item] or 0.0 for item in items]
     return {
         "u": mean_metric(left, items),
-        "g": mean_metric(right, items),
-        "gap": mean_metric([a - b for a, b in zip(left, right, strict=True)], items, bounds=DIFFERENCE),
+        "g": mean_metric(drawn, items),
+        "gap": mean_metric([a - b for a, b in zip(left, drawn, strict=True)], items, bounds=DIFFERENCE),
         "items": len(items),
         "dropped": len({*u} | {*g}) - len(items),
         **joined.found(),
@@ -59,10 +79,10 @@ def _by_item(scores: Iterable[Score], key: str) -> dict[str, float | None]:
         sums.setdefault(item, 0.0)
         if score.status == "error":
             failed.add(item)
-        else:
+        elif key in score.values:
             sums[item] += score.values[key]
             counts[item] = counts.get(item, 0) + 1
-    return {item: None if item in failed else total / counts[item] for item, total in sums.items()}
+    return {item: None if item in failed or item not in counts else sums[item] / counts[item] for item in sums}
 
 
 def benchmark_gap(results: Mapping[str, Result]) -> dict[str, Any] | None:
@@ -120,7 +140,7 @@ def gaps(
     if undefined:
         return {"homologous": None, "benchmarks": None, "variants": {}, "undefined": undefined}
     both: dict[str, Any] = {"homologous": None, "benchmarks": benchmark_gap(results), "variants": {}}
-    both |= self_rejections(results, scores)
+    both |= self_rejections(results, scores) | unison_gaps(results, scores)
     if UNDERSTANDING in results:
         for name in sorted(results):
             if name == GENERATION:

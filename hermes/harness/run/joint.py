@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hermes.harness.records.agreement import ASKED, RIGHT, Cells, Slot, Table, agreement
-from hermes.harness.records.types import Score
+from hermes.harness.records.stats import mean_metric
+from hermes.harness.records.types import Metric, Score
 
 Verdicts = dict[str, dict[Slot, list[bool]]]
 
@@ -51,6 +52,13 @@ class Joined:
             for item in sorted(self._u.keys() & self._g.keys())
             for slot in sorted(self._u[item].keys() & self._g[item].keys())
         }
+
+    def unified(self) -> Metric:
+        """The mean over items of the share of questions that are right on both sides."""
+        shares: dict[str, list[float]] = defaultdict(list)
+        for (item, _), cells in self.table().items():
+            shares[item].append(cells[0] / sum(cells))
+        return mean_metric([sum(found) / len(found) for found in shares.values()], list(shares))
 
     def found(self) -> dict[str, Any]:
         """`agreement` of the table, and how many questions are "left_out"; {} where no question has both sides.

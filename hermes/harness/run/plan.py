@@ -17,7 +17,6 @@ from hermes.harness.records.seeds import answer_seed
 from hermes.harness.records.types import (
     DECODING,
     SCHEMA_VERSION,
-    Ability,
     GenerationConfig,
     ModelInfo,
     Request,
@@ -141,7 +140,7 @@ def able_tasks(tasks: list[Task], info: ModelInfo, settings: EvalSettings, progr
     Raises HermesError for one that was asked for and is none of them.
     """
     lacks = {task.name: task.evaluator.lacking(info.abilities) for task in tasks}
-    able = [task for task in tasks if lacks[task.name] is None]
+    able = [task for task in tasks if not lacks[task.name]]
     for task in tasks:
         lack = lacks[task.name]
         if lack and (settings.tasks or settings.task_file or not able):
@@ -151,7 +150,7 @@ def able_tasks(tasks: list[Task], info: ModelInfo, settings: EvalSettings, progr
     return able
 
 
-def _unable(name: str, lacks: Ability, settings: EvalSettings) -> HermesError:
+def _unable(name: str, lacks: str, settings: EvalSettings) -> HermesError:
     return HermesError(
         f"task {name!r} needs {lacks}, which model {settings.model!r} does not support; leave the task out"
     )

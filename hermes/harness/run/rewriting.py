@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.options import LoadOptions
 from hermes.harness.contracts.reasoning import without_reasoning
 from hermes.harness.data.rewritten import rewritten
@@ -50,6 +51,9 @@ def with_rewritten(tasks: Sequence[Task], settings: EvalSettings, root: Path, pr
     if settings.rewrite is None:
         return list(tasks)
     drawing = [task for task in tasks if task.evaluator.ability == "generation"]
+    for task in drawing:
+        if isinstance(task.evaluator, Chained):
+            raise HermesError(f"task {task.name!r} draws from what the model says itself; leave it or --rewrite out")
     if not drawing:
         raise HermesError("--rewrite is for tasks that draw, and none of these does; leave it out")
     if column_of(settings.rewrite):

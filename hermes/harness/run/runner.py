@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.judge import Judge
 from hermes.harness.contracts.model import UnifiedModel
 from hermes.harness.contracts.options import options_of
@@ -15,6 +16,7 @@ from hermes.harness.models.detect import model_class
 from hermes.harness.records.keys import slug
 from hermes.harness.records.store import Store
 from hermes.harness.records.types import GenerationConfig, Result
+from hermes.harness.run.chains import Chains, step_label
 from hermes.harness.run.chosen import recipe_lines
 from hermes.harness.run.drawing import LOOK_UP, Asker, Drawn, Failing, batch_of, draw
 from hermes.harness.run.environments import changed, environments
@@ -175,8 +177,13 @@ def _said_of_data(task: Task) -> str:
 
 def _stages(task: Task, model: UnifiedModel, part: str) -> list[Stage]:
     """What a task's answers and judgements take, at the most."""
-    total = task.data.info.n * resolved_config(task, model.info, 0).num_images
+    config = resolved_config(task, model.info, 0)
+    total = task.data.info.n * config.num_images
     judging = [Stage(_judging(task), total, f"judge {task.judge}", part)] if task.judge else []
+    if isinstance(task.evaluator, Chained):
+        kinds = enumerate(map(task.evaluator.ability_at, range(config.num_images)))
+        steps = [Stage(step_label(task, index), task.data.info.n, kind, part) for index, kind in kinds]
+        return [*steps, *judging]
     return [Stage(task.name, total, task.evaluator.ability, part), *judging]
 
 
@@ -260,26 +267,32 @@ def _ask(
             note(store.folder, {"start": True, **run.start})
 
     for _ in range(ATTEMPTS):
+        lost = 0
         with run.watch.stage(f"draw {task.name}"):
-            asked += draw(
-                model,
-                (request_of(one, config) for one in written(task, config, store)),
-                total,
-                store,
-                run.settings.batch_size,
-                run.progress,
-                task.name,
-                task.evaluator.wanted,
-                pinned=task.pinned,
-                before=before,
-                max_failures=run.settings.max_failures,
-            ).asked
+            if isinstance(task.evaluator, Chained):
+                chains = Chains(task, config, store)
+                asked += chains.draw(model, run.settings, run.progress, before).asked
+                lost = chains.lost
+            else:
+                asked += draw(
+                    model,
+                    (request_of(one, config) for one in written(task, config, store)),
+                    total,
+                    store,
+                    run.settings.batch_size,
+                    run.progress,
+                    task.name,
+                    task.evaluator.wanted,
+                    pinned=task.pinned,
+                    before=before,
+                    max_failures=run.settings.max_failures,
+                ).asked
         if judge is None:
             break
         with run.watch.stage(label := _judging(task)):
             answered = _answered(store, task, config)
             most = run.settings.max_failures
-            lost = judge_responses(
+            lost += judge_responses(
                 task.evaluator, answered, total, store, judge, run.progress, label, max_failures=most
             )
         if not lost:

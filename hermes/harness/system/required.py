@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 Kind = Literal["evaluators", "models", "judges"]
 Number = Annotated[float, Strict()]
-CAN = ("answer", "detect", "weigh", "write", "score")
+CAN = ("answer", "detect", "weigh", "write", "score", "liken")
 RATINGS = ("clipscore", "pickscore", "hpsv2", "aesthetic")
 """The scores of pictures that a judge may give: each is an ability of its own."""
 METHODS = {
@@ -57,7 +57,17 @@ class _Model(_Attributes):
 class _Judge(_Attributes):
     abilities: tuple[
         Literal[
-            "answer", "detect", "weigh", "write", "score", "compare", "clipscore", "pickscore", "hpsv2", "aesthetic"
+            "answer",
+            "detect",
+            "weigh",
+            "write",
+            "score",
+            "compare",
+            "liken",
+            "clipscore",
+            "pickscore",
+            "hpsv2",
+            "aesthetic",
         ],
         ...,
     ]

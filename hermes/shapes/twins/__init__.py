@@ -23,6 +23,10 @@ FILES = {
     "homologous-g": "homologous",
     "self-rejection": "homologous",
     "edit": "edit",
+    **dict.fromkeys(("cycle-image", "cycle-text", "drift-image", "drift-text", "unified-bench", "mgg"), "cycles"),
+    "unison-u": "unison",
+    "unison-g": "unison",
+    "unison-swapped": "unison",
 }
 
 

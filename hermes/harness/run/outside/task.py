@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes.harness.contracts.benchmark import Evaluator
+from hermes.harness.contracts.chains import Chained
 from hermes.harness.contracts.reasoning import read_tags
 from hermes.harness.data.answers import Answers
 from hermes.harness.data.geneval import geneval_folders, holds_results
@@ -50,7 +51,7 @@ def check_kinds(evaluator: Evaluator, answers: Answers) -> None:
         )
     text = evaluator.ability == "understanding"
     for answer in answers.given:
-        if text != (answer.text is not None):
+        if text != (answer.text is not None) and not isinstance(evaluator, Chained):
             wanted = '"response" (text)' if text else '"image" or "judgement"'
             raise HermesError(f"{answer.where}: task {evaluator.name!r} is answered with {wanted}")
         if text and answer.index >= evaluator.config.num_images:
