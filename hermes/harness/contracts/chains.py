@@ -52,10 +52,8 @@ class Chained(Evaluator):
 
     def ability_at(self, index: int) -> Literal["understanding", "generation"]:
         """What the step that gives this answer does."""
-        other: Literal["understanding", "generation"] = (
-            "generation" if self.begins == "understanding" else "understanding"
-        )
-        return other if index % 2 else self.begins
+        describes = (self.begins == "understanding") == (index % 2 == 0)
+        return "understanding" if describes else "generation"
 
     def step(self, sample: Sample, index: int, before: str | ImageHandle | None) -> Step:
         """What is asked for this answer; ``before`` is the answer before it, None at the first step."""
