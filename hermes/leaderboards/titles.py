@@ -54,12 +54,16 @@ WORLDS = {"shapes": "shapes world (built in)", "real": "real data"}
 
 
 def title(task: str) -> str:
-    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``, ``fid:geneval`` is ``FID (GenEval)``."""
+    """``homologous-g@guidance_scale=1.5`` is ``G (guidance scale 1.5)``, ``fid:geneval`` is ``FID (GenEval)``.
+
+    ``mgg:3`` is ``MGG (3 generations)``.
+    """
     name, _, overrides = task.partition("@")
     spelled = overrides.replace("_", " ").replace("=", " ")
     score, _, drawn = name.partition(":")
-    if score in TITLES and drawn in TITLES:
-        name, spelled = score, ", ".join(filter(None, (TITLES[drawn], spelled)))
+    if score in TITLES and (drawn in TITLES or drawn.isdecimal()):
+        of = TITLES.get(drawn) or f"{drawn} generations"
+        name, spelled = score, ", ".join(filter(None, (of, spelled)))
     return TITLES.get(name, name) + (f" ({spelled})" if spelled else "")
 
 
