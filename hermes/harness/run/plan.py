@@ -99,7 +99,7 @@ def plan_tasks(
             raise HermesError(f"task {one.name!r} is asked for with two revisions; leave one out")
         key = (one.reference, one.revision)
         if key not in loaded:
-            source = sources.for_task(one.reference)
+            source = sources.for_task(one.reference, evaluator.asked_by.name)
             try:
                 loaded[key] = load_data(
                     evaluator,
@@ -213,9 +213,10 @@ class Sources:
                 others = part.strip()
         return cls(each, default if others is None else others)
 
-    def for_task(self, reference: str) -> str:
-        """The source of one task."""
-        return self.each.get(reference, self.others)
+    def for_task(self, reference: str, asked_by: str = "") -> str:
+        """The source of one task, by what it is called, by its benchmark, or by the task whose answers it judges."""
+        names = (reference, registry.split_reference(reference)[0], asked_by)
+        return next((self.each[name] for name in names if name in self.each), self.others)
 
     def refuse_strangers(self, known: Collection[str]) -> None:
         """Raise HermesError for data that is given for a task that is not run."""

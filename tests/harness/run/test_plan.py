@@ -184,6 +184,14 @@ def test_a_path_that_exists_is_a_path_whatever_it_looks_like(
     assert Sources.of(name, "shapes") == Sources({}, name)
 
 
+def test_data_of_a_benchmark_is_that_of_its_tasks_and_of_those_that_judge_its_answers() -> None:
+    sources = Sources.of("geneval=prompts/,mgg=others/,tifa:facts=facts/", "shapes")
+    assert sources.for_task("mgg:3") == "others/"
+    assert sources.for_task("tifa:facts") == "facts/"
+    assert sources.for_task("tifa") == "shapes"
+    assert sources.for_task("clipscore:geneval", "geneval") == "prompts/"
+
+
 def test_data_for_a_task_that_is_not_run_or_is_none_is_said() -> None:
     with pytest.raises(HermesError, match="--data names 'pope', which is none of the tasks theirs"):
         plan("theirs", data="pope=shapes")
