@@ -107,17 +107,20 @@ def _asked(
         current().wait()
         for task in tasks:
             wanted = _requests(task.data.samples, config, wording)
-            draw(
-                model,
-                wanted,
-                task.data.info.n,
-                store,
-                settings.batch_size,
-                progress,
-                f"{NAME} {task.name}",
-                "understanding",
-                max_failures=settings.max_failures,
-            )
+            try:
+                draw(
+                    model,
+                    wanted,
+                    task.data.info.n,
+                    store,
+                    settings.batch_size,
+                    progress,
+                    f"{NAME} {task.name}",
+                    "understanding",
+                    max_failures=settings.max_failures,
+                )
+            except HermesError as error:
+                raise HermesError(f"--rewrite {settings.rewrite} cannot write prompts anew: {error}") from error
             current().wait()
         index = store.responses.index()
         current().wait()

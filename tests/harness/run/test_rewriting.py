@@ -23,6 +23,7 @@ from pathlib import Path
 from PIL import Image
 
 from hermes.harness.contracts.model import Model
+from hermes.harness.system.errors import HermesError
 
 HOME = Path(__file__).parent
 
@@ -61,6 +62,15 @@ class Writer(Model):
 
     def generate(self, requests):
         raise NotImplementedError
+
+
+class Blind(Model):
+    """Answers nothing without a picture."""
+
+    uses_torch = False
+
+    def understand(self, requests):
+        raise HermesError("blind looks at one image, this request has 0")
 
 
 class Loud:
@@ -194,6 +204,7 @@ def test_a_prompt_that_is_not_rewritten_stops_before_anything_is_drawn(home: Pat
         ({"rewrite": "column:longer", "tasks": ["geneval"]}, "row 1 has no column 'longer'"),
         ({"rewrite": "column:"}, "names no column; give column:NAME"),
         ({"rewrite": "nobody"}, "nobody"),
+        ({"rewrite": "blind"}, "^--rewrite blind cannot write prompts anew: .*looks at one image"),
         ({"rewrite": "writer", "tasks": ["homologous-u"]}, "--rewrite is for tasks that draw"),
         ({"rewrite": "column:long", "tasks": ["homologous-u"]}, "--rewrite is for tasks that draw"),
     ],
