@@ -171,6 +171,7 @@ def align(
     smoothing: float = 0.0,
     anchor: float = 1.0,
     lr: float = 0.0002,
+    layer_decay: float = 1.0,
     weight_decay: float = 0.01,
     warmup: float = 0.1,
     clip: float = 1.0,

@@ -53,7 +53,7 @@ def stepped(
     if settings.lora_rank:
         Lora(blank, settings, 0)  # type: ignore[arg-type]
     without_dropout(module)
-    weights = list(trainable(module).values())
+    weights = trainable(module)
     optimizer = new_optimizer(weights, settings, torch.device(place.device))
     batches = [blank.batch(side, PAIRS, settings.caption_tokens).to(place.device) for side in ("text", "image")]
     mixed = torch.autocast(torch.device(place.device).type, torch.bfloat16)

@@ -44,7 +44,7 @@ _BESIDE = {
 }
 
 _LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
-_LATER |= {"clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
+_LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -103,6 +103,9 @@ class TrainSettings(LossSettings, TrackerSettings):
     panel: ClassVar = Panel.TRAINING
 
     lr: float = Field(2e-4, gt=0, description="Peak learning rate.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Each layer's learning rate as a share of that of the layer above it."
+    )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 is none.")

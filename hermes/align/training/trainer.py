@@ -135,8 +135,7 @@ class _Training:
         if self.sharded:
             shard(self.trained, self.accelerator.state.fsdp_plugin.reshard_after_forward)
             release(self.inner)
-        weights = list(trainable(self.trained).values())
-        optimizer = new_optimizer(weights, settings, self.device)
+        optimizer = new_optimizer(trainable(self.trained), settings, self.device)
         self.module = self.trained if self.sharded else self.accelerator.prepare_model(self.trained)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         if hasattr(self.module, "broadcast_buffers"):
