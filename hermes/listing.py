@@ -109,8 +109,18 @@ def _side_loss(name: str) -> Facts:
     from hermes.align.losses.groups import gspo, rloo
     from hermes.align.losses.sides import SIDES
 
+    if ":" in name:
+        return _mix(name)
     groups: dict[str, Callable[..., Any]] = {"gspo": gspo, "rloo": rloo}
     return _equation(name, groups.get(name) or SIDES[name])
+
+
+def _mix(name: str) -> Facts:
+    from hermes.align.settings import PAIRED, mixed
+
+    equation = " + ".join(f"{weight:g} {part}" for part, weight in mixed(name).items())
+    about = f"{equation}. A mix may have any of {', '.join(PAIRED)}; with anchor 1 this one is MPO (arXiv 2411.10442)."
+    return {"name": name, "equation": f"{equation}: any from {PAIRED[0]} to {PAIRED[-1]} may be mixed.", "about": about}
 
 
 def _equation(name: str, loss: Callable[..., Any]) -> Facts:
@@ -138,9 +148,9 @@ def _objectives() -> list[str]:
 
 
 def _side_losses() -> list[str]:
-    from hermes.align.settings import SIDE_LOSSES
+    from hermes.align.settings import MIX, SIDE_LOSSES
 
-    return list(SIDE_LOSSES)
+    return [*SIDE_LOSSES, MIX]
 
 
 def _recipes() -> list[str]:

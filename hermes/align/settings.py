@@ -1,9 +1,10 @@
 """Settings of training and self-play; `system.settings.build` reads them from a file and the command line."""
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from hermes.harness.contracts.options import (
     DType,
@@ -33,6 +34,8 @@ GROUPED = ("gspo", "rloo")
 SUPERVISED = "sft"
 """The one that looks at winners alone."""
 SIDE_LOSSES = (*PAIRED, SUPERVISED, *GROUPED)
+MIX = "sigmoid:0.8,bco_pair:0.2"
+"""A mix of losses of pairs: with ``anchor`` 1 that of MPO (arXiv 2411.10442)."""
 
 _BESIDE = {
     *("model", "recipe", "data", "rounds", "device", "out", "runs", "fresh"),
@@ -48,6 +51,35 @@ _LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pai
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
+def mixed(side_loss: str) -> dict[str, float]:
+    """The losses of pairs that a mix adds up, each with its weight; one by itself has weight 1.
+
+    Raises ValueError for what is no mix of `PAIRED`.
+    """
+    if side_loss in PAIRED:
+        return {side_loss: 1.0}
+    weights: dict[str, float] = {}
+    for part in side_loss.split(","):
+        name, _, said = (text.strip() for text in part.partition(":"))
+        if name not in PAIRED:
+            why = "weighed by anchor, not in a mix" if name == SUPERVISED else "no loss of pairs"
+            raise ValueError(f"side_loss {side_loss!r}: {name!r} is {why}; choose from {', '.join(PAIRED)}")
+        weight = _number(said)
+        if not 0 < weight < math.inf:
+            raise ValueError(f"side_loss {side_loss!r}: {name} needs a weight above 0; write it as in {MIX}")
+        if name in weights:
+            raise ValueError(f"side_loss {side_loss!r}: {name} stands in it twice; give it one weight")
+        weights[name] = weight
+    return weights
+
+
+def _number(said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        return math.nan
+
+
 class LossSettings(Record):
     """The loss of a pair; hermes/align/losses/objectives.py has the equations."""
 
@@ -58,7 +90,8 @@ class LossSettings(Record):
     )
     side_loss: str = Field(
         "sigmoid",
-        description="The loss of a side under the objectives sum, und and gen; `hermes list sides` shows all.",
+        description="The loss of a side under the objectives sum, und and gen, or a mix with weights, as "
+        f"{MIX}; `hermes list sides` shows all.",
     )
     beta_und: float = Field(0.2, gt=0, description="Scale of the captions' margin.")
     beta_gen: float = Field(0.5, gt=0, description="Scale of the images' margin.")
@@ -77,16 +110,32 @@ class LossSettings(Record):
     smoothing: float = Field(0.0, ge=0, lt=0.5, description="Chance that a preference is wrong.")
     anchor: float = Field(1.0, ge=0, description="Weight of the winners' own likelihood.")
 
+    @field_validator("side_loss")
+    @classmethod
+    def _one_way_to_write_a_mix(cls, side_loss: str) -> str:
+        """Its losses in the order of `PAIRED`, so that a mix has one id; what is no mix is refused below."""
+        if ":" not in side_loss:
+            return side_loss
+        try:
+            weights = mixed(side_loss)
+        except ValueError:
+            return side_loss
+        if list(weights.values()) == [1.0]:
+            return next(iter(weights))
+        return ",".join(f"{name}:{weights[name]!r}".removesuffix(".0") for name in PAIRED if name in weights)
+
     @model_validator(mode="after")
     def _side_losses_need_separate_sides(self) -> "LossSettings":
-        if self.side_loss not in SIDE_LOSSES:
+        if ":" in self.side_loss or "," in self.side_loss:
+            mixed(self.side_loss)
+        elif self.side_loss not in SIDE_LOSSES:
             raise ValueError(f"side_loss {self.side_loss!r} is unknown; choose from {', '.join(SIDE_LOSSES)}")
         if self.side_loss != "sigmoid" and self.objective not in SEPARATE:
             raise ValueError(
                 f"side_loss {self.side_loss!r} is the loss of a side by itself, and objective {self.objective!r} has "
                 f"one of its own; choose from {', '.join(SEPARATE)}"
             )
-        if self.side_loss in PAIRED:
+        if self.pairwise:
             return self
         if self.smoothing or self.target:
             raise ValueError(f"smoothing and target are about margins, which side_loss {self.side_loss!r} has none of")
@@ -95,6 +144,11 @@ class LossSettings(Record):
         if self.side_loss in GROUPED and self.reference_free:
             raise ValueError(f"side_loss {self.side_loss!r} is about ratios to the reference; leave reference_free out")
         return self
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether the loss of a side compares a winner with a loser."""
+        return self.side_loss not in (SUPERVISED, *GROUPED)
 
 
 class TrainSettings(LossSettings, TrackerSettings):

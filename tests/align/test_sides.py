@@ -10,7 +10,7 @@ import torch
 
 from hermes.align.losses.objectives import PairLogProbs, SideLogProbs, pair_loss
 from hermes.align.losses.sides import SIDES, side_loss
-from hermes.align.settings import PAIRED, SUPERVISED, LossSettings
+from hermes.align.settings import MIX, PAIRED, SUPERVISED, AlignSettings, LossSettings, mixed
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.settings import build
 
@@ -171,6 +171,80 @@ def test_a_pair_that_both_models_find_impossible_does_not_count() -> None:
     )
     settings = LossSettings(objective="gen", anchor=1.0)
     assert [found.item() for found in lost(side, settings)] == [0.0, 0.0, 0.0]
+
+
+def test_a_mix_adds_losses_by_their_weights() -> None:
+    def loss(name: str) -> float:
+        settings = LossSettings(objective="sum", side_loss=name, smoothing=0.1, target=0.2, anchor=0.0)
+        return pair_loss(PairLogProbs(pair(), pair()), settings).total.item()
+
+    assert loss(MIX) == pytest.approx(0.8 * loss("sigmoid") + 0.2 * loss("bco_pair"))
+    assert loss("ipo:2") == pytest.approx(2 * loss("ipo"))
+
+
+def test_mpo_is_a_mix_and_the_winners_likelihood() -> None:
+    """a = 1, b = -0.5: l(m) of m = 0.5 x 1.5, l(0.5 a) + l(-0.5 b), and the winner's 10 nats over 5 tokens."""
+    mpo = LossSettings(objective="gen", side_loss=MIX, beta_gen=0.5, anchor=1.0)
+    expected = 0.8 * math.log1p(math.exp(-0.75)) + 0.2 * (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-0.25))) + 2
+    assert lost(pair(), mpo)[0].item() == pytest.approx(expected)
+
+
+def test_a_mix_has_one_way_to_be_written() -> None:
+    for said in (MIX, "bco_pair:.2, sigmoid:0.80", " bco_pair : 2e-1,sigmoid:0.8"):
+        found = build(AlignSettings, overrides={"side_loss": said})
+        assert found.side_loss == MIX
+        assert found.pairwise
+        assert found.identity()["side_loss"] == MIX
+    assert LossSettings(side_loss="hinge:1.0,ipo:12").side_loss == "hinge:1,ipo:12"
+    assert "side_loss" not in AlignSettings(side_loss="sigmoid:1").identity()
+    assert mixed(MIX) == {"sigmoid": 0.8, "bco_pair": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("sigmoid:0.8,kto:0.2", "'kto' is no loss of pairs; choose from sigmoid, hinge, "),
+        ("sigmoid:0.8,gspo:0.2", "'gspo' is no loss of pairs; choose from "),
+        ("sigmoid:0.8,sft:1", "'sft' is weighed by anchor, not in a mix; choose from "),
+        ("sigmoid:0.8,bco_pair", "bco_pair needs a weight above 0; write it as in sigmoid:0.8,bco_pair:0.2"),
+        ("sigmoid,bco_pair", "sigmoid needs a weight above 0"),
+        ("sigmoid:much", "sigmoid needs a weight above 0"),
+        ("sigmoid:0", "sigmoid needs a weight above 0"),
+        ("sigmoid:-1,hinge:1", "sigmoid needs a weight above 0"),
+        ("sigmoid:inf", "sigmoid needs a weight above 0"),
+        ("sigmoid:nan", "sigmoid needs a weight above 0"),
+        ("sigmoid:0.5,sigmoid:0.5", "sigmoid stands in it twice; give it one weight"),
+        ("sigmoid:0.5,", "'' is no loss of pairs"),
+        (":1", "'' is no loss of pairs"),
+    ],
+)
+def test_a_bad_mix_is_refused_in_one_line(said: str, words: str) -> None:
+    with pytest.raises(HermesError, match=words) as caught:
+        build(LossSettings, overrides={"side_loss": said})
+    assert f"side_loss {said!r}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_joint_loss_takes_no_mix() -> None:
+    with pytest.raises(HermesError, match="objective 'coupled' has one of its own"):
+        build(LossSettings, overrides={"objective": "coupled", "side_loss": MIX})
+
+
+@pytest.mark.parametrize("name", [*PAIRED, MIX, "exo_pair:3,hinge:2"])
+def test_infinite_log_probabilities_give_no_nan(name: str) -> None:
+    """Winner or loser impossible to policy or reference, in all sixteen combinations; a pair without a margin is 0."""
+    ends = torch.tensor(
+        [[-math.inf if row >> bit & 1 else -5.0 - bit for bit in range(4)] for row in range(16)], dtype=torch.float64
+    )
+    four = [end.clone() for end in ends.T]
+    for one in four[:2]:
+        one.requires_grad_()
+    side = SideLogProbs(*four, torch.ones(16), torch.ones(16), torch.ones(16, dtype=torch.bool))
+    settings = LossSettings(objective="gen", side_loss=name, smoothing=0.1, anchor=0.0)
+    loss, *found = lost(side, settings)
+    assert not any(one.isnan().any() for one in (loss, *found))
+    without = [row for row in range(16) if any(row & both == both for both in (0b11, 0b1100, 0b101, 0b1010))]
+    assert not loss[without].any()
 
 
 def test_an_unknown_loss_is_refused_by_name() -> None:

@@ -58,7 +58,7 @@ def gspo(
     ``log_probs`` S and ``old`` are sums over n = ``tokens``, all (B,). The gradient by S is -A/n where S = S_old, and 0
     beyond the clip. ``most`` caps the rho that is not clipped (TRL's delta).
     """
-    return _clipped((log_probs - old) / tokens.clamp(min=1), advantage, low, high, most)
+    return clipped((log_probs - old) / tokens.clamp(min=1), advantage, low, high, most)
 
 
 def rloo(log_probs: Tensor, old: Tensor, advantage: Tensor, low: float, high: float) -> Tensor:
@@ -66,7 +66,7 @@ def rloo(log_probs: Tensor, old: Tensor, advantage: Tensor, low: float, high: fl
 
     An image of many tokens leaves the clip with one step, so it is for one update a draw; see `gspo` for more.
     """
-    return _clipped(log_probs - old, advantage, low, high, math.inf)
+    return clipped(log_probs - old, advantage, low, high)
 
 
 def group_loss(
@@ -78,9 +78,15 @@ def group_loss(
     return gspo(log_probs, old, tokens, advantage, clip or 3e-4, clip or 4e-4)
 
 
-def _clipped(log_ratio: Tensor, advantage: Tensor, low: float, high: float, most: float) -> Tensor:
+def clipped(log_ratio: Tensor, advantage: Tensor, low: float, high: float, most: float = math.inf) -> Tensor:
+    """-min(rho A, clip(rho, 1 - low, 1 + high) A), rho = exp(log_ratio), of tensors of one shape, or that broadcast."""
     rho = exp(log_ratio)
     return -torch.minimum(rho.clamp(max=most) * advantage, rho.clamp(1 - low, 1 + high) * advantage)
+
+
+def scored(advantage: Tensor) -> Tensor:
+    """Advantages, with 0 for those that are not numbers: their candidates were not scored, so they have no say."""
+    return advantage.nan_to_num(nan=0.0)
 
 
 def _centred(rewards: Tensor) -> Tensor:

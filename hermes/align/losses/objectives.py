@@ -22,7 +22,7 @@ class SideLogProbs:
     """One side (captions or images) of B pairs. All tensors have shape (B,).
 
     Log-probabilities are in nats, summed over ``tokens``; entries where ``present`` is False are ignored, and so are
-    those without a margin: policy and reference find one of the two impossible, or the policy finds both so. A winner
+    those without a margin: policy and reference find one of the two impossible, or one of them finds both so. A winner
     without a loser has 0 in all that is the loser's. ``advantages`` (2, B) are the winners' and the losers', where
     candidates are weighed as a group.
     """
@@ -39,8 +39,9 @@ class SideLogProbs:
     @property
     def counted(self) -> Tensor:
         winner, loser = torch.isneginf(self.policy_winner), torch.isneginf(self.policy_loser)
-        nowhere = torch.isneginf(self.reference_winner) & winner | torch.isneginf(self.reference_loser) & loser
-        return self.present & ~(nowhere | winner & loser)
+        ref_winner, ref_loser = torch.isneginf(self.reference_winner), torch.isneginf(self.reference_loser)
+        no_margin = winner & loser | ref_winner & ref_loser | winner & ref_winner | loser & ref_loser
+        return self.present & ~no_margin
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from hermes.align.settings import mixed
+
 DOUBT = 1e-3
 """exo_pair's chance that a preference is wrong, where ``smoothing`` does not say another."""
 
@@ -48,8 +50,8 @@ def exo_pair(a: Tensor, b: Tensor, beta: float, doubt: float = DOUBT) -> Tensor:
     """
     m = beta * (a - b)
     labels = torch.tensor([1 - doubt, doubt], dtype=m.dtype, device=m.device).log()
-    # Of an infinite margin one of the two logarithms is infinite, and its share 0.
-    right, wrong = (logsigmoid(sign * m).clamp(min=torch.finfo(m.dtype).min) for sign in (1, -1))
+    # Of an infinite margin one of the two logarithms is infinite, and its share 0, also once it is weighed in a mix.
+    right, wrong = (logsigmoid(sign * m).clamp(min=-1e30) for sign in (1, -1))
     return m.sigmoid() * (right - labels[0]) + (-m).sigmoid() * (wrong - labels[1])
 
 
@@ -140,11 +142,14 @@ SIDES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 def side_loss(name: str, a: Tensor, b: Tensor, beta: float, smoothing: float = 0.0) -> Tensor:
-    """The loss of each pair, (B,), by its name.
+    """The loss of each pair, (B,), by its name; of a mix, as "sigmoid:0.8,bco_pair:0.2", the weighted sum.
 
     With ``smoothing`` e it is (1 - e) L(a, b) + e L(b, a), as labels are wrong with that chance (conservative DPO,
     Mitchell 2023); `exo_pair` has e in its equation.
     """
+    if ":" in name:
+        parts = [weight * side_loss(one, a, b, beta, smoothing) for one, weight in mixed(name).items()]
+        return torch.stack(parts).sum(0)
     if name == "exo_pair":
         return exo_pair(a, b, beta, smoothing or DOUBT)
     loss = SIDES[name]

@@ -15,7 +15,6 @@ from hermes.align.pairs.items import Item, with_known_pictures
 from hermes.align.pairs.ranking import ranked_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
-from hermes.align.settings import PAIRED
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.records.store import Store, fetch
 from hermes.harness.system.disk import new_lines, read_json, write_json, write_jsonl
@@ -197,7 +196,7 @@ def _differing(
 ) -> tuple[list[preferences.Preference], dict[str, int]]:
     """The preferences without sides whose winner and loser are the same to the model that is to be trained."""
     settings = game.settings
-    if settings.side_loss not in PAIRED:
+    if not settings.pairwise:
         return kept, drops
     ties = token_ties(game.model_to_train(number - 1), kept, game.media)
     return preferences.without_ties(kept, ties, drops, pairing=settings.pairing, objective=settings.objective)

@@ -32,7 +32,11 @@ def logit_normal(levels: Tensor, mean: float = 0.0, deviation: float = 1.0, shif
 
     ``shift`` is s.
     """
-    times = torch.sigmoid(mean + deviation * torch.special.ndtri(levels))
+    return shifted(torch.sigmoid(mean + deviation * torch.special.ndtri(levels)), shift)
+
+
+def shifted(times: Tensor, shift: float) -> Tensor:
+    """s t / (1 + (s - 1) t) of times in [0, 1], of which a ``shift`` s above 1 moves more to the noisy end."""
     return shift * times / (1 + (shift - 1) * times)
 
 
@@ -55,9 +59,17 @@ def flowed(clean: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]
 def gaussian_log_probs(prediction: Tensor, target: Tensor, owner: Tensor, items: int, draws: int = 1) -> Tensor:
     """Log-probabilities (items,) from predictions and targets (R, ...), row r of which belongs to item owner[r].
 
-    -1/2 of the sum of squared errors over the elements, meaned over an item's ``draws``. In float32 at least, whatever
-    the prediction's type: the margin of a pair is a small difference of large sums, and bfloat16 would lose it.
+    -1/2 of the sum of squared errors over the elements, meaned over an item's ``draws``; see `squared_errors`.
+    """
+    errors = squared_errors(prediction, target).sum(1)
+    return -0.5 / draws * errors.new_zeros(items).index_add(0, owner, errors)
+
+
+def squared_errors(prediction: Tensor, target: Tensor) -> Tensor:
+    """(prediction - target)^2 of each element, (R, elements), of predictions and targets (R, ...).
+
+    In float32 at least, whatever the prediction's type: the margin of a pair is a small difference of large sums, and
+    bfloat16 would lose it.
     """
     wide = torch.promote_types(prediction.dtype, torch.float32)
-    errors = (prediction.to(wide) - target.to(wide)).square().flatten(1).sum(1)
-    return -0.5 / draws * errors.new_zeros(items).index_add(0, owner, errors)
+    return (prediction.to(wide) - target.to(wide)).square().flatten(1)
