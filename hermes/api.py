@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from hermes.align.settings import ObjectiveName, Rule, UndPairs
+    from hermes.align.settings import Differ, GenPairs, ObjectiveName, Rule, UndPairs
     from hermes.harness.contracts.model import UnifiedModel
     from hermes.harness.contracts.options import DType
     from hermes.harness.records.types import Split
@@ -152,12 +152,14 @@ def align(
     batch_draw: int = 64,
     pairs: Place | None = None,
     und_pairs: UndPairs = "captions",
+    gen_pairs: GenPairs = "images",
     critic: str = "self",
     scores: Literal["critic", "dual"] = "critic",
     confidence: bool = True,
     similarity: str = "auto",
     rule: Rule = "fresh",
     pairs_per_item: int = 1,
+    differ: Differ = "anything",
     threshold: float = 0.6,
     pairing: Literal["both", "either"] = "both",
     objective: ObjectiveName = "sum",

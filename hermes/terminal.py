@@ -329,11 +329,12 @@ def align_forecast(found: "PlayForecast") -> Group:
     table.add_section()
     table.add_row("all", "", "?" if found.seconds is None else clock_time(found.seconds))
     weights = sized(found.weights) if found.weights else "unknown"
-    drawn = [f"{found.captions:,} captions"] if found.captions else []
+    drawn = [f"{found.items:,} items of {found.data}"]
+    drawn += [f"{found.captions:,} captions"] if found.captions else []
     drawn += [f"{found.images:,} images, judged by {found.critic}"] if found.images else []
     lines = [
         *found.recipe,
-        f"a round: {found.items:,} items of {found.data}, {', '.join(drawn)}; {found.steps:,} steps of training at the "
+        f"a round: {', '.join(drawn)}; {found.steps:,} steps of training at the "
         f"most; evaluated on {', '.join(found.evaluated)}",
         f"weights, and each round's checkpoint: {weights}; free memory: {sized(found.memory)}; free disk: "
         f"{sized(found.disk)}",

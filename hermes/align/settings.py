@@ -20,6 +20,8 @@ from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
 UndPairs = Literal["captions", "answers", "both", "own-answers"]
+GenPairs = Literal["images", "own-captions"]
+Differ = Literal["anything", "count", "attributes"]
 Rule = Literal["fresh", "paper", "released"]
 
 SEPARATE = ("sum", "und", "gen")
@@ -48,6 +50,7 @@ _BESIDE = {
 
 _LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
 _LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
+_LATER |= {"gen_pairs": "images", "differ": "anything"}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -257,6 +260,11 @@ class PreferenceSettings(Record):
         description="What is preferred as text: captions of real images, answers to their questions, both, or, of "
         "winners by themselves, answers about the model's own images.",
     )
+    gen_pairs: GenPairs = Field(
+        "images",
+        description="What is preferred as image: the model's own images or, of winners by themselves, the real one, "
+        "drawn from the model's best caption of it.",
+    )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
     scores: Literal["critic", "dual"] = Field(
         "critic",
@@ -272,6 +280,11 @@ class PreferenceSettings(Record):
     rule: Rule = Field("fresh", description="How a round's candidates meet those of the round before.")
     pairs_per_item: int = Field(
         1, ge=1, description="Pairs of each side of an item: best against worst, second best against second worst, ..."
+    )
+    differ: Differ = Field(
+        "anything",
+        description="In which questions winner and loser of images may differ: those about counts alone, those about "
+        "anything else alone, or all.",
     )
     threshold: float = Field(0.6, ge=0, le=1, description="Score that an image must exceed to win.")
     pairing: Literal["both", "either"] = Field("both", description="Which sides of an item must give a pair.")
@@ -361,15 +374,63 @@ class AlignSettings(
             )
         return self
 
+    @model_validator(mode="after")
+    def _differ_is_of_pairs_of_judged_images(self) -> "AlignSettings":
+        if self.differ == "anything":
+            return self
+        what = f"differ {self.differ!r}"
+        if not self.pairwise:
+            raise ValueError(f"{what} is about winners and losers, which side_loss {self.side_loss!r} does not compare")
+        if self.rule != "fresh":
+            raise ValueError(f"{what} looks for pairs among a round's images, so it goes with rule 'fresh' alone")
+        if self.scores == "dual":
+            raise ValueError(f"{what} is about what the critic says of each question; give scores 'critic'")
+        if not self.images:
+            raise ValueError(f"{what} is about images, which objective {self.objective!r} draws none of")
+        return self
+
+    @model_validator(mode="after")
+    def _own_captions_are_winners_alone(self) -> "AlignSettings":
+        if self.gen_pairs == "images":
+            return self
+        if self.side_loss != SUPERVISED:
+            raise ValueError("gen_pairs 'own-captions' has real images without worse ones; give side_loss 'sft'")
+        if self.rule != "fresh":
+            raise ValueError("gen_pairs 'own-captions' is of a round's captions, so it goes with rule 'fresh' alone")
+        if self.und_pairs == "own-answers":
+            raise ValueError("und_pairs 'own-answers' are about images, which gen_pairs 'own-captions' draws none of")
+        if self.objective == "und":
+            raise ValueError("gen_pairs 'own-captions' trains images, at which objective 'und' does not look")
+        return self
+
+    def uses(self, side: Literal["und", "gen"]) -> bool:
+        """Whether pairs of a side have a use: the objective looks at it, or an item must have both."""
+        return self.pairing == "both" or self.objective != ("gen" if side == "und" else "und")
+
+    @property
+    def prefers_captions(self) -> bool:
+        """Whether captions of real images are preferred."""
+        return self.und_pairs in ("captions", "both") and self.uses("und")
+
     @property
     def captions(self) -> bool:
         """Whether captions are drawn."""
-        return self.und_pairs in ("captions", "both")
+        return self.prefers_captions or self.gen_pairs == "own-captions"
 
     @property
     def answers(self) -> bool:
         """Whether answers about real images are preferred."""
-        return self.und_pairs in ("answers", "both")
+        return self.und_pairs in ("answers", "both") and self.uses("und")
+
+    @property
+    def own_answers(self) -> bool:
+        """Whether answers about the model's own images are preferred."""
+        return self.und_pairs == "own-answers" and self.uses("und")
+
+    @property
+    def images(self) -> bool:
+        """Whether images are drawn."""
+        return self.gen_pairs == "images" and (self.uses("gen") or self.own_answers)
 
     @property
     def drawn_answers(self) -> int:

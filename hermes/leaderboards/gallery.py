@@ -28,6 +28,7 @@ REASONS = {
     "threshold": "the best scores too low to win",
     "inverted": "the winner scores below the loser",
     "no candidates": "nothing to choose from",
+    "differ": "no two differ as --differ says and are alike in all else",
     "no likelihood": "the model gives pictures no likelihood",
     "other item": "an image belongs to another item",
     "unpaired": "items left out, because the objective or the pairing needs the side that they lack",
@@ -198,8 +199,9 @@ def _captions(duel: _Duel | None) -> Iterator[str]:
 
 def _images(duel: _Duel | None, media: Path) -> Iterator[str]:
     for kind, name, one in _both(duel):
-        plan = f'<br><span class="plan">planned: {_text(one.plan)}</span>' if one.plan else ""
-        yield _figure(one.image or "", media, name, kind, f"<figcaption>{_score(name, one)}{plan}</figcaption>")
+        said = {"drawn from": one.prompt, "planned": one.plan}
+        more = "".join(f'<br><span class="plan">{how}: {_text(text)}</span>' for how, text in said.items() if text)
+        yield _figure(one.image or "", media, name, kind, f"<figcaption>{_score(name, one)}{more}</figcaption>")
 
 
 def _both(duel: _Duel | None) -> list[tuple[str, str, _Candidate]]:

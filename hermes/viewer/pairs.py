@@ -84,6 +84,7 @@ class Pairs:
                         "real": self._picture(pair.image, pictures),
                         "own": bool(pair.und and pair.und.winner.image),
                         "question": said(pair.und.winner.prompt if pair.und else None),
+                        "told": said(pair.gen.winner.prompt if pair.gen else None),
                         "und": self._duel(pair.und, pictures),
                         "gen": self._duel(pair.gen, pictures),
                     }

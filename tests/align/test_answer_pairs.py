@@ -131,8 +131,8 @@ def test_right_answers_by_themselves_ask_the_model_nothing(tmp_path: Path) -> No
     play(tmp_path / "run", **ANSWERS, side_loss="sft", objective="und", pairs_per_item=2, runs=tmp_path)
     assert len({one.item_id for one in kept(tmp_path / "run")}) == 6
     assert len({(one.item_id, one.prompt) for one in kept(tmp_path / "run")}) == len(kept(tmp_path / "run")) == 12
-    assert list(tmp_path.glob("answers/*/candidate-images-*"))
-    assert not list(tmp_path.glob("answers/*/candidate-answers-*"))
+    assert list(tmp_path.glob("answers/*/homologous-u-*/responses*.jsonl"))
+    assert not list(tmp_path.glob("answers/*/candidate-*/responses*.jsonl"))
 
 
 def test_of_an_own_image_what_the_critic_found_is_told() -> None:

@@ -10,6 +10,7 @@ import pytest
 from align_fake import FakeModel
 
 import hermes
+from hermes import terminal
 from hermes.align.play.forecast import PlayForecast, forecast
 from hermes.align.play.selfplay import align
 from hermes.align.settings import AlignSettings
@@ -86,6 +87,49 @@ def test_the_plan_holds_every_stage_of_every_round(tmp_path: Path) -> None:
     again = played(tmp_path / "run", patience=2)
     assert [label for label, _ in again.begun if label != "homologous-u"] == EVALUATED[1:] * 3
     assert again.begun[-1][1] == again.pace.number == 9
+
+
+EITHER = {"pairing": "either"}
+CAPTIONS, IMAGES = ["captions", "similarity (facts)"], ["images", "critic", "confidence"]
+RIGHT_ANSWERS = {"und_pairs": "answers", "side_loss": "sft"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn"),
+    [
+        ({"objective": "gen", **EITHER}, IMAGES),
+        ({"objective": "und", **EITHER}, CAPTIONS),
+        ({"objective": "gen", "pairing": "both"}, CAPTIONS + IMAGES),
+        ({"objective": "und", "pairing": "both"}, CAPTIONS + IMAGES),
+        ({"objective": "sum", **EITHER}, CAPTIONS + IMAGES),
+        ({"objective": "gen", "und_pairs": "both", **EITHER}, IMAGES),
+        ({"objective": "und", **RIGHT_ANSWERS, **EITHER}, []),
+        ({"objective": "und", "und_pairs": "own-answers", "side_loss": "sft", **EITHER}, IMAGES),
+        ({"objective": "gen", "gen_pairs": "own-captions", "side_loss": "sft", **EITHER}, CAPTIONS),
+        ({"gen_pairs": "own-captions", **RIGHT_ANSWERS}, CAPTIONS),
+    ],
+)
+def test_what_no_pair_needs_is_neither_planned_nor_drawn(
+    changes: dict[str, Any], drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = coming(Path("fake"), tmp_path, **changes)
+    assert (found.captions > 0, found.images > 0) == ("captions" in drawn, "images" in drawn)
+    terminal.show(terminal.align_forecast(found))
+    said = " ".join(capsys.readouterr().out.split())
+    parts = ["18 captions"] * ("captions" in drawn) + ["18 images, judged by oracle"] * ("images" in drawn)
+    assert f"a round: {', '.join(['6 items of shapes', *parts])}; " in said
+    work = [one.name for one in coming(Path("hermes-tiny"), tmp_path, **changes, critic="self").work.phases]
+    assert set(work[:-2]) == {one.partition(" ")[0] for one in drawn} - {"confidence"}
+    progress = played(tmp_path / "run", **changes)
+    labels = [label.partition(", ")[0] for label, _ in progress.begun]
+    assert sorted(labels[len(EVALUATED) : labels.index("preferences")]) == sorted(drawn)
+    assert progress.pace.number == progress.pace.stages
+    (_, entry) = json.loads((tmp_path / "run" / "history.json").read_text())["rounds"]
+    assert entry["pairs"] > 0
+    if drawn != CAPTIONS + IMAGES and "own-answers" not in changes.values() and "objective" in changes:
+        other = "und" if changes["objective"] == "gen" else "gen"
+        assert entry[f"margin_{other}"] is None
+        assert not [reason for reason in entry["drops"] if reason.startswith(other)]
 
 
 def test_a_self_play_that_ends_early_has_nothing_to_come(tmp_path: Path) -> None:

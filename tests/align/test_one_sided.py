@@ -187,6 +187,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "critic": "oracle",
         "masks": 2,
         "eval_guidance": 2.0,
+        "differ": "count",
         "eval_tasks": ("geneval",),
     },
 }

@@ -41,7 +41,7 @@ class Asked:
 
     @property
     def has_images(self) -> bool:
-        return "image" in likelihoods_of(self.model)
+        return self.settings.images and "image" in likelihoods_of(self.model)
 
     @property
     def dual(self) -> Dual | None:
@@ -67,7 +67,7 @@ class Asked:
             yield from answer_requests(item, settings.drawn_answers, defaults, seed, self.closed)
 
     def images(self, items: Iterable[Item]) -> Iterator[Request]:
-        """The requests for images of these items, item by item; none where images have no likelihood."""
+        """The requests for images of these items, item by item; none where they have no likelihood or no part."""
         if not self.has_images:
             return
         settings, defaults, seed = self.settings, self.model.info.defaults, self.seed

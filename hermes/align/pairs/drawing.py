@@ -116,7 +116,7 @@ def draw_candidates(
 
     The stores lie under ``root`` and belong to the model and the seed of the round, so self-plays that begin alike draw
     each candidate once. All processes draw, judge and rate, and none keeps what it has drawn. Pictures to which the
-    model gives no likelihood are not drawn, nor captions.
+    model gives no likelihood are not drawn, nor captions, nor what no pair needs.
     """
     asked = Asked(model, items, settings, drawer, number, closed)
     code, dual = code_version(model), asked.dual

@@ -3,8 +3,8 @@
 One object an item (Gen-Verse/HermesFlow at d6cf91a, README): id, img_path, prompt, caption, and winner and loser of
 either side with their scores: caption_win, caption_lose, bert_score_win, bert_score_lose, image_win, image_lose,
 vqa_score_win, vqa_score_lose. Images are drawn from ``caption``; ``prompt`` counts only where there is no caption. Ours
-are plan_win and plan_lose, what a model that plans wrote before it drew each image, and question, to which caption_win
-and caption_lose are answers.
+are plan_win and plan_lose, what a model that plans wrote before it drew each image, question, to which caption_win and
+caption_lose are answers, and image_prompt, from which image_win and image_lose are drawn in the place of ``caption``.
 """
 
 import os
@@ -35,7 +35,7 @@ from hermes.harness.system.errors import HermesError
 KEYS: dict[Side, tuple[str, str]] = {"und": ("caption", "bert_score"), "gen": ("image", "vqa_score")}
 GENERATED = "generated_images"
 NOTHING = "no candidates"
-QUESTION = "question"
+PROMPTS: dict[Side, str] = {"und": "question", "gen": "image_prompt"}
 Finder = Callable[[str, str, str], str]
 BOUND = 1.001  # A cosine in float32 may be a little above 1.
 
@@ -126,7 +126,7 @@ def _record(preference: Preference) -> dict[str, Any]:
             record |= {f"{score}_win": duel.winner.score, f"{score}_lose": duel.loser.score}
             plans = {"plan_win": duel.winner.plan, "plan_lose": duel.loser.plan}
             record |= {key: plan for key, plan in plans.items() if plan is not None}
-            record |= {QUESTION: duel.winner.prompt} if duel.winner.prompt else {}
+            record |= {PROMPTS[side]: duel.winner.prompt} if duel.winner.prompt else {}
     return record
 
 
@@ -151,7 +151,7 @@ def _preference(row: Any, prompt: str, where: str) -> Preference:
         round=1,
         image=_text(row, "img_path", where),
         caption=_text(row, "caption" if row.get("caption") else "prompt", where),
-        prompt=_question(row, where) or prompt,
+        prompt=_prompt(row, "und", where) or prompt,
         und=_duel(row, item, "und", where),
         gen=_duel(row, item, "gen", where),
     )
@@ -176,14 +176,15 @@ def _duel(row: Mapping[str, Any], item: str, side: Side, where: str) -> Duel | N
             text=value if side == "und" else None,
             image=value if side == "gen" else None,
             plan=_plan(row, end, where) if side == "gen" else None,
-            prompt=_question(row, where) if side == "und" else None,
+            prompt=_prompt(row, side, where),
         )
 
     return Duel(winner=candidate("win", 1.0), loser=candidate("lose", 0.0))
 
 
-def _question(row: Mapping[str, Any], where: str) -> str | None:
-    return _text(row, QUESTION, where) if row.get(QUESTION) is not None else None
+def _prompt(row: Mapping[str, Any], side: Side, where: str) -> str | None:
+    key = PROMPTS[side]
+    return _text(row, key, where) if row.get(key) is not None else None
 
 
 def _plan(row: Mapping[str, Any], end: str, where: str) -> str | None:

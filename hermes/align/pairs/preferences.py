@@ -26,8 +26,9 @@ class Candidate(Record):
     ``plan`` is what the model wrote before it drew the image, None where it does not plan.
     ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
     ``advantage`` is what it is worth beside the item's others, where groups are trained on. ``prompt`` asked for a
-    ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. ``right``
-    says of each of the item's questions about an image whether the critic answered it rightly, as 0 and 1.
+    ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. An image
+    with a ``prompt`` is drawn from that and not from the item's caption. ``right`` says of each of the item's questions
+    about an image whether the critic answered it rightly, as 0 and 1.
     """
 
     item_id: str
@@ -173,15 +174,17 @@ def build(
     *,
     number: int,
     prompt: str,
-    threshold: float,
+    threshold: float | None,
     pairing: str,
     objective: str,
     side_loss: str = "sigmoid",
+    differ: str = "anything",
 ) -> tuple[list[Preference], dict[str, int]]:
     """The preferences of round ``number`` in item order, and how many were dropped for which reason.
 
     ``items`` maps an id to (real image's sha256, caption), ``bars`` an id and a side to its pairs; the first of both
-    sides are one preference, the second another. ``threshold`` holds for images alone, as in the paper.
+    sides are one preference, the second another. ``threshold`` holds for images alone, as in the paper, and None is
+    none. Under a ``differ`` that is not "anything" an item may have images and no pair of them.
     Reasons are "<side>: <why>" for a pair of a side, and "unpaired" for what is left out because ``pairing`` is "both"
     and the item lacks a side, or because the objective cannot use the side there is.
     """
@@ -192,7 +195,8 @@ def build(
         for side in SIDES:
             found = bars.get((item_id, side), ())
             reasons = [dropped(bar, threshold if side == "gen" else None, side_loss) for bar in found]
-            drops.update(f"{side}: {reason}" for reason in (reasons or ["no candidates"]) if reason)
+            apart = side == "gen" and differ != "anything" and (item_id, side) in bars
+            drops.update(f"{side}: {why}" for why in (reasons or ["differ" if apart else "no candidates"]) if why)
             duels[side] = [
                 Duel(winner=winner, loser=loser)
                 for (winner, loser), reason in zip(found, reasons, strict=True)
@@ -247,6 +251,7 @@ WORDS = {
     "inverted": "inverted",
     "threshold": "not above the threshold",
     "no candidates": "without candidates",
+    "differ": "without images that differ in such questions alone",
     "other item": "of another item",
     "no likelihood": "without a likelihood",
     "unpaired": "left without the other side",
@@ -266,6 +271,7 @@ def nothing_left(drops: Mapping[str, int], settings: AlignSettings, given: Path 
     alone = settings.pairing == "both" and (usable(True, False) or usable(False, True))
     ways = ['give pairing = "either" to train on one side alone'] if counts["unpaired"] and alone else []
     ways += ["lower the threshold"] if counts["threshold"] else []
+    ways += ["leave differ out"] if counts["differ"] else []
     ways += [f"put other pairs into {given.name}" if given else "draw more items or candidates"]
     return f"no valid preference pair to train on ({found or 'there are none'}); {', or '.join(ways)}"
 

@@ -1,6 +1,6 @@
 """Several pairs of an item: best against worst, second best against second worst, and so on; or all of a group."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hermes.align.losses.groups import worth
 from hermes.align.pairs.preferences import Bar, Candidate, Side, groups_of, rank
@@ -25,6 +25,25 @@ def group_bars(group: Sequence[Candidate], side_loss: str) -> list[Bar]:
     """All of a group, each with its advantage."""
     found = zip(group, worth([one.score for one in group], side_loss), strict=True)
     return _bars([one.model_copy(update={"advantage": value}) for one, value in found], len(group), False)
+
+
+def told_bars(
+    bars: Mapping[tuple[str, Side], Sequence[Bar]], real: Mapping[str, str]
+) -> dict[tuple[str, Side], list[Bar]]:
+    """The real image of every item as a winner by itself, drawn from each caption that wins; a blank one tells nothing.
+
+    ``real`` are the images' sha256, by the items' ids. The image has its caption's score, which no threshold is for.
+    """
+    found: dict[tuple[str, Side], list[Bar]] = {}
+    for (item, side), own in bars.items():
+        captions = [winner for winner, _ in own if side == "und" and (winner.text or "").strip()]
+        told = [
+            one.model_copy(update={"side": "gen", "text": None, "image": real[item], "prompt": one.text})
+            for one in captions
+        ]
+        if told:
+            found[item, "gen"] = [(one, one) for one in told]
+    return found
 
 
 def _bars(group: Sequence[Candidate], pairs: int, alone: bool) -> list[Bar]:

@@ -26,7 +26,8 @@ def train_pair(preference: Preference, media: Path, losers: bool = True) -> Trai
         return LikelihoodItem("text", preference.prompt, stored(preference.image), one.text or "")
 
     def image(one: Candidate) -> LikelihoodItem:
-        return LikelihoodItem("image", preference.caption, stored(one.image), plan=one.plan)
+        prompt = preference.caption if one.prompt is None else one.prompt
+        return LikelihoodItem("image", prompt, stored(one.image), plan=one.plan)
 
     und, gen = preference.und, preference.gen
     return TrainPair(

@@ -45,6 +45,11 @@ SIDES = {
     "worst",
 }
 """What is trained under the objectives of one side, or of a model that has no other."""
+TOLD = (
+    "In each round captions of real images are drawn and ranked, and the model is trained to draw each image from the "
+    "best of it{also}"
+)
+"""What is trained where the model draws from its own captions."""
 ALONE = {"understanding": "und", "generation": "gen"}
 UNUSED = {"und": "critic", "gen": "similarity"}
 """Of the settings that are shown the one that has no part in a side."""
@@ -120,6 +125,8 @@ def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool, 
     version = package_version("hermes-bench") or "unknown"
     if settings.objective == "replay":
         how = "This is the control: as many steps as self-play takes, on replayed data and without preferences."
+    elif settings.gen_pairs == "own-captions":
+        how = f"{TOLD.format(also=', and on these captions' if settings.prefers_captions else '')} {PAPER}."
     else:
         how = f"{SIDES[side] if side else BOTH}, with itself at the start of the round as the reference {PAPER}."
     return (
@@ -206,8 +213,8 @@ def _training(settings: AlignSettings, entry: Mapping[str, Any], run: Run) -> Ta
     report = entry["training"]
     facts = [("data", public(settings.data or run.world))]
     facts += [("pairs of the first round", public(str(settings.pairs)))] if settings.pairs else []
-    unused = UNUSED.get(_side(settings, run) or "")
-    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items() if name != unused]
+    unused = {UNUSED.get(_side(settings, run) or "")} | (set() if settings.images else {"critic"})
+    facts += [(said, spelled(name, getattr(settings, name))) for name, said in SHOWN.items() if name not in unused]
     facts += [
         ("pairs of this round", str(entry["pairs"])),
         ("steps of this round", str(report["steps"])),

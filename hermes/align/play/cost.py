@@ -96,8 +96,9 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
         found.append(phase("images", *pictures(amount.images), work.draws_bf16, drawing))
     if amount.judged:
         found.append(phase("critic", *answers(amount.judged, REPLY), work.draws_bf16, reading))
-    compared = 2.0 * amount.encoder * amount.captions * amount.reply
-    found.append(phase("similarity", compared, 0, False, None))
+    if amount.captions:
+        compared = 2.0 * amount.encoder * amount.captions * amount.reply
+        found.append(phase("similarity", compared, 0, False, None))
     reference = amount.epochs * amount.pairs * 2 * (text + image)
     trained = amount.epochs * amount.pairs * sizes.flops + amount.replayed * sizes.flops / 4
     found.append(phase("training", reference + trained, 0, work.trains_bf16, training))

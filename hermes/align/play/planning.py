@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hermes.align.pairs.apart import division, evaluated, refuse_shared
+from hermes.align.pairs.differing import refuse_unnamed
 from hermes.align.pairs.items import ItemSource
 from hermes.align.play.sides import of_one_side, refuse_other_side
 from hermes.align.settings import AlignSettings
@@ -92,6 +93,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
     if (knows := getattr(critic, "knows", None)) is not None and source.world != "shapes":
         refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
     if source.world == "real":
+        if settings.differ != "anything":
+            refuse_unnamed(settings.differ, source.of_round(1), source.source)
         progress.say(division(source))
         refuse_shared(source)
     return Planned(settings, source, pins, cls, critic)

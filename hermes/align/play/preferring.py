@@ -9,12 +9,14 @@ from pathlib import Path
 
 from hermes.align.pairs import preferences
 from hermes.align.pairs.answers import answer_bars, own_answer_bars
+from hermes.align.pairs.differing import differing_bars, kind_of
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
 from hermes.align.pairs.items import Item, with_known_pictures
-from hermes.align.pairs.ranking import ranked_bars
+from hermes.align.pairs.ranking import ranked_bars, told_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
+from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.model import likelihoods_of
 from hermes.harness.records.store import Store, fetch
 from hermes.harness.system.disk import new_lines, read_json, write_json, write_jsonl
@@ -106,46 +108,72 @@ def _choose(game: Game, number: int, home: Path) -> None:
     game.progress.start("preferences", settings.items)
     processes.doing("preferences")
     items = game.source.of_round(number)[processes.rank :: processes.world]
-    bars = _bars(game, number, items)
     store = Store(game.folder)
     real = {item.id: (store.keep_images([item.image.open()])[0], item.caption) for item in items}
+    bars = _bars(game, number, items, {name: image for name, (image, _) in real.items()})
     kept, drops = preferences.build(
         real,
         bars,
         number=number,
         prompt=settings.caption_prompt,
-        threshold=settings.threshold,
+        threshold=settings.threshold if settings.gen_pairs == "images" else None,
         pairing=settings.pairing,
         objective=settings.objective,
         side_loss=settings.side_loss,
+        differ=settings.differ,
     )
     drawn = read_json(home / DRAWN, f"remove {home} and run the same command again")
     pictures = [one.image for found in bars.values() for bar in found for one in bar if one.image]
     fetch(pictures, Store(game.folder / drawn["images"]), game.media, f"remove {home} to draw the round again")
-    for side in _sides_without_likelihood(game):
-        drops.pop(f"{side}: no candidates", None)  # none were to be drawn
+    for side in preferences.SIDES:
+        if side in _sides_without_likelihood(game) or not settings.uses(side):
+            drops.pop(f"{side}: no candidates", None)  # none were to be drawn
     kept, drops = _differing(game, number, kept, drops)
     _join(home, [item.id for item in items], kept, drops | ({FAILED: drawn["failed"]} if processes.main else {}))
     game.progress.advance(settings.items)
 
 
-def _bars(game: Game, number: int, items: Sequence[Item]) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
-    """Who meets whom of these items: candidates of this round, or under a raise-the-bar rule those of all rounds."""
+def _bars(
+    game: Game, number: int, items: Sequence[Item], real: Mapping[str, str]
+) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
+    """Who meets whom of these items: candidates of this round, or under a raise-the-bar rule those of all rounds.
+
+    ``real`` are the sha256 of the items' real images, by their ids.
+    """
     settings, ids = game.settings, {item.id for item in items}
     if settings.rule == "fresh":
-        found = list(_candidates_of(game, number, ids))
-        captions_and_images = (one for one in found if one.prompt is None)
-        bars = ranked_bars(captions_and_images, settings.pairs_per_item, settings.side_loss)
-        answers = (one for one in found if one.prompt)
-        for item, more in answer_bars(answers, settings.side_loss, settings.pairs_per_item).items():
-            bars.setdefault((item, "und"), []).extend(more)
-        if settings.und_pairs == "own-answers":
-            for one in items:
-                good = (bar[0] for bar in bars.get((one.id, "gen"), ()) if bar[0].score > settings.threshold)
-                bars[one.id, "und"] = own_answer_bars(one, good, game.source.world == "shapes", settings.pairs_per_item)
-        return bars
+        return _fresh_bars(settings, list(_candidates_of(game, number, ids)), items, real, game.source.world)
     rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
+
+
+def _fresh_bars(
+    settings: AlignSettings,
+    found: Sequence[preferences.Candidate],
+    items: Sequence[Item],
+    real: Mapping[str, str],
+    world: str,
+) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
+    """Who meets whom among a round's candidates."""
+    pairs, side_loss = settings.pairs_per_item, settings.side_loss
+    captions_and_images = (one for one in found if one.prompt is None)
+    bars = ranked_bars(captions_and_images, pairs, side_loss)
+    if settings.differ != "anything":
+        kinds = {item.id: [kind_of(question) for question in item.generation.target] for item in items}
+        images = (one for one in found if one.side == "gen")
+        bars |= differing_bars(images, kinds, settings.differ, pairs, settings.threshold)
+    if settings.gen_pairs == "own-captions":
+        bars |= told_bars(bars, real)
+    if not settings.prefers_captions:
+        bars = {key: own for key, own in bars.items() if key[1] == "gen"}
+    answers = (one for one in found if one.prompt)
+    for item, more in answer_bars(answers, side_loss, pairs).items():
+        bars.setdefault((item, "und"), []).extend(more)
+    if settings.own_answers:
+        for one in items:
+            good = (bar[0] for bar in bars.get((one.id, "gen"), ()) if bar[0].score > settings.threshold)
+            bars[one.id, "und"] = own_answer_bars(one, good, world == "shapes", pairs)
+    return bars
 
 
 def _candidates_of(game: Game, number: int, ids: Collection[str]) -> Iterator[preferences.Candidate]:

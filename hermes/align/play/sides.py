@@ -34,6 +34,10 @@ def refuse_other_side(cls: Any, settings: AlignSettings) -> None:
             raise HermesError(
                 f"{who} {why}, which --objective {settings.objective} needs; give --objective {fitting[0]}"
             )
+        if settings.gen_pairs != "images":
+            raise HermesError(f"{who} {why}, which --gen-pairs {settings.gen_pairs} needs; leave it out")
+        if settings.differ != "anything" and kinds == ("text",):
+            raise HermesError(f"{who} {why}, so --differ would do nothing; leave it out")
     if not lacks:
         return
     if settings.patience:

@@ -81,7 +81,7 @@ def _candidates(settings: AlignSettings, number: int, kinds: Collection[str]) ->
         yield Stage(f"captions, round {number}", captions, "captions")
     if "text" in kinds and settings.drawn_answers:
         yield Stage(f"answers, round {number}", None, "answers")
-    if "image" in kinds:
+    if "image" in kinds and settings.images:
         yield Stage(f"images, round {number}", images, "images")
         if settings.scores == "dual":
             yield Stage("dual", images)

@@ -160,7 +160,7 @@ def ranks_here() -> Ranks:
 
 def amount_of(settings: AlignSettings, sides: tuple[Side, ...]) -> Amount:
     """What a round asks, at the most."""
-    images = settings.items * (settings.n_images or settings.n) if "image" in sides else 0
+    images = settings.items * (settings.n_images or settings.n) if "image" in sides and settings.images else 0
     asked = QUESTIONS * (2 if settings.confidence else 1) if settings.critic == "self" else 0
     asked = 1 if settings.scores == "dual" else asked
     return Amount(

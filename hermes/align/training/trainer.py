@@ -12,7 +12,7 @@ from torch import Tensor
 from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
 from hermes.align.losses.objectives import pair_loss
 from hermes.align.losses.shelf import REPLAYED, Made, Shelf
-from hermes.align.settings import TrainSettings
+from hermes.align.settings import SUPERVISED, TrainSettings
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
     forget,
@@ -208,15 +208,20 @@ class _Training:
         return tracking(settings.trackers, ALIGN, self.folder, config, cpu, done, self.identity)
 
     def _reference(self) -> Tensor:
-        """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work."""
+        """The round's reference log-probabilities, (epochs, 4, pairs); the processes share the work.
+
+        Winners by themselves are not compared with it. What is told of them takes the first epoch's in every epoch,
+        which is right on average over masks.
+        """
         if self.settings.objective == "replay":
             return torch.zeros(self.epochs, 4, len(self.batches))
+        epochs = 1 if self.settings.side_loss == SUPERVISED else self.epochs
         rows = range(current().rank, len(self.batches), current().world)
         with self._autocast():
-            table = self.batches.reference(self.inner, rows, self.epochs, self.micro.size, self.device)
+            table = self.batches.reference(self.inner, rows, epochs, self.micro.size, self.device)
         current().wait()
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
-        return shared
+        return shared.expand(self.epochs, -1, -1)
 
     def _held(self) -> Tensor:
         """The reference's log-probabilities of the held texts, (replay items,); the processes share the work."""
@@ -398,10 +403,12 @@ class _Training:
 
     def _mask_noise(self, side: str) -> float | None:
         """How much the masks alone move a pair's difference on a side: its standard deviation over the epochs' masks
-        under the reference, in nats, mean over pairs. None for one epoch, or without pairs; where there are no masks
+        under the reference, in nats, mean over pairs. None for one epoch, without pairs, or of winners by themselves;
+        where there are no masks
         0 for images, and None for texts, which are exact in most models."""
         rows = [row for row in range(len(self.batches)) if self.batches.has(row, side)]
-        if self.epochs < 2 or not rows or self.settings.objective == "replay":
+        alone = self.settings.objective == "replay" or self.settings.side_loss == SUPERVISED
+        if self.epochs < 2 or not rows or alone:
             return None
         winner, loser = SLOTS.index(f"{side}_winner"), SLOTS.index(f"{side}_loser")
         if not any(self.batches.depends_on_masks(row, winner) for row in rows):

@@ -80,7 +80,9 @@ const pairs = (() => {
       pair.question
         ? duel(`Answers about the ${pair.own ? "own" : "real"} picture`, pair.und, dom.block(pair.question))
         : duel("Captions of the real picture", pair.und),
-      duel("Pictures of the true caption", pair.gen),
+      pair.told
+        ? duel("The real picture, from the model's own caption", pair.gen, dom.block(pair.told))
+        : duel("Pictures of the true caption", pair.gen),
     );
   }
 
