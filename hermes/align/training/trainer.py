@@ -404,8 +404,7 @@ class _Training:
     def _mask_noise(self, side: str) -> float | None:
         """How much the masks alone move a pair's difference on a side: its standard deviation over the epochs' masks
         under the reference, in nats, mean over pairs. None for one epoch, without pairs, or of winners by themselves;
-        where there are no masks
-        0 for images, and None for texts, which are exact in most models."""
+        where there are no masks 0 for images, and None for texts, which are exact in most models."""
         rows = [row for row in range(len(self.batches)) if self.batches.has(row, side)]
         alone = self.settings.objective == "replay" or self.settings.side_loss == SUPERVISED
         if self.epochs < 2 or not rows or alone:
