@@ -149,6 +149,11 @@ class LossSettings(Record):
         return self
 
     @property
+    def called(self) -> str:
+        """The name of what is minimised: the objective, and the loss of its sides where that is not DPO's."""
+        return self.objective if self.side_loss == "sigmoid" else f"{self.objective}, {self.side_loss}"
+
+    @property
     def pairwise(self) -> bool:
         """Whether the loss of a side compares a winner with a loser."""
         return self.side_loss not in (SUPERVISED, *GROUPED)
@@ -353,7 +358,7 @@ class AlignSettings(
         description="Stop after so many rounds whose gap on validation items is no nearer to 0 than the best; 0 is "
         "never.",
     )
-    label: str | None = Field(None, description="Name of the arm in tables. Default: the objective.")
+    label: str | None = Field(None, description="Name of the arm in tables. Default: the objective and its loss.")
 
     @model_validator(mode="after")
     def _rule_needs_lasting_items(self) -> "AlignSettings":

@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from hermes.align.play.game import Game
 from hermes.align.play.measuring import EVALUATION
 from hermes.align.play.origin import CARD, Origin, command_of, origin_of, public, spelled
-from hermes.align.settings import AlignSettings
+from hermes.align.settings import SUPERVISED, AlignSettings
 from hermes.harness.records.types import DataInfo, Metric, Result
 from hermes.harness.run.gap import GENERATION
 from hermes.harness.system.disk import write_atomic
@@ -127,10 +127,14 @@ def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool, 
         how = "This is the control: as many steps as self-play takes, on replayed data and without preferences."
     elif settings.gen_pairs == "own-captions":
         how = f"{TOLD.format(also=', and on these captions' if settings.prefers_captions else '')} {PAPER}."
+    elif settings.side_loss == SUPERVISED:
+        told = (SIDES[side] if side else BOTH).replace(" against the worst", "")
+        how = f"{told}. The way of drawing and judging is HermesFlow's (arXiv 2502.12148)."
     else:
         how = f"{SIDES[side] if side else BOTH}, with itself at the start of the round as the reference {PAPER}."
+    method = "Pair-DPO self-play" if settings.pairwise else "self-play"
     return (
-        f"{what} {number} of Pair-DPO self-play with Hermes {version} (objective {settings.objective}, seed "
+        f"{what} {number} of {method} with Hermes {version} (objective {settings.called}, seed "
         f"{settings.seed}). The base model is {base}, weights {origin.fingerprint}. {how}"
     )
 

@@ -10,7 +10,13 @@ from hermes.harness.models.recipes import NONE
 from hermes.harness.system.progress import Progress
 from hermes.harness.system.settings import build, read_toml
 
-FINER = {"epochs": "steps", "n": "n_images", "lora_rank": "lora_alpha", "rule": "fresh_items"}
+FINER = {
+    "epochs": ("steps",),
+    "n": ("n_images",),
+    "lora_rank": ("lora_alpha",),
+    "rule": ("fresh_items",),
+    "objective": ("side_loss", "pairing"),
+}
 """Settings that say more exactly what another says, too: who gives the other does not mean the recipe's."""
 
 
@@ -27,7 +33,7 @@ def settings_for(given: Mapping[str, Any], config: Path | None = None) -> AlignS
     values = (read_toml(file) if file else {}) | stated
     name = values.get("recipe") or recipe_of(values.get("model", AlignSettings.model_fields["model"].default))
     below = SHELF.settings(name) if isinstance(name, str) and name != NONE else {}
-    replaced = {FINER.get(key) for key in values}
+    replaced = {finer for key in values for finer in FINER.get(key, ())}
     kept = {key: value for key, value in below.items() if key not in replaced}
     return build(AlignSettings, file, stated, {**kept, "recipe": name})
 

@@ -97,7 +97,7 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
             out=out,
             runs=game.root,
             plugin=settings.plugin,
-            label=f"{game.info.name}, round {number} ({settings.label or settings.objective}, seed {settings.seed})",
+            label=f"{game.info.name}, round {number} ({settings.label or settings.called}, seed {settings.seed})",
         )
         content = evaluate(wanted, game.progress, game.model(number), what)
         refuse_nothing(content["results"])

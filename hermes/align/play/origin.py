@@ -66,8 +66,8 @@ def command_of(settings: AlignSettings, origin: Origin, number: int) -> str:
         words += ["--recipe", recipe]
     others = build(AlignSettings, overrides=SHELF.settings(recipe) if recipe not in (None, NONE) else {})
     for name in AlignSettings.model_fields:
-        value, finer = getattr(settings, name), FINER.get(name, name)
-        same = value == getattr(others, name) and getattr(settings, finer) == getattr(others, finer)
+        value = getattr(settings, name)
+        same = all(getattr(settings, one) == getattr(others, one) for one in (name, *FINER.get(name, ())))
         if name in SILENT or same or value is None:
             continue
         flag = name.replace("_", "-")
