@@ -62,7 +62,17 @@ def test_pairs_go_out_and_come_in(ablation: tuple[Path, Any], command: Command, 
     assert len(records) == json.loads((run / "history.json").read_text())["rounds"][1]["pairs"] > 0
     (tmp_path / "align.toml").write_text(COMMON)
     code, said, err = command(
-        *("align", "--config", tmp_path / "align.toml", "--pairs", tmp_path / "pairs.json", "--label", "given"),
+        *(
+            "align",
+            "--config",
+            tmp_path / "align.toml",
+            "--pairs",
+            tmp_path / "pairs.json",
+            "--label",
+            "given",
+            "--objective",
+            "sum",
+        ),
         *("--out", tmp_path / "run", "--quiet"),
     )
     assert (code, err) == (0, "")

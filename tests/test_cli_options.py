@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from hermes import commands
 from hermes.align.play import selfplay
+from hermes.align.play.chosen import settings_for
 from hermes.align.settings import AlignSettings
 from hermes.harness.contracts.options import Panel
 from hermes.harness.run.outside.score import ScoreSettings
@@ -19,8 +20,8 @@ from hermes.options import split_tasks
 
 Command = Callable[..., Any]
 MODELS: dict[str, type[BaseModel]] = {"eval": EvalSettings, "align": AlignSettings, "score": ScoreSettings}
-BARE = {"eval": EvalSettings(), "align": AlignSettings(recipe="hermes-tiny")}
-"""What commands without options end in."""
+BARE: dict[str, Callable[[dict[str, Any]], Any]] = {"eval": lambda given: EvalSettings(**given), "align": settings_for}
+"""What commands end in that are given no more than this; `hermes align` has the recipe of its model below it."""
 FIELDS = [(name, field) for name, model in MODELS.items() for field in model.model_fields]
 
 
@@ -120,8 +121,8 @@ def test_help_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_options_the_defaults_stand(built: Callable[..., Any]) -> None:
-    assert built("eval") == BARE["eval"]
-    assert built("align") == BARE["align"]
+    assert built("eval") == EvalSettings()
+    assert built("align") == settings_for({"recipe": "hermes-tiny"})
     assert built("score", "--task", "pope", "--responses", "a.jsonl") == ScoreSettings(
         task="pope", responses=Path("a.jsonl")
     )
@@ -168,10 +169,11 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(
     given: object,
 ) -> None:
     (tmp_path / "it.toml").write_text(f"{key} = {line}\n")
-    base = BARE[name]
-    assert built(name, "--config", "it.toml") == base.model_copy(update={key: filed})
-    assert built(name, "--config", "it.toml", *typed) == base.model_copy(update={key: given})
-    assert built(name, *typed) == base.model_copy(update={key: given})
+    ends = BARE[name]
+    assert built(name, "--config", "it.toml") == ends({key: filed})
+    assert built(name, "--config", "it.toml", *typed) == ends({key: given})
+    assert built(name, *typed) == ends({key: given})
+    assert getattr(ends({key: given}), key) == given
 
 
 def test_score_takes_its_options(built: Callable[..., Any]) -> None:
