@@ -187,6 +187,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "critic": "oracle",
         "masks": 2,
         "eval_guidance": 2.0,
+        "guidances": (0.0, 1.0),
         "eval_tasks": ("geneval",),
     },
 }
