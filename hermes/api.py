@@ -201,6 +201,7 @@ def align(
     eval_split: Literal["validation", "test"] = "test",
     eval_limit: int | None = None,
     eval_guidance: float | None = None,
+    guidances: Sequence[float] = (),
     eval_tasks: Names = (),
     judge: str | None = None,
     max_failures: int = 50,

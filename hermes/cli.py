@@ -172,7 +172,7 @@ def ablate_command(
 ) -> None:
     """Run an ablation: play every arm with every seed.
 
-    The folder gets a report with the table, the changes and the curves.
+    The folder gets a report: what each arm reaches, the rounds, the changes and the curves.
     """
     from hermes import terminal
     from hermes.align.play.ablate import ablate, read_ablation

@@ -133,7 +133,7 @@ def _type(field: "FieldInfo") -> Any:
 
 def _is_list(field: "FieldInfo") -> bool:
     """Whether the value is a list with commas."""
-    return field.annotation == tuple[str, ...]
+    return field.annotation in (tuple[str, ...], tuple[float, ...])
 
 
 def split_tasks(text: str) -> tuple[str, ...]:

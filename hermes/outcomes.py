@@ -9,9 +9,10 @@ from pydantic import Field
 from hermes.harness.records.types import Metric, Result
 from hermes.harness.system.disk import json_text
 from hermes.leaderboards import html
+from hermes.leaderboards.guidance import way_of
 from hermes.leaderboards.read import HISTORY, History, Run, read_history
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
-from hermes.leaderboards.titles import SAME, digits, guided_title, title
+from hermes.leaderboards.titles import SAME, digits, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +87,13 @@ class SelfPlay(History):
         return json_text(self.model_dump(mode="json", exclude={"path", "evaluations"}))
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row for each round: u, g, gap, joint, phi with their 95 % intervals, g_guided where it is, and pairs."""
+        """One row for each round: u, g, gap, joint, phi with 95 % intervals, g_guided with its guidance, and pairs."""
         import pandas as pd
 
         return pd.DataFrame([_flat(one, self._sides()) for one in self.rounds])
 
     def _repr_html_(self) -> str:
-        titles = {"u": "U", "g": "G", "gap": "Gap (U - G)", **SAME, "g_guided": guided_title(self.guided)}
+        titles = {"u": "U", "g": "G", "gap": "Gap (U - G)", **SAME, "g_guided": way_of(self).title}
         sides = self._sides()
         columns = (text_column("Round"), *(Column(titles[side], 3, None) for side in sides), Column("Pairs", 0, None))
         rows = tuple(
@@ -104,7 +105,8 @@ class SelfPlay(History):
             for one in self.rounds
         )
         name = f"Self-play of {self.model.name}, {self.name}, seed {self.seed}" + " (partial)" * self.partial
-        return html.table(Table(name, columns, rows, f"in {self.folder}"), intervals=True)
+        notes = (way_of(self).said,) if "g_guided" in sides and way_of(self).said else ()
+        return html.table(Table(name, columns, rows, f"in {self.folder}", notes), intervals=True)
 
     def _sides(self) -> tuple[str, ...]:
         same = SAME if any(one.joint for one in self.rounds) else ()
@@ -137,4 +139,6 @@ def _flat(one: Any, sides: tuple[str, ...]) -> dict[str, Any]:
         metric = getattr(one, side)
         for suffix, value in (("", "value"), ("_low", "low"), ("_high", "high")):
             row[side + suffix] = getattr(metric, value) if metric else None
+    if "g_guided" in sides:
+        row["guidance"] = one.guidance
     return row | {"pairs": one.pairs}

@@ -20,10 +20,11 @@ from hermes.harness.system.screen import Screen
 from hermes.harness.system.text import plain
 from hermes.leaderboards.agreement_table import yes_rates
 from hermes.leaderboards.gallery import FAILED
+from hermes.leaderboards.guidance import way_of
 from hermes.leaderboards.read import History
 from hermes.leaderboards.remarks import reasons, remarks
 from hermes.leaderboards.tables import spelled
-from hermes.leaderboards.titles import UNDEFINED, digits, guided_title, title
+from hermes.leaderboards.titles import UNDEFINED, digits, title
 
 if TYPE_CHECKING:
     from hermes.align.play.forecast import PlayForecast
@@ -232,15 +233,17 @@ def align_summary(history: History, heading: str) -> Group:
 
     Below it stand how many answers that is, what of them could not be used, and why candidates could not be made.
     """
-    sides = {"u": "U", "g": "G", "gap": "Gap (U - G)"}
+    sides, way = {"u": "U", "g": "G", "gap": "Gap (U - G)"}, way_of(history)
     if any(entry.g_guided for entry in history.rounds):
-        sides["g_guided"] = guided_title(history.guided)
+        sides["g_guided"] = way.title
     table = Table(title=heading, caption=history.precision, **LEAN)
     table.add_column("round")
     for name in (*sides.values(), "pairs"):
         table.add_column(name, justify="right", max_width=WIDEST)
     for entry in history.rounds:
         cells = {key: number(getattr(entry, key)).replace(" [", "\n[") for key in sides}
+        if way.among and entry.g_guided:
+            cells["g_guided"] += f"\nat guidance {entry.guidance:g}"
         table.add_row(
             str(entry.round) if entry.round else "base",
             *(cells | ({"gap": UNDEFINED} if history.undefined else {})).values(),
@@ -251,6 +254,7 @@ def align_summary(history: History, heading: str) -> Group:
         for entry in history.rounds
         for one in told(entry.failures, entry.drops.get(FAILED, 0))
     ]
+    said = [*([way.said] if way.said and "g_guided" in sides else []), *said]
     return Group(table, *_same(history), *map(Text, (*_undefined(history.undefined), *_counted(history), *said)))
 
 
@@ -335,7 +339,7 @@ def align_forecast(found: "PlayForecast") -> Group:
     lines = [
         *found.recipe,
         f"a round: {', '.join(drawn)}; {found.steps:,} steps of training at the "
-        f"most; evaluated on {', '.join(found.evaluated)}",
+        f"most; evaluated on {', '.join(found.evaluated)}{_chosen_from(found.guidances)}",
         f"weights, and each round's checkpoint: {weights}; free memory: {sized(found.memory)}; free disk: "
         f"{sized(found.disk)}",
         *_undefined(found.undefined),
@@ -343,6 +347,11 @@ def align_forecast(found: "PlayForecast") -> Group:
         "time: of what is missing, as the rounds that are done have taken; ? where there is none",
     ]
     return Group(table, *map(Text, lines), *_work(found.work))
+
+
+def _chosen_from(guidances: tuple[float, ...]) -> str:
+    listed = ", ".join(f"{scale:g}" for scale in guidances)
+    return f"; G once more at the guidance of {listed} that is best on validation scenes" if listed else ""
 
 
 def _work(plan: "WorkPlan") -> Iterator[Table | Text]:

@@ -155,6 +155,7 @@ def test_without_options_the_defaults_stand(built: Callable[..., Any]) -> None:
         ("align", "n", "4", 4, ["-n", "10"], 10),
         ("align", "trackers", "['wandb']", ("wandb",), ["--trackers", "tensorboard, wandb"], ("tensorboard", "wandb")),
         ("align", "eval_tasks", "['a']", ("a",), ["--eval-tasks", "b"], ("b",)),
+        ("align", "guidances", "[0, 1.5]", (0.0, 1.5), ["--guidances", "2,0, 1"], (0.0, 1.0, 2.0)),
         ("align", "objective", "'ipo'", "ipo", ["--objective", "sum"], "sum"),
     ],
 )

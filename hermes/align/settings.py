@@ -48,9 +48,15 @@ _BESIDE = {
     *TrackerSettings.model_fields,
 }
 
-_LATER = {"open_prompts": 0.0, "plan": None, "optimizer": "adamw", "side_loss": "sigmoid", "target": 0.0}
+_LATER: dict[str, Any] = {
+    "open_prompts": 0.0,
+    "plan": None,
+    "optimizer": "adamw",
+    "side_loss": "sigmoid",
+    "target": 0.0,
+}
 _LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
-_LATER |= {"gen_pairs": "images", "differ": "anything"}
+_LATER |= {"gen_pairs": "images", "differ": "anything", "guidances": ()}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -310,11 +316,30 @@ class EvaluationSettings(Record):
         description="Guidance scale at which generation is measured once more. Default: the model's best, if it names "
         "one.",
     )
+    guidances: tuple[float, ...] = Field(
+        (),
+        description="Guidance scales, with commas, of which each round takes the best on validation scenes for "
+        "measuring G once more; 0 is plain G. Default: none, but as --eval-guidance says.",
+    )
     eval_tasks: tuple[str, ...] = Field((), description="Benchmarks to run beside the gap, with commas.")
     judge: str | None = Field(
         None,
         description="Who judges the evaluation's images. Default: the benchmark's own, where it has one.",
     )
+
+    @field_validator("guidances")
+    @classmethod
+    def _each_scale_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        """In rising order, and with the digits that their tasks are called by."""
+        if any(scale < 0 for scale in value):
+            raise ValueError("a guidance scale is 0 or more")
+        return tuple(sorted({float(f"{scale:g}") for scale in value}))
+
+    @model_validator(mode="after")
+    def _one_way_to_a_guidance(self) -> "EvaluationSettings":
+        if self.guidances and self.eval_guidance is not None:
+            raise ValueError("guidances choose the scale that eval_guidance would say; leave one of the two out")
+        return self
 
 
 class AlignSettings(

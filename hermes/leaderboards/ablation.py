@@ -3,13 +3,14 @@ the paper."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from hermes.harness.records.types import Metric
 from hermes.leaderboards.benchmarks import described, measured
+from hermes.leaderboards.guidance import guided_task, said_of, way_of
 from hermes.leaderboards.origins import Kind, Measured, Reader, homologous
 from hermes.leaderboards.read import History, Round, Run
 from hermes.leaderboards.seeds import arms_of
@@ -26,7 +27,6 @@ from hermes.leaderboards.titles import (
     WORLDS,
     counted,
     digits,
-    guided_title,
     title,
 )
 
@@ -85,8 +85,15 @@ def _merged(one: Told, other: Told) -> Told:
 
 
 def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -> Table:
-    guided = list(dict.fromkeys(history.guided for history in histories if any(r.g_guided for r in history.rounds)))
-    columns = (*(column for _, column in SIDES), *(Column(guided_title(task), 3, key=task) for task in guided), PAIRS)
+    ways = {
+        way.key: way for history in histories if any(r.g_guided for r in history.rounds) for way in [way_of(history)]
+    }
+    guided = tuple(ways)
+    columns = (
+        *(column for _, column in SIDES),
+        *(Column(way.title, 3, key=key) for key, way in ways.items()),
+        PAIRS,
+    )
     rows = [_row(name, number, found, guided, reader) for name, number, found in _found(arms)]
 
     def about(table: Table) -> Told:
@@ -96,6 +103,7 @@ def _table(heading: str, arms: Arms, histories: list[History], reader: Reader) -
         part = ", ".join(history.align_id for history in members if history.partial)
         notes = [APART] if len(left) > len({history.name for history in members}) else []
         notes += [f"Evaluated on a part of the benchmark, and never best: {part}."] if part else []
+        notes += said_of(map(way_of, members)) if any(column.key in ways for column in table.columns) else []
         notes += [f"The gap is undefined: the model {lacks}." for lacks in {one.undefined for one in members} if lacks]
         return (*notes, *_behind(arms, table)), (*_sources(left), f"Judge: {judges}.")
 
@@ -118,7 +126,7 @@ def _benchmarks(heading: str, arms: Arms, histories: Sequence[History], reader: 
         for name in results:
             known = [(history, one) for history, _ in found if (one := history.result(number, name))]
             partial = any(one.partial for _, one in known)
-            cells.append(_number([(h, headline(one)) for h, one in known], number, name, reader, partial))
+            cells.append(_number([(h, headline(one)) for h, one in known], number, _always(name), reader, partial))
         rows.append((*_label(arm, number, found), *cells))
 
     def about(table: Table) -> Told:
@@ -195,12 +203,13 @@ def _row(arm: str, number: int, found: Played, guided: Sequence[str], reader: Re
     cells = []
     for kind, _ in SIDES:
         known = [(h, metric) for h, entry in found if (metric := getattr(entry, kind))]
-        cells.append(_number(known, number, kind, reader, part))
+        cells.append(_number(known, number, _always(kind), reader, part))
     if all(history.undefined for history, _ in found):
         cells[0] = Cell(text=UNDEFINED)
-    for task in guided:
-        known = [(h, entry.g_guided) for h, entry in found if entry.g_guided and h.guided == task]
-        cells.append(_number(known, number, task, reader, part))
+    entries = {history.align_id: entry for history, entry in found}
+    for key in guided:
+        known = [(h, entry.g_guided) for h, entry in found if entry.g_guided and way_of(h).key == key]
+        cells.append(_number(known, number, lambda h: guided_task(h, entries[h.align_id]), reader, part))
     pairs = Cell(float(np.mean([entry.pairs for _, entry in found]))) if number else Cell()
     return (*label, *cells, pairs)
 
@@ -213,34 +222,48 @@ def _called(number: int) -> str:
     return f"{number} (base)" if number == 0 else str(number)
 
 
-def _number(found: Sequence[tuple[History, Metric]], number: int, what: str, reader: Reader, partial: bool) -> Cell:
-    """The mean over seeds of a round's side of the gap, or of a task's headline."""
+def _always(name: str) -> Callable[[History], str]:
+    return lambda _: name
+
+
+def _number(
+    found: Sequence[tuple[History, Metric]], number: int, what: Callable[[History], str], reader: Reader, partial: bool
+) -> Cell:
+    """The mean over seeds of a round's side of the gap, or of a task's headline; ``what`` a self-play calls it."""
     known = [(history, metric) for history, metric in found if not math.isnan(metric.value)]
     if not known:
         return Cell()
-    values = [metric.value for _, metric in known]
-    first = known[0][1]
-    one = len(known) == 1
-    mean = Metric(value=float(np.mean(values)), low=first.low if one else None, high=first.high if one else None)
-    evaluations = {history.seed: history.evaluations[number] for history, _ in known if number in history.evaluations}
-    return Cell(
-        mean.value,
-        low=mean.low,
-        high=mean.high,
-        spread=None if one else float(np.std(values, ddof=1)),
+    cell = averaged([metric for _, metric in known])
+    mean = Metric(value=cell.value or 0.0, low=cell.low, high=cell.high)
+    runs = {
+        history.seed: (what(history), history.evaluations[number])
+        for history, _ in known
+        if number in history.evaluations
+    }
+    return replace(
+        cell,
         partial=partial,
         source=f"measured ({', '.join(history.align_id for history, _ in known)})",
         # A round whose evaluation is gone is known by its numbers alone, and not ranked.
-        origin=_origin(what, mean, partial, evaluations, reader) if len(evaluations) == len(known) else None,
+        origin=_origin(mean, partial, runs, reader) if len(runs) == len(known) else None,
     )
 
 
-def _origin(what: str, mean: Metric, partial: bool, runs: Mapping[int, Run], reader: Reader) -> Measured | None:
-    first = next(iter(runs.values()))
+def averaged(metrics: Sequence[Metric]) -> Cell:
+    """The mean of one metric or more, which are numbers, with the standard deviation; of one its interval."""
+    values = [metric.value for metric in metrics]
+    if len(metrics) == 1:
+        return Cell(values[0], low=metrics[0].low, high=metrics[0].high)
+    return Cell(float(np.mean(values)), spread=float(np.std(values, ddof=1)))
+
+
+def _origin(mean: Metric, partial: bool, runs: Mapping[int, tuple[str, Run]], reader: Reader) -> Measured | None:
+    """What the number was measured on, from what it is called and the run that it is from, by seed."""
+    what, first = next(iter(runs.values()))
     if what in KINDS and not first.gap.undefined:
-        return homologous(reader, KINDS[what], mean, partial, runs)
-    what = ALONE.get(what, what)
-    if not all(what in run.results for run in runs.values()):
+        return homologous(reader, KINDS[what], mean, partial, {seed: run for seed, (_, run) in runs.items()})
+    tasks = {seed: (ALONE.get(name, name), run) for seed, (name, run) in runs.items()}
+    if not all(name in run.results for name, run in tasks.values()):
         return None
-    terms = (Terms.of(first.results[what]),)
-    return Measured(reader, "task", mean, partial, terms, {seed: {what: run} for seed, run in runs.items()})
+    terms = (Terms.of(first.results[ALONE.get(what, what)]),)
+    return Measured(reader, "task", mean, partial, terms, {seed: {name: run} for seed, (name, run) in tasks.items()})

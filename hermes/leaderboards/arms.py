@@ -1,4 +1,4 @@
-"""The report of an ablation: every arm's rounds, what they changed, how arms differ, and the curves."""
+"""The report of an ablation: what each arm reaches, every round, what it changed, how arms differ, and the curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,22 +8,27 @@ from hermes.harness.system.errors import MissingExtra
 from hermes.leaderboards import html, markdown
 from hermes.leaderboards.ablation import ablation_tables
 from hermes.leaderboards.changes import (
-    against,
+    Change,
+    Difference,
+    against_of,
     against_table,
     benchmark_against_table,
     benchmark_changes_table,
     benchmark_steps_table,
-    changes,
+    changes_of,
     changes_table,
     steps_table,
 )
 from hermes.leaderboards.curves import curves_png
-from hermes.leaderboards.plays import named_arm
+from hermes.leaderboards.plays import named_arm, read_plays
 from hermes.leaderboards.ranking import finished
-from hermes.leaderboards.read import HISTORY, read_histories
+from hermes.leaderboards.reached import Reached, from_base_table, reached, reached_from, reached_table
+from hermes.leaderboards.read import HISTORY
 from hermes.leaderboards.tables import Cell, Table, text_column
 
 CURVES = "curves.png"
+STYLE = "body { max-width: 120rem; }\n"
+"""As wide as the screen, as one row of an arm has all columns."""
 
 
 def write_report(out: Path, arms: Mapping[str, Path], base: str, failed: Mapping[str, str]) -> None:
@@ -38,7 +43,7 @@ def write_report(out: Path, arms: Mapping[str, Path], base: str, failed: Mapping
         rows = tuple((Cell(text=name), Cell(text=why)) for name, why in failed.items())
         tables.append(Table("Failed", (text_column("Self-play"), text_column("Why")), rows))
     write_atomic(out / "report.md", markdown.document("Ablation", tables, intervals=True))
-    write_atomic(out / "report.html", html.document("Ablation", tables, intervals=True))
+    write_atomic(out / "report.html", html.document("Ablation", tables, intervals=True, style=STYLE))
     if not folders:
         return
     try:
@@ -48,9 +53,26 @@ def write_report(out: Path, arms: Mapping[str, Path], base: str, failed: Mapping
 
 
 def _tables(folders: Sequence[Path], base: str) -> list[Table]:
-    found = changes(folders)
-    tables = [changes_table(found), benchmark_changes_table(found), steps_table(found), benchmark_steps_table(found)]
-    if any(one.arm == base for one in found) and len({one.arm for one in found}) > 1:
-        differences = against(folders, named_arm, base)
-        tables += [against_table(differences), benchmark_against_table(differences)]
-    return [*finished(ablation_tables(read_histories(folders))), *(table for table in tables if table.rows)]
+    """First one row an arm, then round by round what that does not hold already."""
+    arms = read_plays(folders)
+    found, last = changes_of(arms), reached(arms)
+    above, below = [reached_table(last, arms)], []
+    if not _covers(last, found):
+        below += [changes_table(found), benchmark_changes_table(found)]
+    below.append(steps_table(found))
+    if any(one.round > 1 for one in found):
+        below.append(benchmark_steps_table(found))
+    if base in arms and any(one.arm == base for one in found) and len({one.arm for one in found}) > 1:
+        differences, ends = against_of(arms, base), reached_from(arms, base)
+        above.append(from_base_table(ends, arms, base))
+        below.append(against_table(differences))
+        if not _covers(ends, differences):
+            below.append(benchmark_against_table(differences))
+    histories = [play.history for plays in arms.values() for play in plays]
+    return [table for table in (*above, *finished(ablation_tables(histories)), *below) if table.rows]
+
+
+def _covers(last: Sequence[Reached], rounds: Sequence[Change] | Sequence[Difference]) -> bool:
+    """Whether the rows of one row an arm are those of a table of rounds."""
+    shown = {(one.arm, one.round, one.seeds) for one in last}
+    return all((one.arm, one.round, one.seeds) in shown for one in rounds)

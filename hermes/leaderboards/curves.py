@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hermes.harness.system.disk import write_atomic
 from hermes.harness.system.errors import HermesError, MissingExtra
-from hermes.leaderboards.plays import ArmOf, Items, Play, best_guidance, read_plays
-from hermes.leaderboards.titles import BEST_GUIDED
+from hermes.leaderboards.guidance import title_of
+from hermes.leaderboards.plays import ArmOf, Items, Play, read_plays
+from hermes.leaderboards.titles import guided_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,18 +32,19 @@ class Point(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What is drawn of one arm; ``guided`` is empty where G was not measured under guidance."""
+    """What is drawn of one arm; ``guided`` is empty where G was not measured under guidance, and so is its title."""
 
     u: list[Point]
     g: list[Point]
     gap: list[Point]
     guided: list[Point]
+    title: str = ""
 
 
 def curves_png(folders: Sequence[Path], arm_of: ArmOf, out: Path) -> None:
     """Draw all self-plays under the folders: U, G and the gap over rounds, mean and standard error over an arm's seeds.
 
-    Beside G, dashed, G at the guidance that is best in each round, where it was measured. Raises as `read_plays`, for
+    Beside G, dashed, G at the guidance that each round says, where it was measured. Raises as `read_plays`, for
     folders without a self-play, and MissingExtra without matplotlib.
     """
     try:
@@ -61,16 +63,17 @@ def curves_png(folders: Sequence[Path], arm_of: ArmOf, out: Path) -> None:
 
 def curves(plays: Sequence[Play]) -> Curves:
     """The curves of one arm; a round counts the seeds that have played it."""
-    found = Curves([], [], [], [])
+    found, ways = Curves([], [], [], []), []
     for number in sorted({number for play in plays for number in play.rounds}):
         played = [play.rounds[number] for play in plays if number in play.rounds]
-        scale = best_guidance(played)
+        guided = [one.guided for one in played if one.guided]
         found.u.extend(_point(number, (one.u for one in played)))
         found.g.extend(_point(number, (one.g for one in played)))
         found.gap.extend(_point(number, (one.gap for one in played)))
-        if scale is not None:
-            found.guided.extend(_point(number, (one.guided[scale] for one in played)))
-    return found
+        if len(guided) == len(played):
+            found.guided.extend(_point(number, (one.items for one in guided)))
+            ways += [one.way for one in guided]
+    return found._replace(title=title_of(ways)) if ways else found
 
 
 def _point(number: int, seeds: Iterable[Items]) -> list[Point]:
@@ -92,10 +95,10 @@ def _draw(figure: "Figure", arms: Mapping[str, Curves]) -> None:
             _line(panel, points, shift, color, marker)
         _line(g, drawn.guided, shift, color, marker, guided=True)
         names.append(Line2D([], [], color=color, marker=marker, linewidth=1.8, label=_label(arm)))
-    if any(drawn.guided for drawn in arms.values()):
-        label = BEST_GUIDED
+    if titles := {drawn.title for drawn in arms.values() if drawn.guided}:
+        label = titles.pop() if len(titles) == 1 else guided_title("")
         names.append(Line2D([], [], color="#555555", marker="o", markerfacecolor="white", linestyle="--", label=label))
-    if any(point.error for drawn in arms.values() for points in drawn for point in points):
+    if any(point.error for drawn in arms.values() for points in drawn[:4] for point in points):
         names.append(Line2D([], [], linestyle="none", label="bars: standard error\nover seeds"))
     rounds = sorted({point.round for drawn in arms.values() for point in drawn.u})
     span = max(high - low for low, high in (panel.get_ylim() for panel in (u, g, gap)))

@@ -59,9 +59,9 @@ def table(content: Table, intervals: bool = False, heading: bool = True) -> str:
     )
 
 
-def document(title: str, tables: list[Table], intervals: bool = False) -> str:
-    """The whole page."""
-    return page(title, "".join(table(one, intervals) for one in tables))
+def document(title: str, tables: list[Table], intervals: bool = False, style: str = "") -> str:
+    """The whole page; ``style`` as for `page`."""
+    return page(title, "".join(table(one, intervals) for one in tables), style)
 
 
 def page(title: str, body: str, style: str = "") -> str:

@@ -110,8 +110,7 @@ class Measured:
 
     def _paired(self, runs: Sequence[tuple[Tasks, Tasks]]) -> Metric | None:
         if self.kind == "task":
-            (name,) = runs[0][1]
-            return self._shift(runs, name)
+            return self._shift([(_only(before), _only(after)) for before, after in runs])
         if self.kind == "across":
             return self._across(runs)
         if self.kind in DIFFERENCES:
@@ -119,15 +118,10 @@ class Measured:
         values = [(before, after) for a, b in runs if (before := self._items(a)) and (after := self._items(b))]
         return difference(values) if len(values) == len(runs) else None
 
-    def _shift(self, runs: Sequence[tuple[Tasks, Tasks]], task: str) -> Metric | None:
-        found = [
-            (
-                self.reader.benchmark(before[task], task, self.category),
-                self.reader.benchmark(after[task], task, self.category),
-            )
-            for before, after in runs
-        ]
-        moved = shift(found)
+    def _shift(self, runs: Sequence[tuple[tuple[str, Run], tuple[str, Run]]]) -> Metric | None:
+        """That of a task, which may be called otherwise in each run, as G under a guidance is."""
+        found = [[self.reader.benchmark(run, task, self.category) for task, run in pair] for pair in runs]
+        moved = shift([(before, after) for before, after in found])
         return moved.metric if moved and moved.metric.groups else None
 
     def _across(self, runs: Sequence[tuple[Tasks, Tasks]]) -> Metric | None:
@@ -135,7 +129,8 @@ class Measured:
         parts, weights = [], []
         for sign, names in zip((1.0, -1.0), self.sides, strict=True):
             for name in names:
-                moved, result = self._shift(runs, name), runs[0][1][name].results[name]
+                moved = self._shift([((name, before[name]), (name, after[name])) for before, after in runs])
+                result = runs[0][1][name].results[name]
                 if moved is None:
                     return None
                 parts.append(moved)
@@ -166,6 +161,12 @@ class Measured:
         if told is None or not all(math.isclose(a, b.value) for a, b in zip(made, (told.u, told.g), strict=True)):
             return None
         return {"u": u, "g": g, "gap": {item: u[item] - g[item] for item in u}}[self.kind]
+
+
+def _only(tasks: Tasks) -> tuple[str, Run]:
+    """The one task that there is."""
+    ((name, run),) = tasks.items()
+    return name, run
 
 
 def _numbers(seeds: Iterable[int]) -> str:

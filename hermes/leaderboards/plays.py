@@ -1,30 +1,39 @@
 """Reads self-plays: U, G and the gap of every round's evaluation item by item, and which benchmarks it has beside."""
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from hermes.harness.records.agreement import Table
+from hermes.harness.records.agreement import Table, counts
 from hermes.harness.run.gap import GENERATION, UNDERSTANDING
 from hermes.harness.run.joint import Joined
 from hermes.harness.system.errors import HermesError
 from hermes.leaderboards.benchmarks import beside_the_gap
-from hermes.leaderboards.read import History, Run, read_histories, read_history, score_files
+from hermes.leaderboards.guidance import Way, guided_scale, guided_task, way_of
+from hermes.leaderboards.read import History, Round, Run, read_histories, read_history, score_files
 from hermes.leaderboards.scores import scores_of
 from hermes.leaderboards.seeds import arms_of
 from hermes.leaderboards.shifts import Benchmark
 
 Items = dict[str, float]
 ArmOf = Callable[[Path], str]
-GUIDED = re.compile(rf"{GENERATION}@guidance_scale=(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+
+
+@dataclass(frozen=True)
+class Guided:
+    """G by item under guidance: at which scale, and how the self-play has come to it."""
+
+    scale: float
+    way: Way
+    items: Items
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation by item: U, G and U - G of the items that have both, and G under each guidance.
+    """One evaluation by item: U, G and U - G of the items that have both, and G under the guidance that its round says.
 
     Of a model of one side that side alone is not empty.
     ``benchmarks`` are those that were evaluated beside them.
@@ -33,18 +42,40 @@ class Evaluation:
     u: Items
     g: Items
     gap: Items
-    guided: dict[float, Items]
+    guided: Guided | None
     benchmarks: dict[str, Benchmark]
+    folder: Path
+    run: Run | None = field(repr=False)
+
+    @cached_property
+    def agreement(self) -> Table:
+        """The 2 x 2 by question; empty where the scores do not make the one that the run tells."""
+        told = self.run.gap.homologous if self.run else None
+        if told is None or not told.counts:
+            return {}
+        table = table_of(self.folder)
+        return table if told.counts == counts(table) else {}
 
 
 @dataclass(frozen=True)
 class Play:
-    """One self-play: its arm, seed and align id, and the evaluation of every round."""
+    """One self-play: its arm, and the evaluation of every round."""
 
     arm: str
-    seed: int
-    align_id: str
+    history: History = field(repr=False)
     rounds: dict[int, Evaluation]
+
+    @property
+    def seed(self) -> int:
+        return self.history.seed
+
+    @property
+    def align_id(self) -> str:
+        return self.history.align_id
+
+
+Arms = Mapping[str, Sequence[Play]]
+"""The self-plays of each arm by seed."""
 
 
 def named_arm(folder: Path) -> str:
@@ -67,40 +98,30 @@ def read_plays(folders: Sequence[Path], arm_of: ArmOf = named_arm) -> dict[str, 
                 f"{history.path} is the second self-play of arm {arm!r} with seed {history.seed}; leave one out, or "
                 "give the arms names of their own (--label)"
             )
-        arms[arm][history.seed] = Play(arm, history.seed, history.align_id, _rounds(history))
+        arms[arm][history.seed] = Play(arm, history, _rounds(history))
     return {arm: [plays[seed] for seed in sorted(plays)] for arm, plays in arms.items()}
 
 
-def best_guidance(evaluations: Sequence[Evaluation]) -> float | None:
-    """Of the guidances that all evaluations hold the one with the highest mean G; of equals the lowest; else None."""
-    held = [{scale for scale, items in one.guided.items() if items} for one in evaluations]
-    means = {
-        scale: fmean(fmean(one.guided[scale].values()) for one in evaluations)
-        for scale in sorted(set.intersection(*held) if held else ())
-    }
-    return max(means, key=means.__getitem__, default=None)
-
-
 def _rounds(history: History) -> dict[int, Evaluation]:
-    numbers = [entry.round for entry in history.rounds]
-    return {
-        number: _evaluation(history.path / f"round-{number}" / "evaluation", history.evaluations.get(number))
-        for number in numbers
-    }
+    return {entry.round: _evaluation(history, entry) for entry in history.rounds}
 
 
-def _evaluation(folder: Path, run: Run | None) -> Evaluation:
+def _evaluation(history: History, entry: Round) -> Evaluation:
+    folder, run = history.path / f"round-{entry.round}" / "evaluation", history.evaluations.get(entry.round)
     files = score_files(folder)
     u, g = _one_side(files) if run and run.gap.undefined else sides_of(folder)
-    guided = {
-        float(match[1]): _by_item(files[name], "accuracy")
-        for name in sorted(files)
-        if (match := GUIDED.fullmatch(name))
-    }
     gap = {item: u[item] - g[item] for item in u if item in g}
     results = run.results if run else {}
     benchmarks = {name: Benchmark(results[name], _file_of(name, files, folder)) for name in beside_the_gap(results)}
-    return Evaluation(u, g, gap, guided, benchmarks)
+    return Evaluation(u, g, gap, _guided(history, entry, files), benchmarks, folder, run)
+
+
+def _guided(history: History, entry: Round, files: Mapping[str, Path]) -> Guided | None:
+    task, scale = guided_task(history, entry), guided_scale(history, entry)
+    if scale is None or task not in files:
+        return None
+    items = _by_item(files[task], "accuracy")
+    return Guided(scale, way_of(history), items) if items else None
 
 
 def _one_side(files: Mapping[str, Path]) -> tuple[Items, Items]:

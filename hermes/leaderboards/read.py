@@ -16,8 +16,8 @@ from hermes.harness.system.parsing import json_file
 RESULTS, HISTORY, SCORED = "results.json", "history.json", "scored"
 SCHEMAS = (1, 2)
 AGAIN = "run the command that wrote it again, or leave it out"
-OF_A_ROUND = ("evaluation", "validation")
-"""The runs in the folder of a self-play's round: that of the test items, and that of patience."""
+OF_A_ROUND = ("evaluation", "validation", "guidance")
+"""The runs in the folder of a self-play's round: that which is reported, patience's, and that of the guidances."""
 BULK = frozenset(("answers", "media", "candidates", "training", "checkpoint"))
 
 
@@ -91,7 +91,11 @@ class Run(_Read):
 
 
 class Round(_Read):
-    """One round of a self-play; round 0 is the base model. A model of one side has one of U and G, and no gap."""
+    """One round of a self-play; round 0 is the base model. A model of one side has one of U and G, and no gap.
+
+    ``guidance`` is the scale of ``g_guided``. ``drawn`` counts the candidates that were asked for, "pictures" and
+    "texts". Older versions wrote neither.
+    """
 
     round: int
     u: Metric | None
@@ -100,9 +104,11 @@ class Round(_Read):
     joint: Metric | None = None
     phi: Metric | None = None
     g_guided: Metric | None = None
+    guidance: float | None = None
     pairs: int = 0
     drops: dict[str, int] = {}
     failures: dict[str, int] = {}
+    drawn: dict[str, int] = {}
     margin_und: float | None = None
     margin_gen: float | None = None
     loss: float | None = None
@@ -115,8 +121,8 @@ class History(_Read):
 
     ``evaluations`` are those of its rounds, as far as they are still there. ``settings`` is a hash of all that its
     seeds have in common, "" where an older version wrote the file. ``guided`` names the task under guidance whose
-    accuracy is each round's ``g_guided``. ``data`` says how real data are divided, ``undefined`` what a model of one
-    side does not do.
+    accuracy is each round's ``g_guided``; "" where each round takes the best of ``guidances``. ``data`` says how real
+    data are divided, ``undefined`` what a model of one side does not do.
     """
 
     path: Path
@@ -127,6 +133,7 @@ class History(_Read):
     seed: int
     settings: str = ""
     guided: str = ""
+    guidances: tuple[float, ...] = ()
     precision: str = ""
     data: str = ""
     undefined: str = ""

@@ -8,12 +8,13 @@ from hermes.leaderboards.agreement_table import TOLD
 from hermes.leaderboards.benchmarks import described, measured
 from hermes.leaderboards.board import boards
 from hermes.leaderboards.gallery import FAILED, meaning
+from hermes.leaderboards.guidance import way_of
 from hermes.leaderboards.provenance import VERSIONS, cell_of, facts_table, machine_facts, model_facts
 from hermes.leaderboards.ranking import finished
 from hermes.leaderboards.read import History, read_runs
 from hermes.leaderboards.tables import Cell, Column, Table, text_column
 from hermes.leaderboards.terms import headline
-from hermes.leaderboards.titles import SAME, UNDEFINED, digits, guided_title, title
+from hermes.leaderboards.titles import SAME, UNDEFINED, digits, title
 
 TRAINING = {
     "steps": Column("Steps", 0, None),
@@ -29,6 +30,8 @@ TRAINING = {
     "mask_noise_und": Column("Mask noise und", 2, None),
     "replay": Column("Replay loss", 3, None),
     "held": Column("Held", 3, None),
+    "sequences": Column("Sequences", 0, None),
+    "references": Column("Reference passes", 0, None),
 }
 
 
@@ -51,7 +54,9 @@ def self_play_tables(history: History) -> list[Table]:
 
 def _rounds(history: History) -> Table:
     source = f"measured ({history.align_id})"
-    guided = [guided_title(history.guided)] if any(entry.g_guided for entry in history.rounds) else []
+    way = way_of(history)
+    guided = [way.title] if any(entry.g_guided for entry in history.rounds) else []
+    chosen = ["Guidance"] if guided and way.among else []
     same = list(SAME) if any(entry.joint for entry in history.rounds) else []
     rows = []
     for entry in history.rounds:
@@ -65,7 +70,8 @@ def _rounds(history: History) -> Table:
             cells[2] = Cell(text=UNDEFINED)
         trained = [entry.pairs, entry.margin_und, entry.margin_gen, entry.loss]
         more = [Cell(None if value is None or not entry.round else float(value)) for value in trained]
-        rows.append((_round(entry.round), *cells, *more, Cell(sum(entry.seconds.values()))))
+        scale = [Cell(text="" if entry.guidance is None else f"{entry.guidance:g}")] if chosen else []
+        rows.append((_round(entry.round), *cells, *scale, *more, Cell(sum(entry.seconds.values()))))
     return Table(
         title="Rounds",
         columns=(
@@ -73,6 +79,7 @@ def _rounds(history: History) -> Table:
             *(Column(name, 3) for name in ("U", "G", "Gap (U - G)")),
             *(Column(SAME[name], 3, None) for name in same),
             *(Column(name, 3) for name in guided),
+            *map(text_column, chosen),
             Column("Pairs", 0, None),
             *(Column(name, 3, None) for name in ("Margin und", "Margin gen", "Loss")),
             Column("Seconds", 0, None),
@@ -82,6 +89,7 @@ def _rounds(history: History) -> Table:
         + (f" {TOLD}." if same else ""),
         notes=(
             *(["Evaluated on a part of the benchmark: the rows rank nowhere."] if history.partial else ()),
+            *([way.said] if chosen else ()),
             *([f"The gap is undefined: the model {history.undefined}."] if history.undefined else ()),
         ),
     )
@@ -120,7 +128,8 @@ def _training(history: History) -> Table:
         rows=rows,
         caption="Means over the last epoch. Agree: the share of pairs whose margin is above 0. Winner and loser: nats "
         "since the round's start. Mask noise: what the masks alone do to an image pair's difference, und to a text "
-        "pair's. Held: how far held answers have left the reference. All in nats.",
+        "pair's. Held: how far held answers have left the reference. All in nats. Sequences go forward and backward "
+        "over all steps, an item once for each of its masks; reference passes are counted alike.",
     )
 
 

@@ -28,7 +28,7 @@ class Cell:
     ``second`` are set where that is certain (ranking.py). ``partial`` marks a number that covers only a part of the
     benchmark. ``source`` says where the number comes from: measured (run id) or quoted (source); ``origin`` is what it
     was measured on, so that it can be held against others, None for what is not ranked. ``digits`` replaces the
-    column's where a column mixes units.
+    column's where a column mixes units, ``signed`` where one of differences has a row of values.
     """
 
     value: float | None = None
@@ -39,6 +39,7 @@ class Cell:
     best: bool = False
     second: bool = False
     partial: bool = False
+    signed: bool | None = None
     source: str = ""
     digits: int | None = None
     origin: Origin | None = field(default=None, repr=False, compare=False)
@@ -72,9 +73,9 @@ class Table:
     """``rows`` hold one cell for each column; the first ``labels`` columns name the row.
 
     ``notes`` are what a reader must know, ``sources`` where the numbers come from and what their author should know;
-    both are lines under the table, and in LaTeX the sources are comments. The first ``rule`` rows are quoted; a line
-    stands below them. ``ranked`` says that best numbers are marked. ``about`` gives the notes and sources of a table of
-    fewer rows or columns.
+    both are lines under the table, and in LaTeX the sources are comments. The first ``rule`` rows are quoted, or what
+    the others are changes of; a line stands below them. ``ranked`` says that best numbers are marked. ``about`` gives
+    the notes and sources of a table of fewer rows or columns.
     """
 
     title: str
@@ -170,8 +171,9 @@ def spell(cell: Cell, column: Column, intervals: bool = False) -> str:
     if cell.value is None or not has_number(cell):
         return DASH
     digits = max(column.digits, 0) if cell.digits is None else cell.digits
-    low, high = (cell.low, cell.high) if intervals or column.signed else (None, None)
-    parts = [spelled(Metric(value=cell.value, low=low, high=high), digits, column.signed)]
+    signed = column.signed if cell.signed is None else cell.signed
+    low, high = (cell.low, cell.high) if intervals or signed else (None, None)
+    parts = [spelled(Metric(value=cell.value, low=low, high=high), digits, signed)]
     if cell.spread is not None:
         parts.append(f"± {cell.spread:.{digits}f}")
     if cell.partial:

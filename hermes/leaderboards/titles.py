@@ -42,7 +42,7 @@ TITLES = {
     "fid": "FID",
 }
 ORDER = tuple(TITLES)
-# G at the guidance, of those measured, that is best in each round; as one guidance for both sides it is a task's title.
+# G at a guidance that each round has chosen on validation scenes; at one guidance of all rounds it is a task's title.
 BEST_GUIDED = "G (best guidance)"
 GAPS = {BENCHMARK_GAP: "Benchmark gap", GAP: "Gap (U - G)"}
 JOINT, PHI = "joint", "phi"

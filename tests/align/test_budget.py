@@ -69,6 +69,20 @@ def test_phases_are_shared_and_take_the_slower_of_arithmetic_and_reading() -> No
     assert [one.name for one in unknown if one.seconds is not None] == ["similarity"]  # facts take no time
 
 
+def test_a_choice_of_guidance_draws_the_evaluated_items_at_each_scale() -> None:
+    work = Work(sizes=SIZES, codes=64, steps=0, draws_bf16=False, trains_bf16=True)
+    found = phases(Amount(**AMOUNT | {"evaluated": 10, "guidances": (0.0, 1.0, 2.0)}), work, 1, 5000, None)
+    by_name = {one.name: one for one in found}
+    assert [one.name for one in found][-2:] == ["guidance", "evaluation"]
+    # One row without guidance and two with it; five questions about each picture.
+    assert by_name["guidance"].flops == 10 * (1 + 2 + 2) * 200 + 3 * 5 * 10 * 100
+    assert by_name["evaluation"].flops == 10 * 2 * 200 + 2 * 5 * 10 * 100
+    without = phases(Amount(**AMOUNT | {"evaluated": 10}), work, 1, 5000, None)
+    assert list(without) == [one for one in found if one.name != "guidance"]
+    unknown = phases(Amount(**AMOUNT | {"guidances": (1.0,)}), work, 1, 5000, None)
+    assert [one.flops for one in unknown if one.name == "guidance"] == [None]
+
+
 @pytest.mark.parametrize(
     ("driver", "name"),
     [

@@ -188,6 +188,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "masks": 2,
         "eval_guidance": 2.0,
         "differ": "count",
+        "guidances": (0.0, 1.0),
         "eval_tasks": ("geneval",),
     },
 }

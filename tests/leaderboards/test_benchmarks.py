@@ -242,14 +242,12 @@ def test_the_report_of_arms_has_them_below_the_gap(tmp_path: Path) -> None:
     write_report(tmp_path / "report", {"sum": mine, "gen": other}, "sum", {})
     text = (tmp_path / "report" / "report.md").read_text()
     assert [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")] == [
+        "What each arm reaches",
+        "Difference from sum",
         "Self-play of tiny, shapes world (built in)",
         "Benchmarks in self-play of tiny, shapes world (built in)",
-        "Change since round 0",
-        "Benchmarks: change since round 0",
         "Change since the round before",
-        "Benchmarks: change since the round before",
         "Difference from sum at the same round",
-        "Benchmarks: difference from sum at the same round",
     ]
 
 

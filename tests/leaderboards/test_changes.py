@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from played import guided, play, scores
+from made import edit
+from played import benchmark, chose, guided, play, questions, score, scores
 
 from hermes.harness.records.stats import Z95
 from hermes.harness.records.types import Metric
-from hermes.harness.system.disk import write_json
+from hermes.harness.system.disk import read_json, write_json
 from hermes.harness.system.errors import HermesError
-from hermes.leaderboards import latex, markdown
+from hermes.leaderboards import latex, markdown, tables_of
 from hermes.leaderboards.changes import (
     Change,
     against,
@@ -21,7 +22,7 @@ from hermes.leaderboards.changes import (
     changes_table,
     steps_table,
 )
-from hermes.leaderboards.paired import closed
+from hermes.leaderboards.paired import closed, closed_more
 from hermes.leaderboards.plays import named_arm, read_plays
 from hermes.leaderboards.tables import Table
 
@@ -135,35 +136,114 @@ def test_difference_between_arms_over_common_seeds(arms: list[Path]) -> None:
 def test_arms_without_a_common_seed_have_empty_cells(arms: list[Path]) -> None:
     (found,) = against([arms[0], arms[3]], named_arm, "sum")
     assert math.isnan(found.delta.gap.value)
-    assert rows(against_table([found]))[1] == ["coupled", "1", "0", "-", "-", "-", "-", "-", "unclear"]
+    assert rows(against_table([found]))[1] == ["coupled", "1", "0", "-", "-", "-", "unclear"]
 
 
-def test_g_at_the_guidance_that_is_best_over_the_seeds(arms: list[Path]) -> None:
+def test_g_at_the_guidance_that_each_round_says(arms: list[Path]) -> None:
+    """Seed 0 took 2 and then 1, seed 1 both times 1, though 5 is better on what is reported."""
     values: dict[tuple[int, int, str], dict[str, float]] = {
-        (0, 0, "1"): {"a": 0.8, "b": 0.6},
-        (0, 0, "2"): {"a": 0.9, "b": 0.7},  # The better one for this seed, not for both.
-        (1, 0, "1"): {"a": 1.0, "b": 0.8},
-        (1, 0, "2"): {"a": 0.5, "b": 0.5},
-        (1, 0, "5"): {"a": 1.0, "b": 1.0},  # Not measured for the other seed.
-        **{(seed, 1, scale): {"a": g, "b": g} for seed in (0, 1) for scale, g in (("1", 0.8), ("2", 0.9))},
+        (0, 0, "1"): {"a": 1.0, "b": 1.0},
+        (0, 0, "2"): {"a": 0.9, "b": 0.7},
+        (1, 0, "1"): {"a": 0.8, "b": 0.6},
+        (0, 1, "1"): {"a": 1.0, "b": 0.8},
+        (1, 1, "1"): {"a": 0.9, "b": 0.9},
+        **{(seed, number, "5"): {"a": 1.0, "b": 1.0} for seed in (0, 1) for number in (0, 1)},
     }
     for (seed, number, scale), items in values.items():
         guided(arms[seed], number, scale, items)
-    scores(arms[0], 0, "homologous-g@steps=8", [("a", {"accuracy": 1.0}), ("b", {"accuracy": 1.0})])
+    chose(arms[0], (2, 1, 1))
+    chose(arms[1], (1, 1, 1))
     found = changes(arms[:2])
-    assert found[0].since_base.guidance == (1.0, 2.0)
+    assert found[0].since_base.guidance == ((2.0, 1.0), (1.0, 1.0))
     assert found[0].since_base.guided is not None
-    assert found[0].since_base.guided.value == pytest.approx((0.1 + 0.3 - 0.1 + 0.1) / 4)
-    assert interval(found[0].since_base.guided) == pytest.approx(of_two_items(0.1))
-    assert rows(changes_table(found))[1][6:8] == ["+0.100 [-0.775, +0.844]", "2 (base 1)"]
+    assert found[0].since_base.guided.value == pytest.approx((0.1 + 0.1 + 0.1 + 0.3) / 4)
+    head, first, *_ = rows(changes_table(found))
+    assert head[6:8] == ["G (best guidance)", "Guidance"]
+    assert (first[6].split()[0], first[7]) == ("+0.150", "1 (base 1, 2)")
     assert found[1].since_base.guided is None
+    assert "at its best scale of 0, 1, 2 on validation scenes." in changes_table(found).caption
+    chose(arms[0], (2, 1, 1), split="validation")
+    assert "2 on these very scenes, which are validation scenes." in changes_table(changes(arms[:1])).caption
+
+
+def test_no_guidance_is_plain_g_where_it_was_chosen(arms: list[Path]) -> None:
+    guided(arms[0], 1, "1", {"a": 1.0, "b": 1.0})
+    chose(arms[0], (0, 1, 0))
+    first, second = (one.since_base for one in changes(arms[:1]))
+    assert (first.guidance, second.guidance) == (((0.0,), (1.0,)), ((0.0,), (0.0,)))
+    assert first.guided is not None
+    assert first.guided.value == (0.5 + 0.75) / 2
+    assert second.guided == second.g
+
+
+def test_rounds_at_different_scales_are_held_against_each_other_item_by_item(tmp_path: Path) -> None:
+    names = [f"{k:02}" for k in range(40)]
+    folder = play(tmp_path / "0", "sum", 0, [dict.fromkeys(names, (RIGHT, 0.0))] * 2)
+    found = [score(f"{name}/{k}", name, float(k < 30), "accuracy") for k, name in enumerate(names)]
+    benchmark(folder, 1, "homologous-g@guidance_scale=1.5", found, 0.75)
+    chose(folder, (0, 1.5), among=(0, 1.5))
+    levels, moved = tables_of([folder], deltas=True)
+    assert "G (best guidance)" in [column.title for column in levels.columns]
+    place = [column.title for column in moved.columns].index("G (best guidance)")
+    assert moved.rows[0][place].value == pytest.approx(0.75)
+    assert not any("G (best guidance)" in source for source in moved.sources)  # none of it is unpaired
+
+
+def test_older_files_say_their_one_task(arms: list[Path]) -> None:
+    """Neither another scale that was evaluated beside it nor one that nothing names counts."""
+    for number in range(2):
+        guided(arms[0], number, "1.5", {"a": 0.5 + 0.25 * number, "b": 0.5})
+        guided(arms[0], number, "2", {"a": 1.0, "b": 1.0})
+    found = changes(arms[:1])
+    assert found[0].since_base.guidance == ((1.5,), (1.5,))
+    assert found[0].since_base.guided is not None
+    assert found[0].since_base.guided.value == 0.125
+    assert rows(changes_table(found))[0][6:8] == ["G (guidance scale 1.5)", "Guidance"]
+    assert "validation" not in changes_table(found).caption
+    edit(arms[0] / "history.json", guided="")
+    assert changes(arms[:1])[0].since_base.guided is None
+
+
+def test_a_scale_of_all_rounds_may_be_0_which_is_not_plain_g(arms: list[Path]) -> None:
+    rounds = read_json(arms[0] / "history.json")["rounds"]
+    told = [entry | {"guidance": 0.0} for entry in rounds]
+    edit(arms[0] / "history.json", guided="homologous-g@guidance_scale=0", rounds=told)
+    for number in range(2):
+        guided(arms[0], number, "0", {"a": 0.25, "b": 0.25})
+    found = changes(arms[:1])[0].since_base
+    assert found.guided is not None
+    assert (found.guidance, found.guided.value) == (((0.0,), (0.0,)), 0.0)
+
+
+def test_the_change_of_j_is_paired_by_question(tmp_path: Path) -> None:
+    """Of a's two questions one more is right on both sides; of b's one, which was right, none is."""
+    both, real, drawn = (1, 1), (1, 0), (0, 1)
+    folder = play(tmp_path / "0", "sum", 0, [{"a": (HALF, 0.5), "b": ((1,), 0.5)}] * 2)
+    assert changes([folder])[0].since_base.joint is None
+    questions(folder, 0, {"a": [real, drawn], "b": [both]})
+    assert changes([folder])[0].since_base.joint is None  # one side alone tells
+    questions(folder, 1, {"a": [real, both], "b": [drawn]})
+    found = changes([folder])[0].since_base.joint
+    assert found is not None
+    assert (found.value, found.n, found.groups) == (pytest.approx((0 + 1 - 1) / 3), 3, 2)
+    again = play(tmp_path / "1", "sum", 1, [{"a": (HALF, 0.5), "b": ((1,), 0.5)}] * 2)
+    questions(again, 0, {"a": [real, real], "b": [both]})
+    questions(again, 1, {"a": [both, both], "b": [both]})
+    joined = changes([folder, again])[0].since_base.joint
+    assert joined is not None
+    # Each question's change is the mean over the seeds, so there are no more questions than before.
+    assert (joined.value, joined.n) == (pytest.approx((0.5 + 1 - 0.5) / 3), 3)
+    path = folder / "round-1" / "evaluation" / "results.json"
+    homologous = read_json(path)["gap"]["homologous"]
+    edit(path, gap={"homologous": homologous | {"counts": homologous["counts"] | {"p11": 7}}})
+    assert changes([folder])[0].since_base.joint is None  # the scores do not make what the run tells
 
 
 def test_the_table_of_changes(arms: list[Path]) -> None:
     head, first, *_ = rows(changes_table(changes(arms)))
-    assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "G (best guidance)", "Guidance", "Gap closed (%)"]
+    assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "Gap closed (%)"]
     assert first[:4] == ["sum", "1", "2", "-0.125 [-0.852, +0.766]"]
-    assert first[5:] == ["-0.438 [-0.934, +0.634]", "-", "-", "78 [75, 80]"]
+    assert first[5:] == ["-0.438 [-0.934, +0.634]", "78 [75, 80]"]
     assert "over 2 items" in changes_table(changes(arms)).caption
     assert "measured (sum-0, sum-1)" in {cell.source for cell in changes_table(changes(arms)).rows[0]}
     for content in (changes_table([]), steps_table([]), against_table([])):
@@ -214,6 +294,25 @@ def test_closed_is_the_ratio_that_the_plain_bootstrap_gives() -> None:
     assert interval(share) == pytest.approx(np.percentile(plain, (2.5, 97.5)), abs=0.02)
     assert share.high - share.low > 0.1
     assert share.groups == 300
+
+
+def test_how_much_more_is_closed_draws_the_same_items_for_both() -> None:
+    rng = np.random.default_rng(4)
+    names = [f"{k:03}" for k in range(200)]
+    before = rng.normal(0.3, 0.2, 200)
+    first, second = before - rng.normal(0.05, 0.2, 200), before - rng.normal(0.15, 0.2, 200)
+
+    def pairs(after: Any) -> list[tuple[dict[str, float], dict[str, float]]]:
+        return [(dict(zip(names, before, strict=True)), dict(zip(names, after, strict=True)))]
+
+    found = closed_more(pairs(first), pairs(second))
+    drawn = [rng.integers(0, 200, 200) for _ in range(2000)]
+    plain = [(first - second)[k].sum() / before[k].sum() for k in drawn]
+    assert found.value == pytest.approx((first - second).sum() / before.sum())
+    assert interval(found) == pytest.approx(np.percentile(plain, (2.5, 97.5)), abs=0.02)
+    assert closed_more(pairs(first), pairs(first)).value == 0.0
+    # Items that one of the four lacks count for none.
+    assert closed_more([({"a": 1.0, "b": 1.0}, {"a": 0.5, "b": 0.0})], [({"a": 1.0}, {"a": 0.25})]).value == 0.25
 
 
 @pytest.mark.parametrize("gaps", [{"a": 0.25, "b": -0.25}, {"a": 0.0, "b": 0.0}, {}])
@@ -317,4 +416,7 @@ def test_what_align_writes_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         before, after = ([one["rounds"][number]["results"][task]["value"] for one in histories] for number in (0, 1))
         assert shift.metric.value == pytest.approx((sum(after) - sum(before)) / 2)
         assert shift.metric.n > 0
-    assert found.since_base.guidance == (1.5, 1.5)
+    assert found.since_base.guidance == ((1.5, 1.5), (1.5, 1.5))
+    assert found.since_base.joint is not None
+    moved = [one["rounds"][1]["joint"]["value"] - one["rounds"][0]["joint"]["value"] for one in histories]
+    assert found.since_base.joint.value == pytest.approx(sum(moved) / 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from played import guided, play
+from played import chose, guided, play
 
 from hermes.harness.system.errors import HermesError, MissingExtra
 from hermes.leaderboards.curves import curves, curves_png
@@ -35,11 +35,22 @@ def test_mean_and_standard_error_over_seeds(arms: list[Path]) -> None:
     assert drawn.guided == []
 
 
-def test_guided_curves_take_the_best_guidance_of_each_round(arms: list[Path]) -> None:
-    for seed, number, scale, g in ((0, 0, "1", 0.5), (0, 0, "2", 0.25), (1, 0, "1", 0.75), (0, 2, "2", 1.0)):
+def test_guided_curves_take_the_guidance_that_each_round_says(arms: list[Path]) -> None:
+    for seed, number, scale, g in (
+        *((0, 0, "1", 0.5), (0, 0, "2", 0.25), (1, 0, "2", 0.75), (0, 1, "1", 1.0), (0, 2, "2", 1.0)),
+        (0, 2, "1", 0.0),
+    ):
         guided(arms[seed], number, scale, {"a": g, "b": g})
+    chose(arms[0], (1, 1, 2))
+    chose(arms[1], (2, 1))
     drawn = curves(read_plays(arms[:2])["sum"])
     assert [(point.round, point.mean) for point in drawn.guided] == [(0, 0.625), (2, 1.0)]
+    assert drawn.title == "G (best guidance)"
+
+
+def test_a_curve_of_one_guidance_has_its_name(arms: list[Path]) -> None:
+    guided(arms[0], 0, "1.5", {"a": 0.5})
+    assert curves(read_plays(arms[:1])["sum"]).title == "G (guidance scale 1.5)"
 
 
 def test_rounds_without_a_value_are_left_out(tmp_path: Path) -> None:
@@ -49,7 +60,7 @@ def test_rounds_without_a_value_are_left_out(tmp_path: Path) -> None:
 
 def test_the_picture_is_the_same_every_time(arms: list[Path], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    guided(arms[0], 0, "1", {"a": 0.5, "b": 0.5})
+    guided(arms[0], 0, "1.5", {"a": 0.5, "b": 0.5})
     for name in ("one.png", "two.png"):
         curves_png(arms, named_arm, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()

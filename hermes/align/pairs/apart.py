@@ -43,11 +43,25 @@ def refuse_shared(source: ItemSource) -> None:
                 raise HermesError(f"{source.source}: {told(split, name, found)}; keep each item in one of them")
 
 
-def evaluated(source: ItemSource) -> str:
-    """A hash of the items that all rounds are measured on. Raises HermesError where there are none."""
+def evaluated(source: ItemSource, split: Split | None = None) -> str:
+    """A hash of the items of a split, by default the one that is reported, that all rounds are measured on.
+
+    Raises HermesError where there are none.
+    """
     settings = source.settings
-    data = load_data(source.asker, source.source, settings.eval_split, settings.eval_limit, pins=source.pins)
+    data = load_data(source.asker, source.source, split or settings.eval_split, settings.eval_limit, pins=source.pins)
     return data.info.fingerprint
+
+
+def refuse_unchosen(source: ItemSource) -> None:
+    """Raise HermesError where guidances are to be compared on validation items, and there are none."""
+    why = f"{source.source} has no validation items; add validation.jsonl"
+    try:
+        there = next(iter(_rows(source, "validation", 1)), None) is not None
+    except HermesError as error:
+        there, why = False, str(error)
+    if not there:
+        raise HermesError(f"--guidances is chosen from on validation items: {why}, or leave --guidances out")
 
 
 def _real_images(pairs: Path) -> Iterable[Row]:

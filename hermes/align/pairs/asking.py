@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hermes.align.pairs import candidates
-from hermes.align.pairs.answers import answer_requests
+from hermes.align.pairs.answers import answer_requests, questions_of
 from hermes.align.pairs.dual import Dual
 from hermes.align.pairs.items import Item
 from hermes.align.settings import AlignSettings
@@ -47,6 +47,19 @@ class Asked:
     def dual(self) -> Dual | None:
         """What scores candidates where that is nobody but the model."""
         return Dual(self.settings.caption_prompt, self.seed) if self.settings.scores == "dual" else None
+
+    @property
+    def number_of_captions(self) -> int:
+        return len(self.items) * self.settings.n if self.has_captions else 0
+
+    @property
+    def number_of_answers(self) -> int:
+        drawn = self.settings.drawn_answers if self.has_answers else 0
+        return sum(len(questions_of(item, self.closed)) for item in self.items) * drawn if drawn else 0
+
+    @property
+    def number_of_images(self) -> int:
+        return len(self.items) * (self.settings.n_images or self.settings.n) if self.has_images else 0
 
     def captions(self, items: Iterable[Item]) -> Iterator[Request]:
         """The requests for captions of these items, item by item; none where they have no likelihood or no part."""

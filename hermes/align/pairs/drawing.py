@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hermes.align.pairs import candidates
-from hermes.align.pairs.answers import answer_candidates, questions_of
+from hermes.align.pairs.answers import answer_candidates
 from hermes.align.pairs.asking import Asked
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.confidence import confidences_of, rate_images
@@ -135,16 +135,15 @@ def draw_candidates(
         current().wait()
         drawn = Drawn(asked, texts, more[0] if more else None, pictures, critic.identity if critic else "")
         if asked.has_captions:
-            label, total = f"captions, round {number}", len(items) * settings.n
+            label, total = f"captions, round {number}", asked.number_of_captions
             _draw(asked, asked.captions, total, texts, "understanding", progress, label)
         if drawn.answers:
-            label = f"answers, round {number}"
-            total = sum(len(questions_of(item, closed)) for item in items) * drawn_answers
+            label, total = f"answers, round {number}", asked.number_of_answers
             _draw(asked, asked.answers, total, drawn.answers, "understanding", progress, label)
         if asked.has_images:
             _see(asked, pictures, critic, progress)
         if asked.has_captions and dual:
-            total = len(items) * settings.n
+            total = asked.number_of_captions
             dual.rate_captions(model, _said(asked, texts), total, texts, settings.batch_draw, progress)
         elif asked.has_captions:
             device = pick_device(settings.device)
@@ -179,8 +178,8 @@ def _draw(
 
 def _see(asked: Asked, store: Store, critic: Judge | None, progress: Progress) -> None:
     """Images of every item's caption, drawn, judged and rated; rated alone where there is no critic."""
-    settings, number, items = asked.settings, asked.number, asked.items
-    total = len(items) * (settings.n_images or settings.n)
+    settings, number = asked.settings, asked.number
+    total = asked.number_of_images
     for _ in range(ATTEMPTS):
         _draw(asked, asked.images, total, store, "generation", progress, f"images, round {number}")
         label = f"critic, round {number}"

@@ -117,7 +117,8 @@ def _join(
 
 def measured(settings: AlignSettings) -> tuple[Split, ...]:
     """The splits that a self-play is measured on."""
-    splits: list[Split] = [settings.eval_split, *(("validation",) if settings.patience else ())]
+    chosen = settings.patience or settings.guidances
+    splits: list[Split] = [settings.eval_split, *(("validation",) if chosen else ())]
     return tuple(dict.fromkeys(splits))
 
 

@@ -19,7 +19,10 @@ ENCODERS = {"facts": 0, "minilm": 22_700_000, "mpnet": 109_000_000, "bert-cls": 
 
 
 class Amount(Record):
-    """What is asked in a round, over all processes; ``reply``: tokens of a caption at the most."""
+    """What is asked in a round, over all processes; ``reply``: tokens of a caption at the most.
+
+    ``guidances``: the scales at which the evaluated items are drawn to choose one of them.
+    """
 
     captions: int
     images: int
@@ -32,6 +35,7 @@ class Amount(Record):
     evaluated: int | None
     guided: bool
     answers: int = 0
+    guidances: tuple[float, ...] = ()
 
 
 class Work(Record):
@@ -84,7 +88,7 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     def answers(count: int, tokens: int) -> tuple[float, float]:
         return count * text, count / TOGETHER * tokens
 
-    def pictures(count: int) -> tuple[float, float]:
+    def pictures(count: int, rows: int) -> tuple[float, float]:
         return count * rows * max(work.steps, 1) * image, count / TOGETHER * passes
 
     found = []
@@ -93,7 +97,7 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     if amount.answers:
         found.append(phase("answers", *answers(amount.answers, REPLY), work.draws_bf16, reading))
     if amount.images:
-        found.append(phase("images", *pictures(amount.images), work.draws_bf16, drawing))
+        found.append(phase("images", *pictures(amount.images, rows), work.draws_bf16, drawing))
     if amount.judged:
         found.append(phase("critic", *answers(amount.judged, REPLY), work.draws_bf16, reading))
     if amount.captions:
@@ -102,11 +106,17 @@ def phases(amount: Amount, work: Work, ranks: int, training: int, card: Card | N
     reference = amount.epochs * amount.pairs * 2 * (text + image)
     trained = amount.epochs * amount.pairs * sizes.flops + amount.replayed * sizes.flops / 4
     found.append(phase("training", reference + trained, 0, work.trains_bf16, training))
-    if amount.evaluated is None:
-        return (*found, Phase(name="evaluation", flops=None, read=None, seconds=None, memory=max(drawing, reading)))
-    asked, drawn = answers(2 * QUESTIONS * amount.evaluated, REPLY), pictures(amount.evaluated)
-    both = [one + other for one, other in zip(asked, drawn, strict=True)]
-    found.append(phase("evaluation", both[0], both[1], work.draws_bf16, max(drawing, reading)))
+    most = max(drawing, reading)
+    guided = tuple(2 if scale else 1 for scale in amount.guidances)
+    measured = {"guidance": (len(guided), guided), "evaluation": (2, (rows,))}
+    for name, (asked, drawn) in measured.items():
+        if amount.evaluated is None and drawn:
+            found.append(Phase(name=name, flops=None, read=None, seconds=None, memory=most))
+        elif amount.evaluated is not None and drawn:
+            parts = [answers(asked * QUESTIONS * amount.evaluated, REPLY)]
+            parts += [pictures(amount.evaluated, of_one) for of_one in drawn]
+            flops, reads = sum(part[0] for part in parts), sum(part[1] for part in parts)
+            found.append(phase(name, flops, reads, work.draws_bf16, most))
     return tuple(found)
 
 

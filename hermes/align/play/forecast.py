@@ -42,6 +42,7 @@ class RoundForecast(Record):
 class PlayForecast(Record):
     """A self-play before anything is loaded: ``captions`` and ``images`` are drawn in a round, ``steps`` trained.
 
+    ``guidances`` are those of which each round takes the best for G.
     ``undefined``: why a model of one side has no gap, "" for others.
     ``folder``: where it is, None where no earlier run under the same root knows the model. Bytes: ``weights`` of the
     model in memory and of each round's checkpoint (0: unknown), ``memory`` and ``disk`` that are free. ``recipe``:
@@ -59,6 +60,7 @@ class PlayForecast(Record):
     images: int
     steps: int
     evaluated: tuple[str, ...]
+    guidances: tuple[float, ...] = ()
     undefined: str = ""
     weights: int
     memory: int
@@ -94,7 +96,8 @@ def forecast(settings: AlignSettings, progress: Progress | None = None) -> PlayF
         captions=settings.items * settings.n if "text" in kinds and settings.captions else 0,
         images=settings.items * (settings.n_images or settings.n) if "image" in kinds and settings.images else 0,
         steps=training_steps(settings),
-        evaluated=evaluated_tasks(settings, planned.cls.abilities),
+        evaluated=evaluated_tasks(settings, planned.cls.abilities, settings.eval_guidance),
+        guidances=settings.guidances,
         undefined=lacking(planned.cls.abilities),
         weights=weights,
         memory=free_memory(device, options)[0],

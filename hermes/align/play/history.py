@@ -13,20 +13,24 @@ from hermes.harness.system.disk import read_json, write_json
 from hermes.harness.system.environment import package_version
 from hermes.harness.system.errors import HermesError
 
+CANDIDATES = ("pictures", "texts")
+"""What of a round's candidates is counted."""
+
 
 def round_entry(
     number: int,
     evaluation: Mapping[str, Any],
     guided: str | None,
+    guidance: float | None,
     report: TrainingReport | None,
     drops: Mapping[str, int],
-    failures: Mapping[str, int],
+    drawn: Mapping[str, Any],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One round: ``evaluation`` is its results.json, ``guided`` the name of the task drawn under guidance.
+    """One round: ``evaluation`` is its results.json, ``guided`` the name of the task that is G at ``guidance``.
 
-    Of a model of one side the other side and the gap are None.
-    ``failures`` are the commonest reasons why candidates could not be made.
+    Of a model of one side the other side and the gap are None. ``drawn`` is what drawn.json says of the candidates:
+    how many there are, and the commonest reasons why some could not be made.
     """
     results, gap = evaluation["results"], evaluation["gap"]["homologous"]
     if gap is None:
@@ -41,9 +45,11 @@ def round_entry(
         **{side: gap[side] for side in ("u", "g", "gap")},
         **{name: gap[name] for name in ("joint", "phi", "counts") if name in gap},
         "g_guided": results[guided]["metrics"]["accuracy"] if guided else None,
+        "guidance": guidance,
         "pairs": report.pairs if report else 0,
         "drops": dict(drops),
-        "failures": dict(failures),
+        "failures": dict(drawn.get("failures", {})),
+        "drawn": {name: drawn[name] for name in CANDIDATES if name in drawn},
         "margin_und": report.margin_und if report else None,
         "margin_gen": report.margin_gen if report else None,
         "loss": report.loss if report else None,
@@ -65,6 +71,7 @@ def facts_of(
 ) -> dict[str, Any]:
     """What history.json says of all rounds: what its seeds have in common, G's task under guidance, the precision.
 
+    Where each round chooses its guidance, there is no such task, but the scales that it chooses from.
     ``lacks`` is what a model of one side does not do: then it says why there is no gap.
     ``settings`` is a hash of all of the spec but the seed, and of the version of Hermes. The items of the drawn world
     follow from seed and settings.
@@ -79,6 +86,7 @@ def facts_of(
     return {
         "settings": short_hash({**spec, "items": items, "settings": common, "hermes": package_version("hermes-bench")}),
         "guided": guided or "",
+        **({"guidances": list(settings.guidances)} if settings.guidances else {}),
         "precision": f"weights in {weights}, training in {arithmetic}{chosen}{drawn}",
         **({"undefined": lacks} if lacks else {}),
     }

@@ -1,6 +1,6 @@
 """What is measured of a round's model: the gap, G under guidance, benchmarks beside it, and the gap for patience."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from hermes.align.play.history import measured_sides
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Split
 from hermes.harness.run.failing import refuse_nothing
-from hermes.harness.run.gap import GENERATION, UNDERSTANDING
+from hermes.harness.run.gap import GENERATION, UNDERSTANDING, compared_guidance, under_guidance
 from hermes.harness.run.runner import evaluate
 from hermes.harness.run.settings import EvalSettings
 from hermes.harness.run.view import RESULTS
@@ -20,22 +20,47 @@ from hermes.leaderboards.report import write_reports
 from hermes.leaderboards.tables import spelled
 from hermes.leaderboards.titles import SAME
 
-EVALUATION, VALIDATION = "evaluation", "validation"
+EVALUATION, VALIDATION, GUIDANCE = "evaluation", "validation", "guidance"
 REPORT = "report.html"
 """What an evaluation leaves at its end."""
 
 
 def measure(game: Game, number: int) -> None:
-    """The round's evaluation, on the scenes that are reported."""
-    tasks = evaluated_tasks(game.settings, game.kind.abilities)
-    _measure(game, number, EVALUATION, tasks, game.settings.eval_split)
+    """The round's evaluation, on the scenes that are reported; before it, guidances on validation scenes."""
+    settings = game.settings
+    if settings.guidances:
+        compared = tuple(map(compared_guidance, settings.guidances))
+        _measure(game, number, GUIDANCE, compared, "validation", lambda content: _compared(settings, content))
+    tasks = evaluated_tasks(settings, game.kind.abilities, guidance_of(game, number))
+    _measure(game, number, EVALUATION, tasks, settings.eval_split)
 
 
-def evaluated_tasks(settings: AlignSettings, abilities: Collection[str]) -> tuple[str, ...]:
-    """The names of what is evaluated in every round, of a model with these abilities."""
-    guided = _guided(settings)
+def evaluated_tasks(settings: AlignSettings, abilities: Collection[str], scale: float | None) -> tuple[str, ...]:
+    """The names of what is evaluated, of a model with these abilities; ``scale``: at which G is measured once more."""
+    guided = guided_task(settings, scale)
     sides = {"understanding": (UNDERSTANDING,), "generation": (GENERATION, *([guided] if guided else []))}
-    return (*(task for side, tasks in sides.items() if side in abilities for task in tasks), *settings.eval_tasks)
+    own = (task for side, tasks in sides.items() if side in abilities for task in tasks)
+    return tuple(dict.fromkeys((*own, *settings.eval_tasks)))
+
+
+def guidance_of(game: Game, number: int) -> float | None:
+    """The scale at which a round's G is measured once more: as the settings say, or as its validation scenes do."""
+    if not game.settings.guidances:
+        return game.settings.eval_guidance
+    out = game.home(number) / GUIDANCE
+    return best_guidance(game.settings, read_json(out / RESULTS, f"remove {out} and run the same command again"))
+
+
+def best_guidance(settings: AlignSettings, content: Mapping[str, Any]) -> float:
+    """Of the scales of a comparison the one with the highest mean G; of equals the lowest."""
+    return max(settings.guidances, key=lambda scale: float(_accuracy(content, scale)["value"]))
+
+
+def guided_task(settings: AlignSettings, scale: float | None) -> str | None:
+    """The name of the task that is G at this scale, None where there is no such task."""
+    if scale is None:
+        return None
+    return compared_guidance(scale) if settings.guidances else under_guidance(scale)
 
 
 def exhausted(game: Game, number: int) -> bool:
@@ -61,23 +86,23 @@ def measured_gap(home: Path) -> float:
     return float(gap["gap"]["value"])
 
 
-def guided_task(game: Game) -> str | None:
-    """The name of the task that is drawn under guidance, None where there is no such task."""
-    return _guided(game.settings)
-
-
-def _guided(settings: AlignSettings) -> str | None:
-    guidance = settings.eval_guidance
-    return None if guidance is None else f"{GENERATION}@guidance_scale={guidance:g}"
-
-
 def _validation_gap(game: Game, number: int) -> float:
     _measure(game, number, VALIDATION, (UNDERSTANDING, GENERATION), "validation")
     return measured_gap(game.home(number))
 
 
-def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: Split) -> None:
-    """A run of `hermes eval` in the round's folder, on answers under the self-play's root, with its report."""
+def _measure(
+    game: Game,
+    number: int,
+    what: str,
+    tasks: tuple[str, ...],
+    split: Split,
+    told: Callable[[Mapping[str, Any]], str] | None = None,
+) -> None:
+    """A run of `hermes eval` in the round's folder, on answers under the self-play's root, with its report.
+
+    ``told`` makes the line that is said of it; without it both sides are.
+    """
     settings, out = game.settings, game.home(number) / what
 
     def work() -> None:
@@ -101,7 +126,7 @@ def _measure(game: Game, number: int, what: str, tasks: tuple[str, ...], split: 
         )
         content = evaluate(wanted, game.progress, game.model(number), what)
         refuse_nothing(content["results"])
-        if said := _said(content):
+        if said := (told or _said)(content):
             game.progress.say(f"{f'round {number}' if number else 'base model'}, {what}: {said}")
         if current().main:
             write_reports(out)
@@ -118,3 +143,14 @@ def _said(content: Mapping[str, Any]) -> str:
     sides = {name: metric for name, metric in zip("UG", measured_sides(content["results"]), strict=True) if metric}
     told = "  ".join(f"{name} {spelled(metric, 3)}" for name, metric in sides.items())
     return f"{told}  U - G undefined, as the model {why}" if (why := content["gap"].get("undefined")) else ""
+
+
+def _compared(settings: AlignSettings, content: Mapping[str, Any]) -> str:
+    """G at each guidance, and which is taken."""
+    found = {scale: spelled(_accuracy(content, scale), 3) for scale in settings.guidances}
+    listed = "  ".join(f"G {metric} at {scale:g}" for scale, metric in found.items())
+    return f"{listed}  taken: {best_guidance(settings, content):g}"
+
+
+def _accuracy(content: Mapping[str, Any], scale: float) -> Any:
+    return content["results"][compared_guidance(scale)]["metrics"]["accuracy"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hermes.align.pairs.apart import division, evaluated, refuse_shared
+from hermes.align.pairs.apart import division, evaluated, refuse_shared, refuse_unchosen
 from hermes.align.pairs.differing import refuse_unnamed
 from hermes.align.pairs.items import ItemSource
 from hermes.align.play.sides import of_one_side, refuse_other_side
@@ -55,6 +55,8 @@ class Planned:
         }
         if source.world == "real":
             spec["evaluated"] = evaluated(source)
+            if settings.guidances:
+                spec["chosen_on"] = evaluated(source, "validation")
         elif settings.replays:
             spec["lessons"] = LESSONS
         if settings.dtype != settings.draw_dtype:
@@ -96,6 +98,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
         if settings.differ != "anything":
             refuse_unnamed(settings.differ, source.of_round(1), source.source)
         progress.say(division(source))
+        if settings.guidances:
+            refuse_unchosen(source)
         refuse_shared(source)
     return Planned(settings, source, pins, cls, critic)
 
@@ -105,7 +109,7 @@ def resolved(settings: AlignSettings, source: ItemSource, cls: Any) -> AlignSett
     device = pick_device(settings.device)
     bf16 = native_bf16(device) if settings.bf16 is None else settings.bf16
     whole = settings.draw_dtype == "auto" and not device.startswith("cuda")
-    guidance, alone = settings.eval_guidance, of_one_side(cls, settings, source.drawer, source.world)
+    alone = of_one_side(cls, settings, source.drawer, source.world)
     if "similarity" not in alone:
         alone["similarity"] = resolve(settings.similarity, source.world)
     return settings.model_copy(
@@ -113,10 +117,18 @@ def resolved(settings: AlignSettings, source: ItemSource, cls: Any) -> AlignSett
             "bf16": bf16,
             "draw_dtype": "float32" if whole else settings.draw_dtype,
             "fresh_items": settings.changes_items,
-            "eval_guidance": getattr(cls, "best_guidance", None) if guidance is None else guidance,
+            "eval_guidance": _eval_guidance(settings, cls),
             **alone,
         }
     )
+
+
+def _eval_guidance(settings: AlignSettings, cls: Any) -> float | None:
+    """The scale that is given, else the model's best; None where each round chooses its own."""
+    if settings.guidances or settings.eval_guidance is not None:
+        return settings.eval_guidance
+    best: float | None = getattr(cls, "best_guidance", None)
+    return best
 
 
 def _file_hash(path: Path) -> str:

@@ -63,7 +63,9 @@ def _draw(game: Game, number: int, home: Path) -> None:
             for candidate in drawn.candidates():
                 add(candidate.model_dump_json())
             failed = {"failed": drawn.reasons.total, "failures": drawn.reasons.commonest()}
-            write_json(home / DRAWN, {"images": Path(where).as_posix(), **failed})
+            asked = drawn.asked
+            counts = {"pictures": asked.number_of_images, "texts": asked.number_of_captions + asked.number_of_answers}
+            write_json(home / DRAWN, {"images": Path(where).as_posix(), **failed, **counts})
 
 
 def _read(game: Game, home: Path, pairs: Path) -> None:

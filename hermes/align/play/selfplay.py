@@ -13,7 +13,7 @@ from hermes.align.play.chosen import tell_recipe
 from hermes.align.play.game import Game, drawing_options, seconds_of
 from hermes.align.play.history import facts_of, round_entry, write_history
 from hermes.align.play.learning import learn
-from hermes.align.play.measuring import EVALUATION, exhausted, guided_task, measure
+from hermes.align.play.measuring import EVALUATION, exhausted, guidance_of, guided_task, measure
 from hermes.align.play.planning import plan_play
 from hermes.align.play.preferring import DRAWN, DROPS, PREFERENCES, prefer, tidy_preferences
 from hermes.align.play.stages import coming
@@ -69,7 +69,7 @@ def align(settings: AlignSettings, progress: Progress | None = None) -> dict[str
             pins.keep()
         current().wait()
         game = Game(settings, folder, source, model, progress)
-        facts = facts_of(spec, source.world, guided_task(game), given, lacking(planned.cls.abilities))
+        facts = facts_of(spec, source.world, _guided_everywhere(settings), given, lacking(planned.cls.abilities))
         if source.world == "real":
             facts["data"] = division(source)
         progress.plan(coming(settings, folder, likelihoods_of(planned.cls)))
@@ -110,13 +110,19 @@ def _play(game: Game, number: int) -> bool:
         drops = read_json(home / DROPS, f"remove {home} {AGAIN}") if number else {}
         drawn = read_json(home / DRAWN, f"remove {home} {AGAIN}") if (home / DRAWN).exists() else {}
         results = read_json(home / EVALUATION / RESULTS, f"remove {home / EVALUATION} {AGAIN}")
-        failures = drawn.get("failures", {})
-        entry = round_entry(number, results, guided_task(game), report, drops, failures, seconds_of(home))
+        scale = guidance_of(game, number)
+        guided = guided_task(game.settings, scale)
+        entry = round_entry(number, results, guided, scale, report, drops, drawn, seconds_of(home))
         if number:
             write_cards(game, number, entry)
         write_json(home / "round.json", entry)
     current().wait()
     return True
+
+
+def _guided_everywhere(settings: AlignSettings) -> str | None:
+    """The task under guidance of all rounds; None where each chooses its own."""
+    return None if settings.guidances else guided_task(settings, settings.eval_guidance)
 
 
 def _report(home: Path) -> TrainingReport:

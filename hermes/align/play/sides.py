@@ -15,7 +15,10 @@ from hermes.shapes.twins import twin_of
 
 ALONE = {"text": "und", "image": "gen"}
 """The objective that looks at one kind of items alone."""
-OF_IMAGES = ("n_images", "guidance", "threshold", "critic", "confidence", "beta_gen", "masks", "eval_guidance")
+OF_IMAGES = (
+    *("n_images", "guidance", "threshold", "critic", "confidence", "beta_gen", "masks"),
+    *("eval_guidance", "guidances"),
+)
 OF_TEXTS = ("caption_prompt", "caption_tokens", "und_pairs", "similarity", "confidence", "beta_und", "hold")
 """Settings that are about one side, or, confidence, about both."""
 

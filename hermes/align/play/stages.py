@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hermes.align.losses.shelf import PREPARED, REPLAYED
 from hermes.align.play.history import round_folder
-from hermes.align.play.measuring import EVALUATION, REPORT, VALIDATION, measured_gap, stalled
+from hermes.align.play.measuring import EVALUATION, GUIDANCE, REPORT, VALIDATION, measured_gap, stalled
 from hermes.align.play.preferring import CANDIDATES, PREFERENCES
 from hermes.align.settings import AlignSettings
 from hermes.align.training.schedule import plan
@@ -16,6 +16,7 @@ OUTPUTS = {
     "candidates": CANDIDATES,
     "preferences": PREFERENCES,
     "training": "checkpoint",
+    GUIDANCE: f"{GUIDANCE}/{REPORT}",
     EVALUATION: f"{EVALUATION}/{REPORT}",
     VALIDATION: f"{VALIDATION}/{REPORT}",
 }
@@ -44,10 +45,10 @@ def rounds(settings: AlignSettings, folder: Path | None) -> range:
 
 def missing(settings: AlignSettings, number: int, home: Path | None) -> tuple[str, ...]:
     """The phases of a round that are still to do; ``home`` is its folder, None where there is none yet."""
-    phases = [EVALUATION]
+    phases = [*([GUIDANCE] if settings.guidances else []), EVALUATION]
     if number:
         drawn = [] if number == 1 and settings.pairs else ["candidates"]
-        phases = [*drawn, "preferences", "training", EVALUATION]
+        phases = [*drawn, "preferences", "training", *phases]
     if home and (home / "round.json").exists():
         phases = []
     if settings.patience:
@@ -66,7 +67,7 @@ def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection
             if settings.replays:
                 yield Stage(f"prepare {REPLAYED}", None)
             yield Stage(f"train ({settings.objective})", training_steps(settings))
-        elif phase in (EVALUATION, VALIDATION):
+        elif phase in (GUIDANCE, EVALUATION, VALIDATION):
             yield Stage(phase, None)
 
 

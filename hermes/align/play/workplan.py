@@ -175,4 +175,5 @@ def amount_of(settings: AlignSettings, sides: tuple[Side, ...]) -> Amount:
         reply=settings.caption_tokens,
         evaluated=settings.eval_limit,
         guided=settings.guidance > 0,
+        guidances=settings.guidances,
     )

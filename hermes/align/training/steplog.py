@@ -36,8 +36,9 @@ class TrainingReport(Record):
     ``margin`` is Delta (with its beta), ``agree`` the share of pairs with Delta > 0, ``winner`` and ``loser`` are
     log-ratios to the reference in nats, ``replay`` is in nats per token, ``held`` is the departure of replayed texts in
     nats (`trainer.departure`), where they are held; ``mask_noise`` is the standard deviation in nats that the masks
-    alone give an image pair's difference, ``mask_noise_und`` a text pair's where texts are masked, too. A figure over
-    nothing is None.
+    alone give an image pair's difference, ``mask_noise_und`` a text pair's where texts are masked, too. ``sequences``
+    go forward and backward over all steps, ``references`` through the reference (`counting`); None in reports of older
+    versions. A figure over nothing is None.
     """
 
     steps: int
@@ -58,10 +59,12 @@ class TrainingReport(Record):
     held: float | None = None
     mask_noise: float | None = None
     mask_noise_und: float | None = None
+    sequences: int | None = None
+    references: int | None = None
 
     @classmethod
-    def from_log(cls, path: Path, pairs: int, noise: Mapping[str, float | None] | None = None) -> "TrainingReport":
-        """The report of a finished train.jsonl, with the noise of masks."""
+    def from_log(cls, path: Path, pairs: int, beside: Mapping[str, float | None] | None = None) -> "TrainingReport":
+        """The report of a finished train.jsonl, with what the log does not tell: noise of masks, and counts."""
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         last = [line for line in lines if line["epoch"] == lines[-1]["epoch"]]
         figures: dict[str, float | None] = {}
@@ -71,7 +74,7 @@ class TrainingReport(Record):
         loss = sum(line["loss"] for line in last) / len(last)
         return cls.model_validate(
             {"steps": len(lines), "pairs": pairs, "loss_first": lines[0]["loss"], "loss": loss, **figures}
-            | dict(noise or {})
+            | dict(beside or {})
         )
 
 

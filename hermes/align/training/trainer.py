@@ -13,6 +13,7 @@ from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_de
 from hermes.align.losses.objectives import pair_loss
 from hermes.align.losses.shelf import REPLAYED, Made, Shelf
 from hermes.align.settings import SUPERVISED, TrainSettings
+from hermes.align.training.counting import MASKED, held_sequences, reference_sequences, trained_sequences
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
     forget,
@@ -110,6 +111,7 @@ class _Training:
         self.lora = Lora(model, settings, derive_seed(settings.seed, "lora")) if settings.lora_rank else None
         self.batches = PairBatches(model, pairs, settings.seed, folder, progress)
         self.epochs = epochs(len(pairs), settings)
+        self.compared = 1 if settings.side_loss == SUPERVISED else self.epochs
         self.replay = Shelf(folder, REPLAYED, replay, self._made, progress)
         self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
         self.steps = plan(len(pairs), len(replay), settings)
@@ -147,7 +149,7 @@ class _Training:
 
     def run(self, progress: Progress) -> TrainingReport:
         """All steps that are not yet done, from the stored state if there is one."""
-        was_training, folder = self.inner.training, self.folder
+        was_training, folder, counted = self.inner.training, self.folder, self._counted()
         # The main process says where all go on: a shared file system may show the others what is older.
         found, total = self.states.done(), len(self.steps)
         done = current().total(found if current().main else 0)
@@ -175,7 +177,7 @@ class _Training:
         self.replay.remove()
         self.inner.train(was_training)
         noise = {"mask_noise": self._mask_noise("gen"), "mask_noise_und": self._mask_noise("und")}
-        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise)
+        return TrainingReport.from_log(folder / "train.jsonl", len(self.batches), noise | counted)
 
     def _one(self, number: int, total: int, log: StepLog, track: Log, progress: Progress) -> None:
         """One step, noted, and the state after it where that is due."""
@@ -200,7 +202,17 @@ class _Training:
         progress.advance(note=f"loss {figures['loss']:.3f}")
 
     def _made(self, items: Sequence[LikelihoodItem]) -> list[Made]:
-        return [Made(ready) for ready in self.model.prepare(list(items))]
+        ready = self.model.prepare(list(items))
+        return [Made(one, MASKED if self.model.with_seed(one, 0) is not one else 0) for one in ready]
+
+    def _counted(self) -> dict[str, float | None]:
+        """How many sequences are trained on, and how many the reference is asked for."""
+        masks, preferred = int(getattr(self.model, "masks", 1)), self.settings.objective != "replay"
+        asked = reference_sequences(self.batches, self.compared, masks) if preferred else 0
+        return {
+            "sequences": trained_sequences(self.batches, self.replay, self.steps, masks, preferred),
+            "references": asked + held_sequences(self.replay, self.holds.nonzero().flatten().tolist(), masks),
+        }
 
     def _tracking(self, done: int) -> AbstractContextManager[Log]:
         settings = self.settings
@@ -215,10 +227,9 @@ class _Training:
         """
         if self.settings.objective == "replay":
             return torch.zeros(self.epochs, 4, len(self.batches))
-        epochs = 1 if self.settings.side_loss == SUPERVISED else self.epochs
         rows = range(current().rank, len(self.batches), current().world)
         with self._autocast():
-            table = self.batches.reference(self.inner, rows, epochs, self.micro.size, self.device)
+            table = self.batches.reference(self.inner, rows, self.compared, self.micro.size, self.device)
         current().wait()
         shared: Tensor = self.accelerator.reduce(table.to(self.device), "sum")
         return shared.expand(self.epochs, -1, -1)

@@ -21,6 +21,16 @@ UNISON = ("unison-u", "unison-g")
 LACKS = {"understanding": "answers no questions", "generation": "draws no images"}
 
 
+def under_guidance(scale: float) -> str:
+    """The task that is G under a guidance scale, ``homologous-g@guidance_scale=1.5``."""
+    return f"{GENERATION}@guidance_scale={scale:g}"
+
+
+def compared_guidance(scale: float) -> str:
+    """The task that is G at one of several scales which are compared: 0 is G as it is asked for without a scale."""
+    return under_guidance(scale) if scale else GENERATION
+
+
 def lacking(abilities: Collection[str]) -> str:
     """What a model of one side does not do, such as "draws no images"; "" for one of both. It has no gap."""
     missing = [said for ability, said in LACKS.items() if ability not in abilities]
