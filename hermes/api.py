@@ -210,7 +210,7 @@ def align(
     out: Place | None = None,
     fresh: bool = False,
 ) -> SelfPlay:
-    """Close the gap of a model by Pair-DPO self-play, evaluating after every round.
+    """Close the gap of a model by self-play, evaluating after every round.
 
     The keywords are the options of `hermes align`; ``progress`` is that of `evaluate`. A setting that is left out has
     the value of the ``recipe``, by default that of the model's family, or else the one that stands here. A model that

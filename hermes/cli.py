@@ -122,7 +122,7 @@ def align_command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Close the gap by Pair-DPO self-play.
+    """Close the gap by self-play: Pair-DPO, or training on the best.
 
     Evaluates after every round.
     """

@@ -351,7 +351,7 @@ class AlignSettings(
     FailureSettings,
     FolderSettings,
 ):
-    """Pair-DPO self-play: candidates, preferences, training and evaluation of every round.
+    """Self-play: candidates, preferences, training and evaluation of every round.
 
     ``bf16`` is the precision of the arithmetic of the training, ``dtype`` that of the weights which are trained, and
     ``draw_dtype`` that of the weights at work in all other phases. ``recipe`` is the name of what `align.play.chosen`

@@ -49,9 +49,9 @@ def recipe_of(model: Any) -> str | None:
 def recipe_lines(settings: AlignSettings) -> list[str]:
     """Which recipe there is, what of it holds and what does not, for the start of a self-play."""
     if settings.recipe is None:
-        return ["recipe: there is none for this model; what is not given has the defaults, which are hermes-tiny's"]
+        return ["recipe: there is none for this model; what is not given has the defaults, which are Pair-DPO's"]
     if settings.recipe == NONE:
-        return ["recipe none: what is not given has the defaults, which are hermes-tiny's"]
+        return ["recipe none: what is not given has the defaults, which are Pair-DPO's"]
     wanted = {name: value for name, value in SHELF.settings(settings.recipe).items() if name != "model"}
     holds = {name: value for name, value in wanted.items() if _listed(getattr(settings, name)) == value}
     other = [name for name in wanted if name not in holds]

@@ -1,4 +1,4 @@
-"""Pair-DPO self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
+"""Self-play: rounds of candidates, preferences, training and evaluation, resumable at any point."""
 
 from contextlib import ExitStack
 from pathlib import Path
