@@ -64,7 +64,7 @@ def stepped(
         with mixed:
             ratios = torch.cat([module(batch)[0] for batch in batches]) - before
         (-logsigmoid(settings.beta_und * (ratios[::2] - ratios[1::2])).mean()).backward()
-        nn.utils.clip_grad_norm_(weights, settings.clip)
+        nn.utils.clip_grad_norm_(weights.values(), settings.clip)
         optimizer.step()
         optimizer.zero_grad()
 

@@ -127,6 +127,11 @@ def test_hermes_tiny_trains_on_the_best_of_its_own_pictures() -> None:
     assert not found.prefers_captions
 
 
+def test_an_adapter_is_not_mixed_with_the_start() -> None:
+    """LoRA and `average` do not go together, so who gives a rank does not get the recipe's share of the start."""
+    assert settings_for({"model": "hermes-tiny", "lora_rank": 4}).average == 0.0
+
+
 @pytest.mark.parametrize("objective", ["sum", "product", "replay"])
 def test_who_gives_an_objective_means_preferences(objective: str) -> None:
     """And not the losses of winners by themselves, which a recipe may have."""

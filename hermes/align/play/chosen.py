@@ -13,11 +13,12 @@ from hermes.harness.system.settings import build, read_toml
 FINER = {
     "epochs": ("steps",),
     "n": ("n_images",),
-    "lora_rank": ("lora_alpha",),
+    "lora_rank": ("lora_alpha", "average"),
     "rule": ("fresh_items",),
     "objective": ("side_loss", "pairing"),
 }
-"""Settings that say more exactly what another says, too: who gives the other does not mean the recipe's."""
+"""Settings that say more exactly what another says, or do not go with it: who gives the other does not mean the
+recipe's."""
 
 
 def settings_for(given: Mapping[str, Any], config: Path | None = None) -> AlignSettings:
