@@ -122,9 +122,9 @@ def align_command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Close the gap by self-play: Pair-DPO, or training on the best.
+    """Close the gap by self-play.
 
-    Evaluates after every round.
+    By Pair-DPO, or by training on the best, as the model's recipe says. Evaluates after every round.
     """
     from hermes import terminal
     from hermes.align.play.chosen import settings_for
