@@ -2,7 +2,7 @@
 
 python benchmarks/plan_preferences.py --out plans
 hermes data questions plans/captions.jsonl --by rules --out plans/items.jsonl
-hermes align --data plans/items.jsonl --judge oracle --rounds 1 --seed SEED --out runs-plans
+hermes align --data plans/items.jsonl --judge oracle --rounds 1 --recipe none --seed SEED --out runs-plans
 hermes eval --model runs-plans/round-1/checkpoint --tasks geneval,homologous-u,homologous-g --seed SEED --out after
 hermes eval --tasks geneval,homologous-u,homologous-g --seed SEED --out before
 hermes compare before after
