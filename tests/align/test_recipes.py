@@ -136,7 +136,9 @@ def test_an_adapter_is_not_mixed_with_the_start() -> None:
 def test_who_gives_an_objective_means_preferences(objective: str) -> None:
     """And not the losses of winners by themselves, which a recipe may have."""
     found = settings_for({"model": "hermes-tiny", "objective": objective})
-    assert (found.side_loss, found.pairing) == ("sigmoid", "both")
+    assert found.side_loss == "sigmoid"
+    # SEED-X has a likelihood of texts alone, whether its objective is the recipe's or given.
+    assert settings_for({"recipe": "seedx", "objective": "und"}).pairing == "either"
     assert settings_for({"model": "hermes-tiny", "objective": "sum", "side_loss": "sft"}).side_loss == "sft"
 
 

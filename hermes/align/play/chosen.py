@@ -15,7 +15,7 @@ FINER = {
     "n": ("n_images",),
     "lora_rank": ("lora_alpha", "average"),
     "rule": ("fresh_items",),
-    "objective": ("side_loss", "pairing"),
+    "objective": ("side_loss",),
 }
 """Settings that say more exactly what another says, or do not go with it: who gives the other does not mean the
 recipe's."""
