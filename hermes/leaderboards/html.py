@@ -22,7 +22,8 @@ th.text, td.text { text-align: left; }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
 tr.rule > td { border-top: 2px solid var(--line); }
 tbody tr:hover > * { background: var(--shade); }
-td.best { font-weight: 700; color: var(--best); }
+td.best { font-weight: 700; }
+.ranked td.best { color: var(--best); }
 td.second { text-decoration: underline; text-underline-offset: .2em; }
 td.empty, .more { color: var(--soft); }
 .more { display: block; font-size: .85em; font-weight: 400; }
@@ -52,10 +53,11 @@ def table(content: Table, intervals: bool = False, heading: bool = True) -> str:
         sources = "".join(f"<p>{escape(text)}</p>\n" for text in content.sources)
         notes += f"<details>\n<summary>Where the numbers come from</summary>\n{sources}</details>\n"
     title = f"<h2>{escape(content.title)}</h2>\n" if heading else ""
+    ranked = ' class="ranked"' if content.ranked else ""
     return (
         f"<section>\n{title}"
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
-        f"{notes}</section>\n"
+        f'<div class="wide"><table{ranked}>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}</tbody>\n</table></div>\n{notes}</section>\n"
     )
 
 

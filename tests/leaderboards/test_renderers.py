@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -79,6 +80,13 @@ def test_html_shows_text_and_source_as_they_are(text: str) -> None:
     parsed.close()
     assert parsed.cells == [text, "1.0"]
     assert parsed.hints[1] == text
+
+
+def test_bold_differences_of_a_page_are_not_coloured_as_the_best_are() -> None:
+    beyond = Table("", (Column("U"),), ((Cell(-0.1, best=True),),), "")
+    assert 'class="ranked"' not in html.table(beyond)
+    assert 'class="ranked"' in html.table(replace(beyond, ranked=True))
+    assert ".ranked td.best { color" in html.document("", [beyond])
 
 
 @given(NASTY)
