@@ -11,7 +11,6 @@ from PIL import Image
 from test_real_items import lines, write
 
 from hermes import terminal
-from hermes.align.pairs.replay import DRAWN
 from hermes.align.play.forecast import forecast
 from hermes.align.play.measuring import best_guidance
 from hermes.align.play.selfplay import align
@@ -279,11 +278,10 @@ def test_what_a_round_draws_and_trains_on_is_counted(
     assert und
     assert gen
     replayed = entry["training"]["steps"] * 4
-    drawn = -(-replayed // DRAWN)
-    # Winner and loser of both sides in each of two epochs; the first of each three items replayed is an image.
-    assert entry["training"]["sequences"] == 2 * (2 * und + 2 * gen * masks) + replayed + drawn * (masks - 1)
+    # Winner and loser of both sides in each of two epochs; of what is replayed every other item is a text.
+    assert entry["training"]["sequences"] == 2 * (2 * und + 2 * gen * masks) + replayed // 2 * (1 + masks)
     # The reference sees images under each epoch's masks, and texts once, those that are held, too.
-    assert entry["training"]["references"] == 2 * und + 2 * (2 * gen * masks) + replayed - drawn
+    assert entry["training"]["references"] == 2 * und + 2 * (2 * gen * masks) + replayed // 2
 
 
 def test_the_control_trains_on_what_is_replayed_alone(tmp_path: Path) -> None:

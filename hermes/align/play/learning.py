@@ -1,7 +1,5 @@
 """A round's training: from the model of the round before and the round's preferences to its checkpoint."""
 
-from itertools import islice
-
 from hermes.align.pairs import preferences
 from hermes.align.pairs.replay import homologous, shapes_lessons
 from hermes.align.pairs.tokens import train_pair
@@ -39,9 +37,14 @@ def _replay(game: Game, number: int, pairs: int) -> list[LikelihoodItem]:
     settings, source = game.settings, game.source
     count = len(plan(pairs, 1, settings)) * settings.replay_batch if settings.replays else 0
     seed = derive_seed(settings.seed, number, "replay")
-    kinds = likelihoods_of(game.kind) if settings.replay else ("text",)  # Images are not held.
-    if source.world == "shapes":
-        lessons = shapes_lessons(kinds, seed)
-    else:
-        lessons = homologous(source.of_round(number), settings.caption_prompt, kinds, seed)
-    return list(islice(lessons, count))
+
+    def drawn(count: int) -> list[LikelihoodItem]:
+        if source.world == "shapes":
+            return shapes_lessons(count, seed)
+        return homologous(source.of_round(number), settings.caption_prompt, count, seed)
+
+    kinds = likelihoods_of(game.kind)
+    if settings.replay and len(kinds) > 1:
+        return drawn(count)
+    kept = kinds if settings.replay else ("text",)  # Images, every other item, are not held.
+    return [item for item in drawn(2 * count) if item.kind in kept]

@@ -15,14 +15,13 @@ from hermes.harness.models.flow.network import FlowTransformer
 from hermes.harness.models.flow.packing import Floats, FlowBatch, FlowRow, collate, drawn_row, seen_row
 from hermes.harness.models.flow.train_latents import train_latents
 from hermes.harness.models.noising import stratified
-from hermes.harness.models.tiny.course import SCENES, Board, Course, Phase, teach
+from hermes.harness.models.tiny.course import HARD, SCENES, Board, Course, Phase, teach
 from hermes.harness.models.tiny.tokenizer_image import IMAGE_TOKENS
 from hermes.harness.models.tiny.tokenizer_text import build_vocabulary
 from hermes.harness.models.tiny.transformer import Shape
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.disk import sync_tree
 from hermes.harness.system.progress import Progress
-from hermes.shapes.lessons import HARD, LAST
 
 LAYERS = 6
 COPIES = 2
@@ -33,7 +32,7 @@ COURSE = Course(
         Phase(until=500 / STEPS, drawn=SCENES, plans=0, more=2),
         Phase(until=900 / STEPS, drawn=SCENES // 2, plans=0, more=4),
         Phase(until=1500 / STEPS, drawn=SCENES // 4, plans=0, more=0, hard=HARD),
-        Phase(until=1.0, drawn=SCENES // 4, plans=40, more=0, hard=LAST),
+        Phase(until=1.0, drawn=SCENES // 4, plans=40, more=0, hard=(*HARD, "relation")),
     ),
     weights={"image": 5.0, "caption": 1.0, "answer": 2.0, "plan": 1.0, "parts_seen": 0.5, "parts_drawn": 0.5},
 )

@@ -24,7 +24,8 @@ from hermes.harness.models.tiny.watch import generation, held_out, understanding
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.progress import Progress
 from hermes.shapes.draw import draw_batch
-from hermes.shapes.lessons import hard_dialogues, lesson, planning, training_scenes
+from hermes.shapes.lessons import lesson, planning, short_answer, training_scenes
+from hermes.shapes.questions import ask
 from hermes.shapes.scene import COLORS, GRID, SHAPES, SIZES, Scene
 
 LEARNING_RATE = 2e-3
@@ -48,6 +49,9 @@ class Phase:
     plans: int
     more: int
     hard: tuple[str, ...] = ()
+
+
+HARD = ("exists", "place", "count", "relation")
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,9 @@ def lessons(
         dialogues, drawings = [], []
         for scene, picture in zip(scenes, pictures, strict=True):
             taught, more = lesson(scene, rng), lesson(scene, rng)
-            told = [*more.dialogues[: phase.more], *hard_dialogues(scene, rng, phase.hard), *taught.dialogues]
+            hard = [qa for kind in phase.hard for qa in (ask(scene, rng, kind),) if qa]
+            told = [*more.dialogues[: phase.more], *((short_answer(qa.question), qa.answer) for qa in hard)]
+            told += taught.dialogues
             what = parts_of(scene)
             row = board.seen(picture, [(text.encode(prompt), text.encode(answer)) for prompt, answer in told])
             dialogues.append((row, what))

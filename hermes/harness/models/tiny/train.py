@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from hermes.harness.models.tiny.adapter import TinyModel
-from hermes.harness.models.tiny.course import SCENES, Board, Course, Phase, teach
+from hermes.harness.models.tiny.course import HARD, SCENES, Board, Course, Phase, teach
 from hermes.harness.models.tiny.packing import Batch, collate, cosine_mask, generation_row, understanding_row
 from hermes.harness.models.tiny.tokenizer_image import ImageTokenizer
 from hermes.harness.models.tiny.tokenizer_text import TextTokenizer, build_vocabulary
@@ -17,7 +17,6 @@ from hermes.harness.models.tiny.transformer import Shape, Transformer
 from hermes.harness.records.seeds import derive_seed
 from hermes.harness.system.disk import sync_tree
 from hermes.harness.system.progress import Progress
-from hermes.shapes.lessons import HARD, LAST
 
 STEPS = 2_400
 COURSE = Course(
@@ -26,7 +25,7 @@ COURSE = Course(
         Phase(until=400 / STEPS, drawn=SCENES, plans=0, more=2),
         Phase(until=900 / STEPS, drawn=SCENES // 4, plans=0, more=4),
         Phase(until=1500 / STEPS, drawn=SCENES * 3 // 16, plans=0, more=0, hard=HARD),
-        Phase(until=1.0, drawn=SCENES * 3 // 16, plans=40, more=0, hard=LAST),
+        Phase(until=1.0, drawn=SCENES * 3 // 16, plans=40, more=0, hard=(*HARD, "relation")),
     ),
     weights={"image": 2.0, "caption": 1.0, "answer": 2.0, "plan": 1.0, "parts_seen": 0.5, "parts_drawn": 0.5},
 )
