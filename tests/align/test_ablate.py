@@ -14,6 +14,7 @@ from hermes.align.play.chosen import settings_for
 from hermes.align.play.recipes import SHELF
 from hermes.harness.run.stores import root_of
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.progress import Silent
 
 COMMON: dict[str, Any] = {
     "model": "fake",
@@ -32,6 +33,14 @@ COMMON: dict[str, Any] = {
     "device": "cpu",
 }
 ARMS = {"sum": {"objective": "sum"}, "coupled, n = 2": {"objective": "coupled", "n": 2}}
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def ablation(**changes: Any) -> Ablation:
@@ -74,9 +83,11 @@ def test_it_goes_on_and_takes_more_arms_and_seeds(
 
 def test_an_arm_that_fails_stops_no_other(fake_model: None, tmp_path: Path) -> None:
     arms = {"none": {"objective": "sum", "threshold": 1.0, "pairing": "both"}, **ARMS}
-    content = ablate(ablation(seeds=(0,), arms=arms), tmp_path)
+    told = Told()
+    content = ablate(ablation(seeds=(0,), arms=arms), tmp_path, progress=told)
     assert list(content["failed"]) == ["none, seed 0"]
     assert "no valid preference pair" in content["failed"]["none, seed 0"]
+    assert [line.partition(":")[0] for line in told.lines] == ["none, seed 0 has failed, the others go on"]
     text = (tmp_path / "report.md").read_text()
     assert "no valid preference pair" in text
     assert "coupled, n = 2" in text
@@ -140,3 +151,18 @@ def test_workers_end_with_a_command_that_is_killed(tmp_path: Path, environment: 
         process.kill()
     assert len(workers) >= 2
     assert psutil.wait_procs(workers, timeout=60)[1] == []
+
+
+def test_a_worker_that_is_killed_ends_the_command_with_one_line(tmp_path: Path, environment: dict[str, str]) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('seeds = [0, 1]\n[common]\nmodel = "hermes-tiny"\nitems = 64\n[arms.sum]\nobjective = "sum"\n')
+    command = (sys.executable, "-m", "hermes", "ablate", str(file), "--workers", "2", "--out", str(tmp_path / "runs"))
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        while run.poll() is None and len(list(tmp_path.glob("runs/sum/*/spec.json"))) < 2:
+            time.sleep(0.05)
+        children = psutil.Process(run.pid).children()
+        next(one for one in children if "spawn_main" in " ".join(one.cmdline())).kill()
+        told, _ = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert "one of the 2 workers was killed" in told
+    assert "Traceback" not in told

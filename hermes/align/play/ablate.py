@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,11 @@ def ablate(ablation: Ablation, out: Path, workers: int = 1, progress: Progress |
     progress.start("self-plays", len(wanted))
     failed: dict[str, str] = {}
     for job, why in _played(wanted, workers):
+        name = f"{job.arm}, seed {job.settings.seed}"
         if why:
-            failed[f"{job.arm}, seed {job.settings.seed}"] = why
-        progress.advance(note=f"{job.arm}, seed {job.settings.seed}")
+            failed[name] = why
+            progress.say(f"{name} has failed, the others go on: {why}")
+        progress.advance(note=name)
     from hermes.leaderboards.arms import write_report
 
     folders = {arm: out / _folder_name(arm) for arm in ablation.arms}
@@ -105,6 +108,11 @@ def _played(wanted: list[Job], workers: int) -> Iterator[tuple[Job, str | None]]
         try:
             for done in as_completed(running):
                 yield running[done], done.result()
+        except BrokenProcessPool:
+            raise HermesError(
+                f"one of the {workers} workers was killed, as systems do that run out of memory; the same command goes "
+                "on where it was, with fewer --workers perhaps to its end"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
