@@ -57,6 +57,20 @@ def test_a_stale_reference_does_not_pass(
         train(FakeModel(Large(rounds)), pairs(), lessons(), settings, tmp_path)
 
 
+def test_a_few_items_that_rounding_moves_far_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an unlikely picture in bfloat16, in a batch of another shape."""
+    real = trainer._Training._reference
+
+    def rounded(training: Any) -> Tensor:
+        table = real(training)
+        table[:, 2, 0] += 0.5
+        return table
+
+    monkeypatch.setattr(trainer._Training, "_reference", rounded)
+    settings = ONE.model_copy(update={"batch_size": 19, "micro_batch": 19})
+    train(FakeModel(Large(0.0)), pairs(), lessons(), settings, tmp_path)
+
+
 def test_a_likelihood_that_wavers_does_not_pass_in_bfloat16(tmp_path: Path) -> None:
     with pytest.raises(HermesError, match="between two calls"):
         train(FakeModel(Large(5.0)), pairs(), lessons(), ONE, tmp_path)

@@ -33,7 +33,7 @@ from hermes.align.training.preparing import (
 )
 from hermes.align.training.schedule import Step, epochs, learning_rate, plan
 from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
-from hermes.align.training.start import apart, noise, refuse_other_start, roundings
+from hermes.align.training.start import noise, refuse_other_start, roundings, typically_apart
 from hermes.align.training.states import States
 from hermes.align.training.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
@@ -316,7 +316,7 @@ class _Training:
         policy, counts = self._met(here, counts, mine)
         reference = self.reference[step.epoch][:, list(rows)]
         if check and not self._unchecked():
-            refuse_other_start(apart(self.batches, rows, policy, reference), self.noise, self.rounding)
+            refuse_other_start(typically_apart(self.batches, rows, policy, reference), self.noise, self.rounding)
         pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
         result = pair_loss(pairs, settings)
         return {"loss": result.total.sum() / len(step.pairs) + nothing, **pair_sums(pairs, result)}
