@@ -57,7 +57,10 @@ def test_a_stale_reference_does_not_pass(
         train(FakeModel(Large(rounds)), pairs(), lessons(), settings, tmp_path)
 
 
-def test_a_few_items_that_rounding_moves_far_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("micro_batch", [1, 19])
+def test_a_few_items_that_rounding_moves_far_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int
+) -> None:
     """As an unlikely picture in bfloat16, in a batch of another shape."""
     real = trainer._Training._reference
 
@@ -67,7 +70,7 @@ def test_a_few_items_that_rounding_moves_far_pass(tmp_path: Path, monkeypatch: p
         return table
 
     monkeypatch.setattr(trainer._Training, "_reference", rounded)
-    settings = ONE.model_copy(update={"batch_size": 19, "micro_batch": 19})
+    settings = ONE.model_copy(update={"batch_size": 19, "micro_batch": micro_batch})
     train(FakeModel(Large(0.0)), pairs(), lessons(), settings, tmp_path)
 
 

@@ -59,13 +59,18 @@ def apart(batches: PairBatches, rows: Sequence[int], one: Tensor, other: Tensor)
     return {side: float(gap.detach().square().mean().sqrt()) for side, gap in both.items() if len(gap)}
 
 
-def typically_apart(batches: PairBatches, rows: Sequence[int], one: Tensor, other: Tensor) -> dict[str, float]:
-    """As `apart`, but the median over the items: weights or dropout move most of them, rounding moves a few far.
+def distances(batches: PairBatches, rows: Sequence[int], one: Tensor, other: Tensor) -> dict[str, Tensor]:
+    """How far each item of a side is apart in two tables (4, len(rows)), in nats."""
+    return {side: _of(batches, rows, side, one - other).detach().abs() for side in SIDES}
+
+
+def typical(parts: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """The median distance of a side over all parts: weights or dropout move most items, rounding moves a few far.
 
     In bfloat16 a picture that the model finds unlikely is off by half a nat where its neighbours are equal to the bit.
     """
-    both = {side: _of(batches, rows, side, one - other) for side in SIDES}
-    return {side: float(gap.detach().abs().median()) for side, gap in both.items() if len(gap)}
+    both = {side: torch.cat([part[side] for part in parts]) for side in SIDES}
+    return {side: float(gaps.median()) for side, gaps in both.items() if len(gaps)}
 
 
 def refuse_other_start(gaps: dict[str, float], noise: dict[str, float], rounding: float) -> None:

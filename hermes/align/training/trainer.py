@@ -33,7 +33,7 @@ from hermes.align.training.preparing import (
 )
 from hermes.align.training.schedule import Step, epochs, learning_rate, plan
 from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
-from hermes.align.training.start import noise, refuse_other_start, roundings, typically_apart
+from hermes.align.training.start import distances, noise, refuse_other_start, roundings, typical
 from hermes.align.training.states import States
 from hermes.align.training.steplog import SUMS, StepLog, TrainingReport, means, pair_sums
 from hermes.harness.contracts.model import Alignable, LikelihoodItem
@@ -119,6 +119,7 @@ class _Training:
         self.states = States(folder, self.identity)
         self.written = time.monotonic()
         self.due = False
+        self.apart: list[dict[str, Tensor]] = []  # Of the first step, from the reference.
         self.inner = model.module
         self.accelerator = new_accelerator(self.inner)
         self.sharded = bool(self.accelerator.is_fsdp2)
@@ -263,6 +264,7 @@ class _Training:
         work = [("pairs", pairs[k : k + together], ()) for k in range(0, len(pairs), together)]
         work += [("replay", rows, real) for rows, real in _chunks(step.replay, self.micro.size)]
         sums = dict.fromkeys(SUMS, torch.zeros((), dtype=torch.float64, device=self.device))
+        self.apart.clear()
         for number, (kind, rows, real) in enumerate(work):
             with self._accumulating(number + 1 < len(work)):
                 found = self._pairs(rows, step, check) if kind == "pairs" else self._replayed(rows, real, step)
@@ -271,6 +273,8 @@ class _Training:
                 # A pair's figures are known to all processes, a replayed item's to one.
                 for name, value in found.items():
                     sums[name] = sums[name] + value.detach().double()
+        if self.apart:
+            refuse_other_start(typical(self.apart), self.noise, self.rounding)
         norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip or torch.inf)
         # Whether a state is due must be the same in all processes, so the clock is the main one's.
         late = current().main and time.monotonic() - self.written >= 60 * self.settings.checkpoint_minutes
@@ -316,7 +320,7 @@ class _Training:
         policy, counts = self._met(here, counts, mine)
         reference = self.reference[step.epoch][:, list(rows)]
         if check and not self._unchecked():
-            refuse_other_start(typically_apart(self.batches, rows, policy, reference), self.noise, self.rounding)
+            self.apart.append(distances(self.batches, rows, policy, reference))
         pairs = self.batches.pair_log_probs(rows, policy, counts, reference)
         result = pair_loss(pairs, settings)
         return {"loss": result.total.sum() / len(step.pairs) + nothing, **pair_sums(pairs, result)}
