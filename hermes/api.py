@@ -186,6 +186,7 @@ def align(
     hold: float = 0.0,
     replay_batch: int = 32,
     average: float = 0.0,
+    regmean: float = 0.0,
     ema: float = 0.0,
     masks: int | None = None,
     lora_rank: int = 0,

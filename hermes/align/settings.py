@@ -56,7 +56,7 @@ _LATER: dict[str, Any] = {
     "target": 0.0,
 }
 _LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
-_LATER |= {"gen_pairs": "images", "differ": "anything", "guidances": ()}
+_LATER |= {"gen_pairs": "images", "differ": "anything", "guidances": (), "regmean": 0.0}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -188,6 +188,12 @@ class TrainSettings(LossSettings, TrackerSettings):
     hold: float = Field(0.0, ge=0, description="Weight of keeping replayed answers where the reference has them.")
     replay_batch: int = Field(32, ge=1, description="Replayed items a step.")
     average: float = Field(0.0, ge=0, lt=1, description="Share of the round's start that is mixed into its end.")
+    regmean: float = Field(
+        0.0,
+        ge=0,
+        description="Fit linear layers to how the round's start reads texts, at this weight, and to how its end reads "
+        "images; 0 fits nothing.",
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     masks: int | None = Field(
         None,
@@ -216,15 +222,20 @@ class TrainSettings(LossSettings, TrackerSettings):
     seed: int = Field(0, description="Seed of candidates, training and evaluation.")
 
     @model_validator(mode="after")
-    def _average_of_whole_weights(self) -> "TrainSettings":
-        if self.lora_rank and self.average:
-            raise ValueError("average mixes whole weights, not LoRA's factors; leave one of lora_rank and average out")
+    def _of_whole_weights(self) -> "TrainSettings":
+        for name, what in (("average", "mixes"), ("regmean", "fits")):
+            if self.lora_rank and getattr(self, name):
+                raise ValueError(
+                    f"{name} {what} whole weights, not LoRA's factors; leave one of lora_rank and {name} out"
+                )
+        if self.regmean and self.objective == "und":
+            raise ValueError("regmean takes back what objective 'und' teaches, how texts are read; leave it out")
         return self
 
     @property
     def replays(self) -> bool:
-        """Whether replayed data has a part in the loss."""
-        return self.replay > 0 or self.hold > 0
+        """Whether replayed data has a part in the training."""
+        return self.replay > 0 or self.hold > 0 or self.regmean > 0
 
 
 class CandidateSettings(Record):

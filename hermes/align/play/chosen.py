@@ -13,9 +13,9 @@ from hermes.harness.system.settings import build, read_toml
 FINER = {
     "epochs": ("steps",),
     "n": ("n_images",),
-    "lora_rank": ("lora_alpha", "average"),
+    "lora_rank": ("lora_alpha", "average", "regmean"),
     "rule": ("fresh_items",),
-    "objective": ("side_loss",),
+    "objective": ("side_loss", "regmean"),
 }
 """Settings that say more exactly what another says, or do not go with it: who gives the other does not mean the
 recipe's."""

@@ -44,7 +44,8 @@ def _replay(game: Game, number: int, pairs: int) -> list[LikelihoodItem]:
         return homologous(source.of_round(number), settings.caption_prompt, count, seed)
 
     kinds = likelihoods_of(game.kind)
-    if settings.replay and len(kinds) > 1:
+    every = settings.replay or settings.regmean
+    if every and len(kinds) > 1:
         return drawn(count)
-    kept = kinds if settings.replay else ("text",)  # Images, every other item, are not held.
+    kept = kinds if every else ("text",)  # Images, every other item, are not held.
     return [item for item in drawn(2 * count) if item.kind in kept]

@@ -17,9 +17,9 @@ ALONE = {"text": "und", "image": "gen"}
 """The objective that looks at one kind of items alone."""
 OF_IMAGES = (
     *("n_images", "guidance", "threshold", "critic", "confidence", "beta_gen", "masks"),
-    *("eval_guidance", "guidances"),
+    *("eval_guidance", "guidances", "regmean"),
 )
-OF_TEXTS = ("caption_prompt", "caption_tokens", "und_pairs", "similarity", "confidence", "beta_und", "hold")
+OF_TEXTS = ("caption_prompt", "caption_tokens", "und_pairs", "similarity", "confidence", "beta_und", "hold", "regmean")
 """Settings that are about one side, or, confidence, about both."""
 
 

@@ -1,7 +1,7 @@
 """One round of preference training on accelerate: per-pair losses, fixed masks, exact resume."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from hermes.align.training.preparing import (
     new_accelerator,
     without_dropout,
 )
+from hermes.align.training.regmean import READ, Moments, Reading, fit, fitted_layers, joint, put
 from hermes.align.training.schedule import Step, epochs, learning_rate, plan
 from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
 from hermes.align.training.start import distances, noise, refuse_other_start, roundings, typical
@@ -113,7 +114,8 @@ class _Training:
         self.epochs = epochs(len(pairs), settings)
         self.compared = 1 if settings.side_loss == SUPERVISED else self.epochs
         self.replay = Shelf(folder, REPLAYED, replay, self._made, progress)
-        self.holds = torch.tensor([settings.hold > 0 and item.kind == "text" for item in replay], dtype=torch.bool)
+        self.kinds = [item.kind for item in replay]
+        self.holds = torch.tensor([settings.hold > 0 and kind == "text" for kind in self.kinds], dtype=torch.bool)
         self.steps = plan(len(pairs), len(replay), settings)
         self.identity = identity_of(self.batches, len(replay), settings)
         self.states = States(folder, self.identity)
@@ -121,6 +123,7 @@ class _Training:
         self.due = False
         self.apart: list[dict[str, Tensor]] = []  # Of the first step, from the reference.
         self.inner = model.module
+        self.fitted = fitted_layers(self.inner) if settings.regmean else {}
         self.accelerator = new_accelerator(self.inner)
         self.sharded = bool(self.accelerator.is_fsdp2)
         self.device: torch.device = self.accelerator.device
@@ -160,6 +163,8 @@ class _Training:
         refuse_lost_reference(self.reference, self.batches.ids)
         self.micro.size = self._least(self.micro.size)
         self.noise = {} if done or self._unchecked() else self.micro.run(self._noise)
+        began = {name: joint(layer) for name, layer in self.fitted.items()}
+        texts = self._moments("text", progress)
         self._prepare()
         if done:
             self.states.load(done, self.trained, self.optimizer.optimizer, self.average)
@@ -174,6 +179,7 @@ class _Training:
             self.states.wait()
         current().wait()
         self._finish(folder)
+        self._fit(began, texts, self._moments("image", progress))
         self.batches.remove()
         self.replay.remove()
         self.inner.train(was_training)
@@ -247,6 +253,36 @@ class _Training:
         current().wait()
         shared: Tensor = self.accelerator.reduce(table, "sum")
         return shared
+
+    def _moments(self, kind: str, progress: Progress) -> Moments:
+        """What the linear layers read in replayed items of a kind; the processes share the work.
+
+        One by one, as what is padded would be read, too.
+        """
+        reading = Reading(self.fitted)
+        places = [place for place, found in enumerate(self.kinds) if found == kind][:READ] if self.fitted else []
+        if places:
+            progress.start(f"regmean ({kind}s)", len(places))
+        with torch.no_grad(), self._autocast(), reading.listening():
+            for number, place in enumerate(places):
+                if number % current().world == current().rank:
+                    self.inner(to_device(self.model.collate([self.replay[place]]), self.device))
+                progress.advance()
+        current().wait()
+        return reading.moments(self._sum)
+
+    def _sum(self, tensor: Tensor) -> Tensor:
+        """That of all processes."""
+        if current().world == 1:
+            return tensor
+        shared: Tensor = self.accelerator.reduce(tensor.to(self.device), "sum").to(tensor.device)
+        return shared
+
+    def _fit(self, began: Mapping[str, Tensor], texts: Moments, images: Moments) -> None:
+        """Linear layers read texts as they did when the round began, and images as they do now."""
+        weight = self.settings.regmean
+        for name, layer in self.fitted.items():
+            put(layer, fit(began[name], joint(layer), texts[name], images[name], weight))
 
     def _gradient(self, step: Step, check: bool) -> dict[str, Any]:
         """One step's gradient; returns its figures, the same in all processes.
