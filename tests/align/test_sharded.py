@@ -62,7 +62,7 @@ class Case:
 
 CASES = {
     "fake-averages": Case("fake", {"ema": 0.7, "average": 0.3, "hold": 1.0}),
-    "tiny": Case("hermes-tiny", {"lr": 2e-4}),
+    "tiny": Case("hermes-tiny", {"lr": 2e-4, "regmean": 1.0}),
     "showo": Case("showo", {"checkpointing": True, "masks": 2}),
     "showo-mixed": Case("showo", {"bf16": True}),
     "mmada": Case("mmada", {"masks": 2}),
@@ -83,7 +83,7 @@ Of models whose blocks are transformers' layers one is sharded.
 """
 AGAIN = ("fake-averages", "janus-lora")
 QUICK = ("fake-averages", "tiny", "showo", "janus-lora")
-"""What is always tried: averages, hermes-tiny, masks and LoRA; the others repeat them on more architectures."""
+"""What is always tried: averages, RegMean, masks and LoRA; the others repeat them on more architectures."""
 NOISE = (
     "k_layernorm.bias",
     "attn.key.bias",
@@ -112,11 +112,11 @@ def pairs() -> list[TrainPair]:
     return made
 
 
-def lessons() -> list[LikelihoodItem]:
-    return [
-        LikelihoodItem("text", "say", ImageHandle(image.resize((48, 48))), f"word {k}")
-        for k, image in enumerate(pictures(3, 9))
-    ]
+def lessons(both: bool) -> list[LikelihoodItem]:
+    """Three texts, and as many images where both kinds have a part."""
+    images = [ImageHandle(image.resize((48, 48))) for image in pictures(3, 9)]
+    texts = [LikelihoodItem("text", "say", image, f"word {k}") for k, image in enumerate(images)]
+    return texts + [LikelihoodItem("image", f"draw {k}", image) for k, image in enumerate(images) if both]
 
 
 def play(case: Case, home: Path, out: Path, **more: Any) -> Any:
@@ -124,7 +124,8 @@ def play(case: Case, home: Path, out: Path, **more: Any) -> Any:
     model = load(case.model, home)
     if case.double:
         model.module.double()
-    report = train(model, pairs(), lessons(), SETTINGS.model_copy(update={**case.settings, **more}), out)
+    settings = SETTINGS.model_copy(update={**case.settings, **more})
+    report = train(model, pairs(), lessons(settings.regmean > 0), settings, out)
     out.mkdir(exist_ok=True)
     (out / f"layouts.{current().rank}").write_text(" ".join(LAYOUTS))
     LAYOUTS.clear()

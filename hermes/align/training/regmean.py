@@ -83,7 +83,7 @@ class Reading:
     def _hear(self, name: str, layer: nn.Linear, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         heard: Tensor = args[0] if args else kwargs["input"]
         with torch.autocast(heard.device.type, enabled=False):
-            rows = heard.detach().flatten(0, -2).float()
+            rows = heard.detach().flatten(0, -2).double()  # float32 would blur directions that are hardly ever read
             if layer.bias is not None:
                 rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             self.sums[name] += (rows.T @ rows).cpu()
