@@ -173,6 +173,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "patience": 1,
         "confidence": True,
         "hold": 1.0,
+        "regmean": 1.0,
         "caption_tokens": 10,
         "critic": "self",
         "judge": "self",
@@ -189,6 +190,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "eval_guidance": 2.0,
         "differ": "count",
         "guidances": (0.0, 1.0),
+        "regmean": 1.0,
         "eval_tasks": ("geneval",),
     },
 }

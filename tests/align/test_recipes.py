@@ -128,8 +128,8 @@ def test_hermes_tiny_trains_on_the_best_of_its_own_pictures() -> None:
 
 
 def test_an_adapter_is_not_mixed_with_the_start() -> None:
-    """LoRA and `average` do not go together, so who gives a rank does not get the recipe's share of the start."""
-    assert settings_for({"model": "hermes-tiny", "lora_rank": 4}).average == 0.0
+    """LoRA and RegMean do not go together, so who gives a rank does not get the recipe's weight of it."""
+    assert settings_for({"model": "hermes-tiny", "lora_rank": 4}).regmean == 0.0
 
 
 @pytest.mark.parametrize("objective", ["sum", "product", "replay"])

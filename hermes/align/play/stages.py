@@ -66,7 +66,11 @@ def _round(settings: AlignSettings, folder: Path, number: int, kinds: Collection
             yield Stage(f"prepare {PREPARED}", None)
             if settings.replays:
                 yield Stage(f"prepare {REPLAYED}", None)
+            if settings.regmean:
+                yield Stage("regmean (texts)", None)
             yield Stage(f"train ({settings.objective})", training_steps(settings))
+            if settings.regmean:
+                yield Stage("regmean (images)", None)
         elif phase in (GUIDANCE, EVALUATION, VALIDATION):
             yield Stage(phase, None)
 

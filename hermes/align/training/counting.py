@@ -22,9 +22,9 @@ def trained_sequences(batches: PairBatches, replay: Shelf, steps: Sequence[Step]
     return in_pairs + sum(again[place] for step in steps for place in step.replay)
 
 
-def held_sequences(replay: Shelf, held: Sequence[int], masks: int) -> int:
-    """Those of the reference's answers to replayed items that are held, by their places."""
-    return sum(masks if replay.flags(place) & MASKED else 1 for place in held)
+def replayed_sequences(replay: Shelf, places: Sequence[int], masks: int) -> int:
+    """Those of replayed items that go forward alone, by their places: what is held, and what RegMean reads."""
+    return sum(masks if replay.flags(place) & MASKED else 1 for place in places)
 
 
 def reference_sequences(batches: PairBatches, epochs: int, masks: int) -> int:

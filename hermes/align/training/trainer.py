@@ -13,7 +13,7 @@ from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_de
 from hermes.align.losses.objectives import pair_loss
 from hermes.align.losses.shelf import REPLAYED, Made, Shelf
 from hermes.align.settings import SUPERVISED, TrainSettings
-from hermes.align.training.counting import MASKED, held_sequences, reference_sequences, trained_sequences
+from hermes.align.training.counting import MASKED, reference_sequences, replayed_sequences, trained_sequences
 from hermes.align.training.ema import MovingAverage
 from hermes.align.training.finite import (
     forget,
@@ -216,9 +216,10 @@ class _Training:
         """How many sequences are trained on, and how many the reference is asked for."""
         masks, preferred = int(getattr(self.model, "masks", 1)), self.settings.objective != "replay"
         asked = reference_sequences(self.batches, self.compared, masks) if preferred else 0
+        again = [*self.holds.nonzero().flatten().tolist(), *self._read_places("text"), *self._read_places("image")]
         return {
             "sequences": trained_sequences(self.batches, self.replay, self.steps, masks, preferred),
-            "references": asked + held_sequences(self.replay, self.holds.nonzero().flatten().tolist(), masks),
+            "references": asked + replayed_sequences(self.replay, again, masks),
         }
 
     def _tracking(self, done: int) -> AbstractContextManager[Log]:
@@ -259,8 +260,7 @@ class _Training:
 
         One by one, as what is padded would be read, too.
         """
-        reading = Reading(self.fitted)
-        places = [place for place, found in enumerate(self.kinds) if found == kind][:READ] if self.fitted else []
+        reading, places = Reading(self.fitted), self._read_places(kind)
         if places:
             progress.start(f"regmean ({kind}s)", len(places))
         with torch.no_grad(), self._autocast(), reading.listening():
@@ -270,6 +270,10 @@ class _Training:
                 progress.advance()
         current().wait()
         return reading.moments(self._sum)
+
+    def _read_places(self, kind: str) -> list[int]:
+        """Replayed items of a kind that RegMean reads."""
+        return [place for place, found in enumerate(self.kinds) if found == kind][:READ] if self.fitted else []
 
     def _sum(self, tensor: Tensor) -> Tensor:
         """That of all processes."""
