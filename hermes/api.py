@@ -185,6 +185,7 @@ def align(
     replay: float = 0.3,
     hold: float = 0.0,
     replay_batch: int = 32,
+    replay_plans: float = 0.0,
     average: float = 0.0,
     regmean: float = 0.0,
     ema: float = 0.0,

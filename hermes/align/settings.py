@@ -56,7 +56,7 @@ _LATER: dict[str, Any] = {
     "target": 0.0,
 }
 _LATER |= {"layer_decay": 1.0, "clip_ratio": None, "pairs_per_item": 1, "und_pairs": "captions", "scores": "critic"}
-_LATER |= {"gen_pairs": "images", "differ": "anything", "guidances": (), "regmean": 0.0}
+_LATER |= {"gen_pairs": "images", "differ": "anything", "guidances": (), "regmean": 0.0, "replay_plans": 0.0}
 """Settings that came later, with what was done before: they change no id where they change nothing."""
 
 
@@ -187,6 +187,9 @@ class TrainSettings(LossSettings, TrackerSettings):
     replay: float = Field(0.3, ge=0, description="Weight of the likelihood of replayed data.")
     hold: float = Field(0.0, ge=0, description="Weight of keeping replayed answers where the reference has them.")
     replay_batch: int = Field(32, ge=1, description="Replayed items a step.")
+    replay_plans: float = Field(
+        0.0, ge=0, le=1, description="Share of the replayed texts that are plans of pictures, in the shapes world."
+    )
     average: float = Field(0.0, ge=0, lt=1, description="Share of the round's start that is mixed into its end.")
     regmean: float = Field(
         0.0,

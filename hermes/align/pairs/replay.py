@@ -8,17 +8,19 @@ from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.records.images import ImageHandle
 from hermes.harness.records.seeds import derive_seed
 from hermes.shapes.draw import draw
-from hermes.shapes.lessons import lesson, training_scenes
+from hermes.shapes.lessons import lesson, planning, training_scenes
 
 CONDITION_DROPOUT = 0.1
 
 
-def shapes_lessons(count: int, seed: int) -> list[LikelihoodItem]:
+def shapes_lessons(count: int, seed: int, plans: float = 0.0) -> list[LikelihoodItem]:
     """``count`` items from lessons on train scenes: an image and one of its dialogues in turn.
 
-    A tenth of the image prompts is empty, as in training with classifier-free guidance.
+    A tenth of the image prompts is empty, as in training with classifier-free guidance. A share of the dialogues,
+    ``plans``, makes way for plans.
     """
     rng = random.Random(derive_seed(seed, "replay"))
+    planner = random.Random(derive_seed(seed, "replayed plans"))
     scenes = training_scenes("train", derive_seed(seed, "replay scenes"))
     items: list[LikelihoodItem] = []
     while len(items) < count:
@@ -27,7 +29,11 @@ def shapes_lessons(count: int, seed: int) -> list[LikelihoodItem]:
         image = ImageHandle(draw(scene))
         prompt, answer = rng.choice(taught.dialogues)
         items.append(_image(taught.prompt_for_image, image, rng))
-        items.append(LikelihoodItem("text", prompt, image, answer))
+        if planner.random() < plans:
+            asked, plan = planning("train", planner)
+            items.append(LikelihoodItem("text", asked, image, plan=plan))
+        else:
+            items.append(LikelihoodItem("text", prompt, image, answer))
     return items[:count]
 
 

@@ -40,7 +40,7 @@ def _replay(game: Game, number: int, pairs: int) -> list[LikelihoodItem]:
 
     def drawn(count: int) -> list[LikelihoodItem]:
         if source.world == "shapes":
-            return shapes_lessons(count, seed)
+            return shapes_lessons(count, seed, settings.replay_plans)
         return homologous(source.of_round(number), settings.caption_prompt, count, seed)
 
     kinds = likelihoods_of(game.kind)

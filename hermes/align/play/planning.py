@@ -82,8 +82,11 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
     refuse_other_side(cls, settings)
     if (refuse := getattr(cls, "refuse_untrainable", None)) is not None:
         refuse(settings.model)
-    if settings.plan and "plan" not in getattr(cls, "decoding", ()):
-        raise HermesError(f"model {settings.model!r} does not plan its pictures; leave --plan out")
+    if "plan" not in getattr(cls, "decoding", ()):
+        for name in ("plan", "replay_plans"):
+            if getattr(settings, name):
+                option = f"--{name.replace('_', '-')}"
+                raise HermesError(f"model {settings.model!r} does not plan its pictures; leave {option} out")
     asker, drawer = (registry.load_class("evaluators", name)() for name in (UNDERSTANDING, GENERATION))
     for task in settings.eval_tasks:
         registry.load_class("evaluators", parse_task(task).reference)
@@ -95,6 +98,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
     if (knows := getattr(critic, "knows", None)) is not None and source.world != "shapes":
         refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
     if source.world == "real":
+        if settings.replay_plans:
+            raise HermesError(f"replay_plans: {source.source} has no plans, only the shapes world has; leave it out")
         if settings.differ != "anything":
             refuse_unnamed(settings.differ, source.of_round(1), source.source)
         progress.say(division(source))

@@ -147,7 +147,8 @@ class LikelihoodItem:
     kind ``text``: log p(text | image, prompt). kind ``image``: log p(image | prompt); for a masked-diffusion model the
     masks, and for a flow or a diffusion the times and the noise (`models/noising.py`) are drawn from ``seed`` alone,
     so items with one seed are masked, or noised, alike. An image that was planned has its ``plan``, as in `Drew`: then
-    log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty.
+    log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty. A text with a ``plan`` is the
+    plan alone, of a model that plans: log p(plan | prompt), in which ``text`` and ``image`` have no part.
     """
 
     kind: Literal["text", "image"]

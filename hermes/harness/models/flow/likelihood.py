@@ -42,7 +42,8 @@ def times_at(levels: Tensor) -> Floats:
 
 def _rows(item: Prepared, draws: int) -> list[Row]:
     if item.text is not None:
-        return [seen_row(item.image, [(item.prompt, item.text)])]
+        said = seen_row(item.image, [(item.prompt, item.text)])
+        return [said if item.plan is None else plan_row(item.prompt, item.text)]
     times = times_at(levels_of(item.seed, draws))
     noise = noise_of(item.seed, draws, (IMAGE_TOKENS, CHANNELS)).numpy()
     planned = [] if item.plan is None else [plan_row(item.prompt, item.plan)]

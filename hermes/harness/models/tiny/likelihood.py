@@ -29,7 +29,7 @@ class Prepared:
     """One tokenised item. ``text`` None: log p(image | prompt) over the masks of ``seed``; else log p(text | ...).
 
     ``image`` (36,) holds token ids, (36, 8) the latents of hermes-flow. With a ``plan``: log p(plan | prompt) +
-    log p(image | plan), or of the prompt where the plan is empty.
+    log p(image | plan), or of the prompt where the plan is empty; a text with one is the plan itself.
     """
 
     prompt: tuple[int, ...]
@@ -75,7 +75,8 @@ def masks_of(seed: int, count: int) -> list[NDArray[np.bool_]]:
 def _rows(item: Prepared, masks: int) -> list[tuple[bool, Row, NDArray[np.float64]]]:
     """The rows of an item, each with whether it is a text, and the weights of its targets."""
     if item.text is not None:
-        return [_text(understanding_row(item.image, [(item.prompt, item.text)]))]
+        said = understanding_row(item.image, [(item.prompt, item.text)])
+        return [_text(said if item.plan is None else plan_row(item.prompt, item.text))]
     drawn = masks_of(item.seed, masks)
     row = generation_row(item.plan or item.prompt, item.image, drawn)
     weight = np.zeros(len(row.tokens))

@@ -220,7 +220,7 @@ class WorldModel(ABC, Generic[Drawing]):
             Prepared(
                 prompt=tuple(self.text.encode(item.prompt)),
                 image=kept[picture],
-                text=tuple(self.text.encode(item.text)) if item.kind == "text" else None,
+                text=tuple(self.text.encode(item.plan or item.text)) if item.kind == "text" else None,
                 seed=item.seed,
                 plan=None if item.plan is None else tuple(self.text.encode(item.plan)),
             )
