@@ -1,12 +1,15 @@
 """Items whose caption is a prompt of GenEval's kind: how many, what settles them, and what their captions are like."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hermes.align.pairs.candidates import image_requests
 from hermes.align.pairs.closeness import closeness_of, rate_captions
 from hermes.align.pairs.items import ItemSource, shapes_items
+from hermes.align.pairs.replay import shapes_lessons
 from hermes.align.play.planning import plan_play
 from hermes.align.settings import AlignSettings
 from hermes.evaluators.homologous import Generation, Understanding
@@ -17,6 +20,8 @@ from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Silent
 from hermes.shapes.answers import answer
 from hermes.shapes.parse import parse_many
+
+QA = {"question": "Is there a dog?", "answer": "yes"}
 
 
 @pytest.mark.parametrize(("share", "opened"), [(0.0, 0), (0.25, 3), (0.5, 6), (1.0, 12)])
@@ -63,3 +68,28 @@ def test_pictures_can_be_drawn_without_a_plan_by_models_that_plan(tmp_path: Path
         assert image_requests([item], 1, defaults, 0.0, 0, plan)[0].config.plan == wanted  # type: ignore[arg-type]
     with pytest.raises(HermesError, match="does not plan its pictures; leave --plan out"):
         plan_play(AlignSettings(model="janus", plan="off", runs=tmp_path), Silent())
+
+
+def test_a_share_of_replayed_texts_may_be_plans() -> None:
+    plain, planned = shapes_lessons(400, 3), shapes_lessons(400, 3, 0.25)
+    plans = [item for item in planned if item.plan is not None]
+    assert all(item.kind == "text" and not item.text and item.prompt for item in plans)
+    assert 35 <= len(plans) <= 65
+    assert [item.prompt for item in planned[::2]] == [item.prompt for item in plain[::2]]  # the images
+    kept = [number for number, item in enumerate(planned) if item.plan is None]
+    assert [planned[number].text for number in kept] == [plain[number].text for number in kept]
+    assert "replay_plans" not in AlignSettings().identity()
+
+
+def test_plans_are_replayed_by_models_that_plan_in_the_shapes_world(tmp_path: Path) -> None:
+    settings = AlignSettings(model="hermes-tiny", recipe="none", replay_plans=0.5, runs=tmp_path)
+    assert plan_play(settings, Silent()).settings.replay_plans == 0.5
+    with pytest.raises(HermesError, match="does not plan its pictures; leave --replay-plans out"):
+        plan_play(settings.model_copy(update={"model": "janus"}), Silent())
+    lines = [{"id": str(k), "image": f"{k}.png", "caption": "a dog", "qa": [QA]} for k in range(8)]
+    (tmp_path / "items.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for k in range(8):
+        Image.new("RGB", (8, 8), (30 * k, 0, 0)).save(tmp_path / f"{k}.png")
+    real = settings.model_copy(update={"data": str(tmp_path / "items.jsonl")})
+    with pytest.raises(HermesError, match=r"^replay_plans: .*items.jsonl has no plans, only the shapes world has"):
+        plan_play(real, Silent())

@@ -125,10 +125,12 @@ def test_a_plan_is_added_exactly_and_the_picture_is_drawn_from_it(model: FlowMod
     common = {"kind": "image", "image": image(1), "seed": 5}
     planned = LikelihoodItem(prompt="a circle", plan="a red circle", **common)  # type: ignore[arg-type]
     bare = LikelihoodItem(prompt="a red circle", **common)  # type: ignore[arg-type]
+    written = LikelihoodItem("text", "a circle", image(2), plan="a red circle")
     with torch.inference_mode():
-        (both, alone), counts = model.module(model.collate(model.prepare([planned, bare])))
-    assert float(both) < float(alone)
-    assert counts.tolist() == [IMAGE_TOKENS * CHANNELS + 4, IMAGE_TOKENS * CHANNELS]
+        (both, alone, plan), counts = model.module(model.collate(model.prepare([planned, bare, written])))
+    assert float(plan) < 0
+    assert float(both) == pytest.approx(float(alone + plan), rel=1e-5)
+    assert counts.tolist() == [IMAGE_TOKENS * CHANNELS + 4, IMAGE_TOKENS * CHANNELS, 4]
 
 
 def test_items_in_a_batch_have_the_likelihoods_of_single_ones_and_gradients_flow(model: FlowModel) -> None:

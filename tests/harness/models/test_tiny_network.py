@@ -294,6 +294,10 @@ def test_the_likelihood_of_a_planned_image_is_that_of_its_plan_and_of_the_image_
     assert found[0].item() == pytest.approx(found[3].item() + log_p_of_plan(other), rel=1e-4)
     assert found[1].item() == pytest.approx(found[2].item() + log_p_of_plan(""), rel=1e-4)
     assert counts.tolist() == [IMAGE_TOKENS + 4, IMAGE_TOKENS + 1, IMAGE_TOKENS, IMAGE_TOKENS]
+    alone = [LikelihoodItem("text", drawn.prompt, image(9), plan=plan) for plan in (other, "")]
+    found, counts = model.module(model.collate(model.prepare(alone)))
+    assert found.tolist() == pytest.approx([log_p_of_plan(other), log_p_of_plan("")], rel=1e-4)
+    assert counts.tolist() == [4, 1]
 
 
 def test_likelihoods_of_a_mixed_batch_are_those_of_each_item(model: TinyModel) -> None:
