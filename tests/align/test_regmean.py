@@ -53,13 +53,16 @@ def test_each_direction_goes_to_the_kind_that_reads_it() -> None:
 
 
 def test_the_fit_is_the_least_squares_solution_over_what_was_read() -> None:
+    """Moments that are shrunk off the diagonal are those of smaller rows and of some along the axes."""
     generator = torch.Generator().manual_seed(0)
     start, end = (torch.randn(4, 6, generator=generator, dtype=torch.float64) for _ in range(2))
     texts, images = (torch.randn(rows, 6, generator=generator, dtype=torch.float64) for rows in (50, 70))
     found = fit(start, end, texts.T @ texts / 50, images.T @ images / 70, 0.3)
-    shares = (0.3 / 50) ** 0.5, (1 / 70) ** 0.5
-    rows = torch.cat([shares[0] * texts, shares[1] * images])
-    aims = torch.cat([shares[0] * texts @ start.T, shares[1] * images @ end.T])
+    texts, images = (
+        (share / len(read)) ** 0.5 * torch.cat([0.9**0.5 * read, 0.1**0.5 * read.square().sum(0).sqrt().diag()])
+        for share, read in ((0.3, texts), (1.0, images))
+    )
+    rows, aims = torch.cat([texts, images]), torch.cat([texts @ start.T, images @ end.T])
     torch.testing.assert_close(found, torch.linalg.lstsq(rows, aims).solution.T, rtol=1e-5, atol=1e-5)
 
 
