@@ -124,7 +124,7 @@ def test_recipes_are_named_without_a_path() -> None:
         found = jobs(read_ablation(Path(name)), Path("out"))
         assert {job.settings.seed for job in found} == {0, 1, 2, 3, 4}
     assert len(jobs(read_ablation(Path("ablation-methods")), Path("out"))) == 21 * 3
-    assert len(jobs(read_ablation(Path("tuning")), Path("out"))) == 38
+    assert len(jobs(read_ablation(Path("tuning")), Path("out"))) == 37
 
 
 def test_workers_play_side_by_side(tmp_path: Path) -> None:
