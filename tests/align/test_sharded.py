@@ -112,7 +112,7 @@ def pairs() -> list[TrainPair]:
     return made
 
 
-def lessons(both: bool) -> list[LikelihoodItem]:
+def lessons(both: bool = False) -> list[LikelihoodItem]:
     """Three texts, and as many images where both kinds have a part."""
     images = [ImageHandle(image.resize((48, 48))) for image in pictures(3, 9)]
     texts = [LikelihoodItem("text", "say", image, f"word {k}") for k, image in enumerate(images)]

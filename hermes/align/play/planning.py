@@ -99,7 +99,8 @@ def plan_play(settings: AlignSettings, progress: Progress) -> Planned:
         refuse_unknown(settings.critic, knows, drawer, (item.generation for item in source.of_round(1)))
     if source.world == "real":
         if settings.replay_plans:
-            raise HermesError(f"replay_plans: {source.source} has no plans, only the shapes world has; leave it out")
+            progress.say(f"replay: {source.source} has no plans, only the shapes world has, so none are replayed")
+            settings = settings.model_copy(update={"replay_plans": 0.0})
         if settings.differ != "anything":
             refuse_unnamed(settings.differ, source.of_round(1), source.source)
         progress.say(division(source))
