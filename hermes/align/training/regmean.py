@@ -19,8 +19,9 @@ from hermes.harness.system.errors import HermesError
 READ = 1024
 """Replayed items of a kind that are read, at the most."""
 SHRINK = 0.9
-"""What moments off the diagonal are multiplied by, as in the paper. Without it the fit tells texts from images by
-directions that hold next to nothing, such as the one that a norm leaves out, and weights along them grow tenfold."""
+"""What moments off the diagonal are multiplied by; the paper shrinks them, too. Without it the fit tells texts from
+images by directions that hold next to nothing, such as the one that a norm leaves out, and weights along them grow
+tenfold."""
 RIDGE = 1e-6
 """Of the mean second moment, towards the end: decides what neither kind ever reads."""
 Moments = dict[str, Tensor]
@@ -58,7 +59,7 @@ class Reading:
 
     def __init__(self, layers: Mapping[str, nn.Linear]) -> None:
         self.layers = layers
-        self.sums = {name: torch.zeros(2 * (width(layer),), dtype=torch.float64) for name, layer in layers.items()}
+        self.sums = {name: torch.zeros(2 * (_width(layer),), dtype=torch.float64) for name, layer in layers.items()}
         self.positions = dict.fromkeys(layers, 0)
 
     @contextmanager
@@ -97,7 +98,7 @@ def fit(start: Tensor, end: Tensor, texts: Tensor, pictures: Tensor, weight: flo
     """The matrix W that minimises weight E|W x - start x|^2 over texts + E|W y - end y|^2 over pictures, (out, in).
 
     ``start`` and ``end`` are (out, in), ``texts`` and ``pictures`` (in, in) second moments, which are shrunk first.
-    Regression mean, equation 2 of arXiv 2212.09849, with a weight; what is in neither stays as ``end`` has it.
+    The regression mean of arXiv 2212.09849, with a weight; what is in neither stays as ``end`` has it.
     """
     kept, changed = weight * _shrunk(texts), _shrunk(pictures)
     ridge = RIDGE * float((kept + changed).diagonal().mean())
@@ -116,11 +117,10 @@ def _shrunk(moments: Tensor) -> Tensor:
 @torch.no_grad()
 def put(layer: nn.Linear, matrix: Tensor) -> None:
     """Write weight and bias as `joint` has them into the layer."""
-    width = layer.weight.shape[1]
-    layer.weight.copy_(matrix[:, :width])
+    layer.weight.copy_(matrix[:, : layer.in_features])
     if layer.bias is not None:
-        layer.bias.copy_(matrix[:, width])
+        layer.bias.copy_(matrix[:, layer.in_features])
 
 
-def width(layer: nn.Linear) -> int:
+def _width(layer: nn.Linear) -> int:
     return int(layer.in_features) + (layer.bias is not None)
