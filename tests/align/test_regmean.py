@@ -167,6 +167,12 @@ def test_micro_batches_change_nothing_and_an_interrupted_training_goes_on(
     assert torch.equal(weights(ended(tmp_path / "killed", regmean=0.5)), expected)
 
 
+def test_a_fit_that_is_no_number_writes_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "fit", lambda start, end, *_: torch.full_like(end, torch.nan))
+    with pytest.raises(HermesError, match="weights are not finite"):
+        ended(tmp_path, regmean=1.0)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"lora_rank": 2}, "regmean fits whole weights, not LoRA's"), ({"objective": "und"}, "takes back what objective")],

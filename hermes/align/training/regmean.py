@@ -61,6 +61,7 @@ class Reading:
         self.layers = layers
         self.sums = {name: torch.zeros(2 * (_width(layer),), dtype=torch.float64) for name, layer in layers.items()}
         self.positions = dict.fromkeys(layers, 0)
+        self.waiting: dict[str, list[Tensor]] = {name: [] for name in layers}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -79,16 +80,29 @@ class Reading:
         """The means over what all processes have read, whose sums ``share`` adds up; of what nobody has read 0."""
         found = {}
         for name, total in self.sums.items():
+            self._add(name)
             read = float(share(torch.tensor(float(self.positions[name]), dtype=torch.float64)))
             found[name] = share(total) / max(read, 1.0)
         return found
 
     @torch.no_grad()
     def _hear(self, name: str, layer: nn.Linear, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Moments are as large as layers, and those of one item are not worth their way to the CPU: rows wait."""
         heard: Tensor = args[0] if args else kwargs["input"]
-        with torch.autocast(heard.device.type, enabled=False):
-            rows = heard.detach().flatten(0, -2).double()  # float32 would blur directions that are hardly ever read
-            if layer.bias is not None:
+        self.waiting[name].append(heard.detach().flatten(0, -2).clone())
+        if sum(map(len, self.waiting[name])) >= layer.in_features:
+            self._add(name)
+
+    @torch.no_grad()
+    def _add(self, name: str) -> None:
+        """Add what waits to the sums."""
+        if not self.waiting[name]:
+            return
+        rows = torch.cat(self.waiting[name])
+        self.waiting[name].clear()
+        with torch.autocast(rows.device.type, enabled=False):
+            rows = rows.double()  # float32 would blur directions that are hardly ever read
+            if self.layers[name].bias is not None:
                 rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             self.sums[name] += (rows.T @ rows).cpu()
         self.positions[name] += len(rows)

@@ -287,6 +287,9 @@ class _Training:
         weight = self.settings.regmean
         for name, layer in self.fitted.items():
             put(layer, fit(began[name], joint(layer), texts[name], images[name], weight))
+        if self.fitted:
+            with self._forgetting():
+                refuse_lost_weights(self.inner, self.settings)
 
     def _gradient(self, step: Step, check: bool) -> dict[str, Any]:
         """One step's gradient; returns its figures, the same in all processes.
