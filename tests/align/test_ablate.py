@@ -38,9 +38,16 @@ ARMS = {"sum": {"objective": "sum"}, "coupled, n = 2": {"objective": "coupled", 
 class Told(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.skipped, self.played = 0, list[str]()
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+    def skip(self, steps: int) -> None:
+        self.skipped += steps
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.played.append(note)
 
 
 def ablation(**changes: Any) -> Ablation:
@@ -76,7 +83,9 @@ def test_it_goes_on_and_takes_more_arms_and_seeds(
 ) -> None:
     ablate(ablation(seeds=(0,), arms={"sum": ARMS["sum"]}), tmp_path)
     stamp = (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns
-    ablate(ablation(), tmp_path)
+    told = Told()
+    ablate(ablation(), tmp_path, progress=told)
+    assert (told.skipped, told.played) == (1, ["coupled, n = 2, seed 0", "sum, seed 1", "coupled, n = 2, seed 1"])
     assert (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns == stamp
     assert len(list(tmp_path.glob("*/seed-*/history.json"))) == 4
 

@@ -119,7 +119,7 @@ def test_seeds_are_averaged_answer_by_answer(tmp_path: Path) -> None:
     mmmu(second, (1, 0, 1), (1, 0, None))
     found = since_base(tmp_path)["mmmu"]
     assert (found.value, found.n, found.groups) == (25, 2, 2)
-    assert interval(found) == pytest.approx([100 * bound for bound in of_two_items(0.25)])
+    assert interval(found) == pytest.approx([100 * bound for bound in of_two_items(0.25, moved=1)])
 
 
 def test_steps_and_differences_between_arms(tmp_path: Path) -> None:

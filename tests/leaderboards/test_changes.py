@@ -68,11 +68,19 @@ def rows(content: Table) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in [lines[0], *lines[2:]]]
 
 
-def of_two_items(mean: float) -> tuple[float, float]:
-    """Wilson's interval on the scale of -1..1 for two answers: two items say no more, however alike they are."""
-    p, n = (mean + 1) / 2, 2
+def wilson(p: float, n: float) -> tuple[float, ...]:
     half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n))
-    return tuple(2 * (p + Z95**2 / (2 * n) + side) / (1 + Z95**2 / n) - 1 for side in (-half, half))
+    return tuple((p + Z95**2 / (2 * n) + side) / (1 + Z95**2 / n) for side in (-half, half))
+
+
+def of_two_items(mean: float, moved: int = 2) -> tuple[float, ...]:
+    """Wilson's interval on the scale of -1..1 for two answers: two items say no more, however alike they are.
+
+    Where one has not moved they are worth as much more as its variance can be less than that of a coin.
+    """
+    p = (mean + 1) / 2
+    most = min(p * (1 - p), 0.25 * wilson(moved / 2, 2)[1])
+    return tuple(2 * bound - 1 for bound in wilson(p, 2 * p * (1 - p) / most))
 
 
 def interval(metric: Metric) -> tuple[float, float]:
@@ -242,7 +250,7 @@ def test_the_change_of_j_is_paired_by_question(tmp_path: Path) -> None:
 def test_the_table_of_changes(arms: list[Path]) -> None:
     head, first, *_ = rows(changes_table(changes(arms)))
     assert head == ["Arm", "Round", "Seeds", "U", "G", "Gap (U - G)", "Gap closed (%)"]
-    assert first[:4] == ["sum", "1", "2", "-0.125 [-0.852, +0.766]"]
+    assert first[:4] == ["sum", "1", "2", "-0.125 [-0.842, +0.752]"]
     assert first[5:] == ["-0.438 [-0.934, +0.634]", "78 [75, 80]"]
     assert "over 2 items" in changes_table(changes(arms)).caption
     assert "measured (sum-0, sum-1)" in {cell.source for cell in changes_table(changes(arms)).rows[0]}

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from hermes.align.play.chosen import settings_for
+from hermes.align.play.history import round_folder
 from hermes.align.play.recipes import SHELF
 from hermes.align.settings import AlignSettings
 from hermes.harness.records.types import Record
@@ -80,18 +81,27 @@ def ablate(ablation: Ablation, out: Path, workers: int = 1, progress: Progress |
     wanted = jobs(ablation, out)
     make_folder(out)
     progress.start("self-plays", len(wanted))
+    known = [job for job in wanted if _ended(job)]
     failed: dict[str, str] = {}
     for job, why in _played(wanted, workers):
         name = f"{job.arm}, seed {job.settings.seed}"
         if why:
             failed[name] = why
             progress.say(f"{name} has failed, the others go on: {why}")
-        progress.advance(note=name)
+        if job in known:
+            progress.skip(1)
+        else:
+            progress.advance(note=name)
     from hermes.leaderboards.arms import write_report
 
     folders = {arm: out / _folder_name(arm) for arm in ablation.arms}
     write_report(out, folders, ablation.base or next(iter(ablation.arms)), failed)
     return {"folder": out, "failed": failed}
+
+
+def _ended(job: Job) -> bool:
+    folder = job.settings.out
+    return folder is not None and (round_folder(folder, job.settings.rounds) / "round.json").exists()
 
 
 def _played(wanted: list[Job], workers: int) -> Iterator[tuple[Job, str | None]]:

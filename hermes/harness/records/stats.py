@@ -11,8 +11,12 @@ so they stay within the bounds, and the nearer one is to p, the shorter that sid
 - K = (sum share_j)^2 / sum share_j^2, how many clusters there are, counted by their size.
 - c = (k - 2)^2 / (k (k - 1)) V^3 / (sum pull_j^3)^2, held within 1..k: how many of the k clusters carry V. The skewness
   of pulls tells; where c answers of many differ from the rest, it is c.
-- n = K (p (1 - p) / V / K)^(1 - 1 / c): what V says weighs as much as there are clusters to say it, otherwise every
-  cluster counts as one answer. Clusters of one answer, right or wrong, have n = k: the textbook's interval.
+- n = N (p (1 - p) / V / N)^(1 - 1 / c), where N = K: what V says weighs as much as there are clusters to say it,
+  otherwise every cluster counts as one answer. Clusters of one answer, right or wrong, have n = k: the textbook's
+  interval.
+- Most differences are 0, so for values on both sides of 0 that would be far too wide. There N = K p (1 - p) / M, where
+  M <= p (1 - p) is the most variance there can be if no larger share of clusters moves than Wilson's upper bound for
+  the share of those that are not 0.
 
 Where no cluster differs from another there is no V. Then the share of all others that may differ is
 w = z^2 / (K + z^2), Wilson's bound for none in K, and the interval goes that share of the way to either bound.
@@ -50,10 +54,10 @@ def mean_metric(
     if x.size == 0:
         return Metric(value=float("nan"))
     mean = float(x.mean())
-    pulls, shares = _clusters(x, mean, groups)
+    pulls, shares, sizes = _clusters(x, mean, groups)
     if bounds and not bounds[0] <= x.min() <= x.max() <= bounds[1]:
         bounds = None
-    found = _between(mean, pulls, shares, bounds) if bounds else _student(mean, pulls)
+    found = _between(mean, pulls, shares, bounds, _moved(sizes, shares)) if bounds else _student(mean, pulls)
     return _metric(scale * mean, found, scale, x.size, len(pulls))
 
 
@@ -96,12 +100,13 @@ def sum_of_means(
         return whole.model_copy(update={"low": None, "high": None, "groups": k})
     w = np.asarray([1 / len(parts)] * len(parts) if weights is None else weights, dtype=np.float64)
     clusters = [_clusters(values, float(values.mean()), groups) for values, groups in parts]
-    pulls, shares = (
+    pulls, shares, sizes = (
         np.bincount(place, np.repeat(w / w.sum(), [len(one) for one in side]) * np.concatenate(side), k).astype(float)
         for side in zip(*clusters, strict=True)
     )
     total = scale * float(w.sum())
-    return _metric(whole.value, _between(whole.value / total, pulls, shares, bounds), total, whole.n, k)
+    found = _between(whole.value / total, pulls, shares, bounds, _moved(sizes, shares))
+    return _metric(whole.value, found, total, whole.n, k)
 
 
 def jackknife_metrics(
@@ -148,16 +153,21 @@ def sum_metric(parts: Sequence[Metric], weights: Sequence[float] | None = None) 
     return Metric(value=value, low=value - below**0.5, high=value + above**0.5, n=n, groups=groups)
 
 
-def _clusters(x: Floats, mean: float, groups: Groups) -> tuple[Floats, Floats]:
-    """How far each cluster pulls the mean, and its share of the values."""
+def _clusters(x: Floats, mean: float, groups: Groups) -> tuple[Floats, Floats, Floats]:
+    """How far each cluster pulls the mean, its share of the values, and its share of the mean of |x|."""
     if isinstance(groups, np.ndarray):
         different, index = np.unique(groups, return_inverse=True)
         k = len(different)
     else:
         numbers = {name: number for number, name in enumerate(sorted(set(groups)))}
         index, k = np.fromiter((numbers[name] for name in groups), dtype=np.intp, count=len(groups)), len(numbers)
-    pulls = np.bincount(index, weights=x - mean, minlength=k) / x.size
-    return pulls, np.bincount(index, minlength=k) / x.size
+    pulls, sizes = (np.bincount(index, weights=each, minlength=k) / x.size for each in (x - mean, np.abs(x)))
+    return pulls, np.bincount(index, minlength=k) / x.size, sizes
+
+
+def _moved(sizes: Floats, shares: Floats) -> float:
+    """The share of clusters that have a value other than 0."""
+    return float(shares[sizes > 0].sum() / shares.sum())
 
 
 def _numbered(names: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
@@ -168,8 +178,11 @@ def _numbered(names: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
     return rank[place], len(first)
 
 
-def _between(value: float, pulls: Floats, shares: Floats, bounds: Bounds) -> Bounds | None:
-    """The interval of a value between bounds, as the head of this file has it."""
+def _between(value: float, pulls: Floats, shares: Floats, bounds: Bounds, moved: float = 1.0) -> Bounds | None:
+    """The interval of a value between bounds, as the head of this file has it.
+
+    ``moved`` is the share of clusters that are not 0.
+    """
     k = np.count_nonzero(shares)
     if k < 2 or not np.isfinite(value) or not np.isfinite(pulls).all():
         return None
@@ -183,10 +196,20 @@ def _between(value: float, pulls: Floats, shares: Floats, bounds: Bounds) -> Bou
         low, high = p - other * p, p + other * (1 - p)
     else:
         carriers = (k - 2) ** 2 / (k * (k - 1)) * variance**3 / max(third**2, ALIKE * variance**3)
-        n = clusters * (p * (1 - p) / variance / clusters) ** (1 - 1 / min(float(k), max(1.0, carriers)))
-        middle, half = p + Z95**2 / (2 * n), Z95 * (p * (1 - p) / n + Z95**2 / (4 * n**2)) ** 0.5
-        low, high = (middle - half) / (1 + Z95**2 / n), (middle + half) / (1 + Z95**2 / n)
+        zero, most = -lowest / width, p * (1 - p)
+        if 0 < zero < 1:
+            most = min(most, max(zero, 1 - zero) ** 2 * _wilson(moved, clusters)[1])
+        others = clusters * p * (1 - p) / most
+        low, high = _wilson(
+            p, others * (p * (1 - p) / variance / others) ** (1 - 1 / min(float(k), max(1.0, carriers)))
+        )
     return lowest + width * max(0.0, low), lowest + width * min(1.0, high)
+
+
+def _wilson(p: float, n: float) -> Bounds:
+    """Wilson's score interval of a share of n answers."""
+    middle, half = p + Z95**2 / (2 * n), Z95 * (p * (1 - p) / n + Z95**2 / (4 * n**2)) ** 0.5
+    return (middle - half) / (1 + Z95**2 / n), (middle + half) / (1 + Z95**2 / n)
 
 
 def _student(mean: float, pulls: Floats) -> Bounds | None:

@@ -97,6 +97,26 @@ def test_paired_differences(k: int) -> None:
     assert LEAST <= coverage(paired, 0.1) <= MOST
 
 
+@pytest.mark.parametrize(("worse", "better"), [(0.002, 0.002), (0.005, 0.01), (0.0, 0.02), (0.02, 0.03)])
+@pytest.mark.parametrize("k", [220, 400])
+def test_paired_differences_of_few_items(k: int, worse: float, better: float) -> None:
+    """Six questions an item, of which mostly one differs: what is hardly seen may be missed, but not by much.
+
+    An interval that takes every item for a coin would be 4 / sqrt(k) wide.
+    """
+    widths = []
+
+    def paired(rng: np.random.Generator) -> Metric:
+        moved = rng.choice([-1.0, 0.0, 1.0], k, p=[worse, 1 - worse - better, better])
+        values = moved[:, None] * (np.arange(6) < 1 + rng.binomial(5, 0.2, k)[:, None])
+        found = mean_metric(values.ravel(), np.repeat(np.arange(k), 6), bounds=DIFFERENCE)
+        widths.append(found.high - found.low)  # type: ignore[operator]
+        return found
+
+    assert coverage(paired, (better - worse) / 3) >= LEAST
+    assert max(widths) <= 14 / k
+
+
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_ratios(truth: float) -> None:
     """As precision: right ones among those that were said, a number of its own in each cluster."""
