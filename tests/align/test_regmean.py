@@ -13,7 +13,7 @@ from hermes.align.losses.likelihoods import TrainPair
 from hermes.align.pairs.replay import shapes_lessons
 from hermes.align.settings import TrainSettings
 from hermes.align.training import trainer
-from hermes.align.training.regmean import Reading, fit, fitted_layers, joint, put
+from hermes.align.training.regmean import Reading, dealt, fit, fitted_layers, joint, put
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
 from hermes.harness.records.images import ImageHandle
@@ -84,6 +84,12 @@ def test_what_is_fitted_are_trained_layers_of_blocks_with_weights_of_their_own()
         fitted_layers(FakeModel().module)
 
 
+def test_the_widest_layers_are_dealt_first() -> None:
+    layers = {str(place): nn.Linear(width, 1) for place, width in enumerate([2, 8, 2, 8, 2, 2])}
+    assert dealt(layers, 2) == [["1", "0", "4"], ["3", "2", "5"]]
+    assert dealt({}, 2) == [[], []]
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_moments_are_the_means_over_all_positions_that_were_read(bias: bool) -> None:
     layer = nn.Linear(3, 2, bias=bias)
@@ -95,7 +101,7 @@ def test_moments_are_the_means_over_all_positions_that_were_read(bias: bool) -> 
     layer(1e6 * second)  # nobody listens
     rows = torch.cat([first.flatten(0, 1), second])
     rows = torch.cat([rows, torch.ones(14, 1)], 1) if bias else rows
-    found = reading.moments(lambda tensor: tensor)["it"]
+    found = reading.moments()["it"]
     torch.testing.assert_close(found, (rows.T @ rows / 14).double(), rtol=1e-5, atol=1e-6)
 
 

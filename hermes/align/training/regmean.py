@@ -5,7 +5,7 @@ model on what this model is there for. Here one is there for texts and one for p
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hermes.align.training.sharding import blocks
+from hermes.harness.models.full_float32 import full_float32
 from hermes.harness.system.errors import HermesError
 
 READ = 1024
@@ -26,6 +27,15 @@ RIDGE = 1e-6
 """Of the mean second moment, towards the end: decides what neither kind ever reads."""
 Moments = dict[str, Tensor]
 """For each layer the mean of x x' over all positions that it reads, in float64 on the CPU; a bias reads 1."""
+
+
+def dealt(layers: Mapping[str, nn.Linear], world: int) -> list[list[str]]:
+    """Which layers each of the processes reads and fits: one by one, the widest first.
+
+    Moments are larger than weights, so they are divided by layers, and each process has all items go forward.
+    """
+    widest = sorted(layers, key=lambda name: -_width(layers[name]))
+    return [widest[rank::world] for rank in range(world)]
 
 
 def fitted_layers(module: nn.Module) -> dict[str, nn.Linear]:
@@ -76,14 +86,11 @@ class Reading:
             for hook in hooks:
                 hook.remove()
 
-    def moments(self, share: Callable[[Tensor], Tensor]) -> Moments:
-        """The means over what all processes have read, whose sums ``share`` adds up; of what nobody has read 0."""
-        found = {}
-        for name, total in self.sums.items():
+    def moments(self) -> Moments:
+        """The means over what was read; of what was never read 0."""
+        for name in self.layers:
             self._add(name)
-            read = float(share(torch.tensor(float(self.positions[name]), dtype=torch.float64)))
-            found[name] = share(total) / max(read, 1.0)
-        return found
+        return {name: total / max(self.positions[name], 1) for name, total in self.sums.items()}
 
     @torch.no_grad()
     def _hear(self, name: str, layer: nn.Linear, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -95,13 +102,17 @@ class Reading:
 
     @torch.no_grad()
     def _add(self, name: str) -> None:
-        """Add what waits to the sums."""
+        """Add what waits to the sums.
+
+        Products in float32 are exact enough, as an entry is off by rounding of its own row and column, whose diagonal
+        `_shrunk` keeps; float64 would take consumers' GPUs 64 times as long.
+        """
         if not self.waiting[name]:
             return
         rows = torch.cat(self.waiting[name])
         self.waiting[name].clear()
-        with torch.autocast(rows.device.type, enabled=False):
-            rows = rows.double()  # float32 would blur directions that are hardly ever read
+        with full_float32(rows.device.type), torch.autocast(rows.device.type, enabled=False):
+            rows = rows.float()
             if self.layers[name].bias is not None:
                 rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             self.sums[name] += (rows.T @ rows).cpu()

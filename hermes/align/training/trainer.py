@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast
 from torch import Tensor
 
 from hermes.align.losses.likelihoods import SLOTS, PairBatches, TrainPair, to_device
@@ -31,7 +32,7 @@ from hermes.align.training.preparing import (
     new_accelerator,
     without_dropout,
 )
-from hermes.align.training.regmean import READ, Moments, Reading, fit, fitted_layers, joint, put
+from hermes.align.training.regmean import READ, Moments, Reading, dealt, fit, fitted_layers, joint, put
 from hermes.align.training.schedule import Step, epochs, learning_rate, plan
 from hermes.align.training.sharding import release, restore, same_weights, shard, trainable, whole
 from hermes.align.training.start import distances, noise, refuse_other_start, roundings, typical
@@ -124,6 +125,7 @@ class _Training:
         self.apart: list[dict[str, Tensor]] = []  # Of the first step, from the reference.
         self.inner = model.module
         self.fitted = fitted_layers(self.inner) if settings.regmean else {}
+        self.dealt = dealt(self.fitted, current().world)
         self.accelerator = new_accelerator(self.inner)
         self.sharded = bool(self.accelerator.is_fsdp2)
         self.device: torch.device = self.accelerator.device
@@ -163,7 +165,7 @@ class _Training:
         refuse_lost_reference(self.reference, self.batches.ids)
         self.micro.size = self._least(self.micro.size)
         self.noise = {} if done or self._unchecked() else self.micro.run(self._noise)
-        began = {name: joint(layer) for name, layer in self.fitted.items()}
+        began = {name: joint(layer) for name, layer in self._own().items()}
         texts = self._moments("text", progress)
         self._prepare()
         if done:
@@ -256,37 +258,35 @@ class _Training:
         return shared
 
     def _moments(self, kind: str, progress: Progress) -> Moments:
-        """What the linear layers read in replayed items of a kind; the processes share the work.
+        """What this process's linear layers read in replayed items of a kind.
 
         One by one, as what is padded would be read, too.
         """
-        reading, places = Reading(self.fitted), self._read_places(kind)
+        reading, places = Reading(self._own()), self._read_places(kind)
         if places:
             progress.start(f"regmean ({kind}s)", len(places))
         with torch.no_grad(), self._autocast(), reading.listening():
-            for number, place in enumerate(places):
-                if number % current().world == current().rank:
-                    self.inner(to_device(self.model.collate([self.replay[place]]), self.device))
+            for place in places:
+                self.inner(to_device(self.model.collate([self.replay[place]]), self.device))
                 progress.advance()
         current().wait()
-        return reading.moments(self._sum)
+        return reading.moments()
 
     def _read_places(self, kind: str) -> list[int]:
         """Replayed items of a kind that RegMean reads."""
         return [place for place, found in enumerate(self.kinds) if found == kind][:READ] if self.fitted else []
 
-    def _sum(self, tensor: Tensor) -> Tensor:
-        """That of all processes."""
-        if current().world == 1:
-            return tensor
-        shared: Tensor = self.accelerator.reduce(tensor.to(self.device), "sum").to(tensor.device)
-        return shared
+    def _own(self) -> dict[str, torch.nn.Linear]:
+        """The layers that this process reads and fits."""
+        return {name: self.fitted[name] for name in self.dealt[current().rank]}
 
     def _fit(self, began: Mapping[str, Tensor], texts: Moments, images: Moments) -> None:
         """Linear layers read texts as they did when the round began, and images as they do now."""
-        weight = self.settings.regmean
-        for name, layer in self.fitted.items():
-            put(layer, fit(began[name], joint(layer), texts[name], images[name], weight))
+        for name, layer in self._own().items():
+            put(layer, fit(began[name], joint(layer), texts[name], images[name], self.settings.regmean))
+        for rank, names in enumerate(self.dealt):
+            for parameter in (each for name in names for each in self.fitted[name].parameters()):
+                broadcast(parameter.detach(), from_process=rank)
         if self.fitted:
             with self._forgetting():
                 refuse_lost_weights(self.inner, self.settings)
