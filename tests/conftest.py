@@ -46,6 +46,14 @@ def _real_hub_is_not_asked() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_cuts_the_power() -> Iterator[None]:
+    """No test waits for the disk; those of durability watch or refuse these calls themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _nobody_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that was quiet in one test leaves the next one its voice."""

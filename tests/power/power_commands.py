@@ -5,7 +5,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -92,9 +91,7 @@ def moments(played: Played) -> list[int]:
 def again(played: Played, left: Tree, folder: Path) -> Tree:
     """The folder after the very same command was run in what is left."""
     put(left, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda fd: None)  # nobody cuts the power of this machine
-        hermes(folder, played.command)
+    hermes(folder, played.command)
     return read_tree(folder)
 
 

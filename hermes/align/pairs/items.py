@@ -68,12 +68,12 @@ def _shapes_items(
     block = 0
     while len(items) < count:
         draw = derive_seed(seed, block, "selfplay")
-        rows = make("train", draw)
+        rows = make("train", draw)[: count - len(items)]
         asked, drawn = understanding.samples(rows), generation.samples(rows)
         told = {str(row["id"]): row["told"] for row in rows if "told" in row}
         items += _join(asked, drawn, prefix=f"{draw:016x}/", told=told)
         block += 1
-    return items[:count]
+    return items
 
 
 def data_items(understanding: Evaluator, generation: Evaluator, source: str, end: int, pins: Pins) -> list[Item]:
