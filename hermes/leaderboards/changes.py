@@ -26,6 +26,12 @@ ARM = (text_column("Arm"), text_column("Round"), Column("Seeds", 0, None))
 SIDES = tuple(Column(name, 3, signed=True) for name in ("U", "G", "Gap (U - G)"))
 
 
+CLOSED = (
+    "Gap closed: the share of the gap at round 0 that is gone, over 100 where the gap has crossed 0, none where it was "
+    f"within its interval from the start; its interval from {REPLICATES} resamples of the items."
+)
+
+
 @dataclass(frozen=True)
 class Change:
     """A round of an arm against round 0 (``since_base``) and against the round before it (``step``).
@@ -99,8 +105,7 @@ def changes_table(found: Sequence[Change]) -> Table:
         rows=tuple(
             (*_cells(one, one.since_base, "base", guided), metric_cell(one.closed, 100, one.runs)) for one in found
         ),
-        caption=f"{_method([one.since_base for one in found])} Gap closed: the share of the gap at round 0 that is "
-        f"gone, over 100 where the gap has crossed 0; its interval from {REPLICATES} resamples of the items.",
+        caption=f"{_method([one.since_base for one in found])} {CLOSED}",
     )
 
 

@@ -90,8 +90,9 @@ def _benchmarks(pairs: Pairs) -> dict[str, Shift]:
 def closed(gaps: ItemPairs) -> Metric:
     """1 - (mean gap after) / (mean gap before), with a percentile interval from resampling items.
 
-    Above 1 where the gap has crossed 0. An item is drawn with all its seeds. NaN where there is no gap to close; no
-    interval where a resample has none or one of the other sign, and where all resamples are alike.
+    Above 1 where the gap has crossed 0. An item is drawn with all its seeds. NaN where there is no gap to close beyond
+    its own interval: one resample of forty has none, or one of the other sign. No interval where fewer have, and where
+    all resamples are alike.
     """
     return _closed([gaps], [1.0])
 
@@ -120,12 +121,15 @@ def _closed(parts: Sequence[ItemPairs], weights: Sequence[float]) -> Metric:
         sign = -1.0 if before.sum() < 0 else 1.0
         bases.append(np.bincount(index, weights=sign * before, minlength=groups))
         less.append(np.bincount(index, weights=sign * (before - after), minlength=groups))
-    if any(base.sum() <= NO_GAP for base in bases):
+    if not groups:
+        return Metric(value=float("nan"))
+    times = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), REPLICATES)
+    least, low = (min(float(np.quantile(times @ base, share)) for base in bases) for share in (0.0, 0.025))
+    if low <= NO_GAP:
         return Metric(value=float("nan"), n=n, groups=groups)
     found = [(weight, *both) for weight, both in zip(weights, zip(bases, less, strict=True), strict=True)]
     value = float(sum(weight * gone.sum() / base.sum() for weight, base, gone in found))
-    times = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), REPLICATES)
-    if groups < 2 or any((times @ base).min() <= NO_GAP for base in bases):
+    if groups < 2 or least <= NO_GAP:
         return Metric(value=value, n=n, groups=groups)
     shares = sum((weight * (times @ gone / (times @ base)) for weight, base, gone in found), np.zeros(REPLICATES))
     if np.ptp(shares) <= NO_GAP:

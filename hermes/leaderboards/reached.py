@@ -8,6 +8,7 @@ from statistics import fmean
 from hermes.harness.records.types import Metric
 from hermes.leaderboards.ablation import averaged
 from hermes.leaderboards.changes import (
+    CLOSED,
     change,
     difference,
     guidance,
@@ -18,7 +19,7 @@ from hermes.leaderboards.changes import (
 )
 from hermes.leaderboards.compute import COMPUTE, compute_of
 from hermes.leaderboards.guidance import Way, guided_scale, said_of, scales, title_of
-from hermes.leaderboards.paired import REPLICATES, Delta, closed_more
+from hermes.leaderboards.paired import Delta, closed_more
 from hermes.leaderboards.plays import Arms, Play
 from hermes.leaderboards.ranking import is_beyond
 from hermes.leaderboards.tables import Cell, Column, Table, text_column, without_empty
@@ -32,10 +33,6 @@ COUNTED = (
     "asks for, drawn for it or for another arm. Sequences: what goes forward and backward in training, sides of pairs "
     "and replayed items, each once for each of its masks. Reference passes: sequences that go through the reference. "
     "Judging and measuring are not counted."
-)
-CLOSED = (
-    "Gap closed: the share of the gap at round 0 that is gone, over 100 where the gap has crossed 0; its interval from "
-    f"{REPLICATES} resamples of the items."
 )
 BOLD = "Bold: beyond the interval."
 Row = dict[str, Cell]  # By the keys of columns; those that a row lacks are empty.

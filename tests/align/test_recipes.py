@@ -115,9 +115,14 @@ def test_a_setting_that_is_given_is_not_overruled_by_a_finer_one_of_the_recipe(g
     assert finer in FINER[given]
 
 
-def test_hermes_flow_and_no_recipe_play_as_before() -> None:
-    """Their ids follow from this, so what was played goes on."""
-    assert settings_for({"model": "hermes-flow"}) == AlignSettings(model="hermes-flow", recipe="hermes-flow")
+def test_hermes_flow_prefers_pictures_alone() -> None:
+    expected = AlignSettings(model="hermes-flow", recipe="hermes-flow", objective="gen", pairing="either")
+    assert settings_for({"model": "hermes-flow"}) == expected
+    assert not expected.prefers_captions
+
+
+def test_no_recipe_plays_as_before() -> None:
+    """Its id follows from this, so what was played goes on."""
     assert settings_for({"recipe": "none"}) == AlignSettings(recipe="none")
 
 

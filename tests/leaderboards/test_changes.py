@@ -334,8 +334,16 @@ def test_no_interval_where_all_resamples_close_the_same_share() -> None:
 
 
 def test_no_interval_where_a_resample_has_no_gap() -> None:
-    share = closed([({"a": 0.5, "b": -0.25}, {"a": 0.25, "b": -0.25})])
-    assert (share.value, share.low, share.high) == (1.0, None, None)
+    before = dict.fromkeys("abcdefghi", 1.0) | {"j": -1.0}  # none is left where five of ten are j
+    share = closed([(before, before | {"a": 0.0})])
+    assert (share.value, share.low, share.high) == (0.125, None, None)
+
+
+def test_no_share_of_a_gap_that_is_within_its_interval() -> None:
+    before = dict.fromkeys("abcde", 1.0) | {"f": -1.0}  # none is left where three of six are f: six resamples of 100
+    share = closed([(before, before | {"a": 0.0})])
+    assert math.isnan(share.value)
+    assert (share.n, share.low, share.high) == (6, None, None)
 
 
 def test_scores_are_found_where_the_run_says(arms: list[Path], tmp_path: Path) -> None:
