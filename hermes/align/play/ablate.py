@@ -91,7 +91,7 @@ def ablate(ablation: Ablation, out: Path, workers: int = 1, progress: Progress |
         if job in known:
             progress.skip(1)
         else:
-            progress.advance(note=name)
+            progress.advance(note=f"last {name}")
     from hermes.leaderboards.arms import write_report
 
     folders = {arm: out / _folder_name(arm) for arm in ablation.arms}
