@@ -51,7 +51,12 @@ def start(case: Case, environment: dict[str, str]) -> Callable[..., "subprocess.
         command = (sys.executable, *launcher, "-m", "hermes", "eval", "--model", case.model, *case.arguments)
         return subprocess.Popen(
             (*command, "--device", "cpu", "--out", str(folder), *more),
-            env={**environment, "THEIRS_SECONDS": "0.25" if slow else "0", "THEIRS_LOG": log},
+            env={
+                **environment,
+                "THEIRS_SECONDS": "0.25" if slow else "0",
+                "THEIRS_LOG": log,
+                "THEIRS_PROCESSES": "2" if launcher else "1",
+            },
             cwd=folder.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -84,7 +89,8 @@ def test_the_batch_size_changes_nothing(start: Start, undisturbed: bytes, tmp_pa
 
 
 def test_two_processes_share_the_work_and_change_nothing(start: Start, undisturbed: bytes, tmp_path: Path) -> None:
-    finish(start(tmp_path / "run", launcher=(*LAUNCH, *DEFAULTS)))
+    (tmp_path / "log").mkdir()
+    finish(start(tmp_path / "run", launcher=(*LAUNCH, *DEFAULTS), log=str(tmp_path / "log")))
     assert [entry["processes"] for entry in environments(tmp_path / "run") if "processes" in entry] == [2]
     journals = [path for stem in STEMS for path in (tmp_path / "run").rglob(f"{stem}.?.jsonl")]
     assert len(journals) > 3

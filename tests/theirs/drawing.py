@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from PIL import Image
+from theirs.noting import note_asked
 
 from hermes.harness.contracts.benchmark import Answer, DataSpec, Evaluator, Row, Scored, Twin
 from hermes.harness.contracts.columns import collect
@@ -45,9 +46,7 @@ class TheirDrawing(Evaluator):
             )
 
     def ask_judge(self, answers: Sequence[Answer], judge: Judge) -> list[dict[str, Any]]:
-        if folder := os.environ.get("THEIRS_LOG"):
-            with open(f"{folder}/judge.{os.getpid()}", "a") as file:
-                file.writelines(f"{answer.response.key}\n" for answer in answers)
+        note_asked("judge", (answer.response.key for answer in answers))
         images = [answer.image.open() for answer in answers if answer.image]
         return [{"color": color} for color in judge.answer(images, [QUESTION] * len(images))]
 

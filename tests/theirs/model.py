@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from PIL import Image
+from theirs.noting import note_asked
 
 from hermes.harness.records.images import pixel_sha256
 from hermes.harness.records.types import Ability, ModelInfo, Request
@@ -58,7 +59,5 @@ def _note_what_is_open() -> None:
 
 
 def _take_time(requests: Sequence[Request]) -> None:
-    if folder := os.environ.get("THEIRS_LOG"):
-        with open(f"{folder}/model.{os.getpid()}", "a") as file:
-            file.writelines(f"{request.key}\n" for request in requests)
+    note_asked("model", (request.key for request in requests))
     time.sleep(float(os.environ.get("THEIRS_SECONDS", "0")))
