@@ -35,7 +35,7 @@ LAYERS = (
     "hermes",
 )
 TORCH_ROOMS = ("harness.models", "harness.judges", "harness.questions.checkpoints", "align.losses", "align.training")
-TORCH_FILES = ("align.pairs.rating", "align.play.ablate", "harness.run.gapeval", "harness.system.meeting")
+TORCH_FILES = ("align.pairs.rating", "align.play.apart", "harness.run.gapeval", "harness.system.meeting")
 
 
 @cache

@@ -1,8 +1,11 @@
 """An ablation: its file, its jobs, its report; resumed, extended, and with an arm that fails."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,16 @@ import pytest
 from hermes.align.play.ablate import Ablation, ablate, jobs, read_ablation
 from hermes.align.play.chosen import settings_for
 from hermes.align.play.recipes import SHELF
+from hermes.align.play.selfplay import align
 from hermes.harness.run.stores import root_of
+from hermes.harness.system import registry
 from hermes.harness.system.errors import HermesError
 from hermes.harness.system.progress import Silent
 
+FAKE = Path(__file__).with_name("align_fake.py")
 COMMON: dict[str, Any] = {
     "model": "fake",
+    "plugin": [str(FAKE)],
     "rounds": 2,
     "items": 6,
     "n": 3,
@@ -67,9 +74,27 @@ def test_every_arm_meets_every_seed(tmp_path: Path) -> None:
     assert {root_of(job.settings) for job in found} == {tmp_path}
 
 
-def test_a_report_compares_the_arms(fake_model: None, tmp_path: Path) -> None:
-    content = ablate(ablation(), tmp_path)
+def test_it_goes_on_with_more_arms_and_seeds_and_a_report_compares_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each self-play has a process of its own, and two workers write what this process does."""
+    monkeypatch.setattr(registry, "_of_files", {})
+    noting = tmp_path / "noting.py"
+    note = f"open({str(tmp_path / 'pids')!r}, 'a').write(f'{{os.getpid()}}\\n')"
+    noting.write_text(f"{FAKE.read_text()}\n\nimport os\n\n{note}\n")
+    common = COMMON | {"plugin": [str(noting)]}
+    ablate(ablation(seeds=(0,), common=common, arms={"sum": ARMS["sum"]}), tmp_path)
+    stamp = (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns
+    told = Told()
+    content = ablate(ablation(common=common), tmp_path, 2, progress=told)
     assert content == {"folder": tmp_path, "failed": {}}
+    played = {"last coupled, n = 2, seed 0", "last sum, seed 1", "last coupled, n = 2, seed 1"}
+    assert (told.skipped, len(told.played), set(told.played)) == (1, 3, played)
+    assert (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns == stamp
+    assert len(list(tmp_path.glob("*/seed-*/history.json"))) == 4
+    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == len(set(pids)) == 4 + (os.getpid() in pids)
+
     text = (tmp_path / "report.md").read_text()
     for words in ("Change since round 0", "Change since the round before", "Difference from sum", "coupled, n = 2"):
         assert words in text
@@ -77,30 +102,33 @@ def test_a_report_compares_the_arms(fake_model: None, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
+    (here,) = jobs(ablation(seeds=(1,), common=common, arms={"sum": ARMS["sum"]}), tmp_path / "here")
+    align(here.settings)
+    place = Path("sum", "seed-1", "round-2", "candidates.jsonl")
+    assert (tmp_path / "here" / place).read_bytes() == (tmp_path / place).read_bytes()
 
-def test_it_goes_on_and_takes_more_arms_and_seeds(
-    fake_model: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ablate(ablation(seeds=(0,), arms={"sum": ARMS["sum"]}), tmp_path)
-    stamp = (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns
+
+def test_an_arm_that_fails_or_is_killed_stops_no_other(tmp_path: Path) -> None:
+    arms = {"none": {"objective": "sum", "threshold": 1.0, "pairing": "both"}, "sum": ARMS["sum"]}
+    for name, end in (("killed", "os.kill(os.getpid(), 9)"), ("left", "os._exit(3)")):
+        (tmp_path / f"{name}.py").write_text(f"import os\n\n{end}\n")
+        arms = {name: {"plugin": [str(tmp_path / f"{name}.py")]}} | arms
     told = Told()
-    ablate(ablation(), tmp_path, progress=told)
-    played = ("coupled, n = 2, seed 0", "sum, seed 1", "coupled, n = 2, seed 1")
-    assert (told.skipped, told.played) == (1, [f"last {name}" for name in played])
-    assert (tmp_path / "sum" / "seed-0" / "round-2" / "round.json").stat().st_mtime_ns == stamp
-    assert len(list(tmp_path.glob("*/seed-*/history.json"))) == 4
-
-
-def test_an_arm_that_fails_stops_no_other(fake_model: None, tmp_path: Path) -> None:
-    arms = {"none": {"objective": "sum", "threshold": 1.0, "pairing": "both"}, **ARMS}
-    told = Told()
-    content = ablate(ablation(seeds=(0,), arms=arms), tmp_path, progress=told)
-    assert list(content["failed"]) == ["none, seed 0"]
-    assert "no valid preference pair" in content["failed"]["none, seed 0"]
-    assert [line.partition(":")[0] for line in told.lines] == ["none, seed 0 has failed, the others go on"]
-    text = (tmp_path / "report.md").read_text()
+    content = ablate(ablation(seeds=(0,), arms=arms), tmp_path / "out", 2, progress=told)
+    failed = content["failed"]
+    assert "no valid preference pair" in failed.pop("none, seed 0")
+    assert failed == {
+        "killed, seed 0": "its process was killed (SIGKILL), as systems do that run out of memory; the same command "
+        "goes on where it was",
+        "left, seed 0": "its process ended with exit code 3; the same command goes on where it was",
+    }
+    assert sorted(line.partition(":")[0] for line in told.lines) == [
+        f"{name}, seed 0 has failed, the others go on" for name in ("killed", "left", "none")
+    ]
+    text = (tmp_path / "out" / "report.md").read_text()
     assert "no valid preference pair" in text
-    assert "coupled, n = 2" in text
+    assert "was killed (SIGKILL)" in text
+    assert (tmp_path / "out" / "sum" / "seed-0" / "round-2" / "round.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -137,42 +165,34 @@ def test_recipes_are_named_without_a_path() -> None:
     assert len(jobs(read_ablation(Path("tuning")), Path("out"))) == 37
 
 
-def test_workers_play_side_by_side(tmp_path: Path) -> None:
-    """Real processes and hermes-tiny: what two workers write equals what one does."""
-    common = COMMON | {"model": "hermes-tiny", "rounds": 1, "items": 4, "n": 2, "replay_batch": 2, "eval_limit": 2}
-    arms = {name: {"objective": name} for name in ("sum", "gen")}
-    wanted = ablation(common=common, arms=arms, seeds=(0,))
-    for name, workers in (("one", 1), ("two", 2)):
-        assert ablate(wanted, tmp_path / name, workers)["failed"] == {}
-    for arm in ("sum", "gen"):
-        files = [tmp_path / name / arm / "seed-0" / "round-1" / "candidates.jsonl" for name in ("one", "two")]
-        assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def test_workers_end_with_a_command_that_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.fixture
+def two_at_work(tmp_path: Path, environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """A command whose two workers both play."""
     file = tmp_path / "a.toml"
-    file.write_text('seeds = [0, 1]\n[common]\nmodel = "hermes-tiny"\nitems = 64\n[arms.sum]\nobjective = "sum"\n')
-    command = (sys.executable, "-m", "hermes", "ablate", str(file), "--workers", "2", "--out", str(tmp_path / "runs"))
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and len(list(tmp_path.glob("runs/sum/*/spec.json"))) < 2:
-            time.sleep(0.05)
-        assert process.poll() is None
-        workers = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-    assert len(workers) >= 2
-    assert psutil.wait_procs(workers, timeout=60)[1] == []
-
-
-def test_a_worker_that_is_killed_ends_the_command_with_one_line(tmp_path: Path, environment: dict[str, str]) -> None:
-    file = tmp_path / "a.toml"
-    file.write_text('seeds = [0, 1]\n[common]\nmodel = "hermes-tiny"\nitems = 64\n[arms.sum]\nobjective = "sum"\n')
+    plugin = f"model = 'fake'\nplugin = [{str(FAKE)!r}]"
+    file.write_text(f"seeds = [0, 1]\n[common]\n{plugin}\nitems = 2000\nrounds = 9\n[arms.sum]\nobjective = 'sum'\n")
     command = (sys.executable, "-m", "hermes", "ablate", str(file), "--workers", "2", "--out", str(tmp_path / "runs"))
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         while run.poll() is None and len(list(tmp_path.glob("runs/sum/*/spec.json"))) < 2:
             time.sleep(0.05)
-        children = psutil.Process(run.pid).children()
-        next(one for one in children if "spawn_main" in " ".join(one.cmdline())).kill()
-        told, _ = run.communicate(timeout=120)
-    assert run.returncode == 2
-    assert "one of the 2 workers was killed" in told
+        assert run.poll() is None
+        yield run
+        run.kill()
+
+
+def test_workers_end_with_a_command_that_is_killed(two_at_work: "subprocess.Popen[str]") -> None:
+    workers = psutil.Process(two_at_work.pid).children(recursive=True)
+    two_at_work.kill()
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+
+
+def test_an_interrupted_command_ends_its_workers_and_shows_no_traceback(two_at_work: "subprocess.Popen[str]") -> None:
+    """As Ctrl-C does, which the terminal sends to all."""
+    workers = psutil.Process(two_at_work.pid).children()
+    for one in (*workers, two_at_work):
+        one.send_signal(signal.SIGINT)
+    told, _ = two_at_work.communicate(timeout=60)
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
     assert "Traceback" not in told
+    assert two_at_work.returncode == 130

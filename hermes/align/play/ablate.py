@@ -1,18 +1,13 @@
 """An ablation: arms x seeds of self-plays, side by side, resumable, with one report over all of them."""
 
-import multiprocessing
-import os
 import re
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.queues import Queue
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from hermes.align.play.apart import played
 from hermes.align.play.chosen import settings_for
 from hermes.align.play.history import round_folder
 from hermes.align.play.recipes import SHELF
@@ -21,6 +16,7 @@ from hermes.harness.records.types import Record
 from hermes.harness.run.stores import ANSWERS
 from hermes.harness.system.disk import make_folder
 from hermes.harness.system.errors import HermesError
+from hermes.harness.system.processes import current
 from hermes.harness.system.progress import Progress, Silent
 from hermes.harness.system.settings import build
 
@@ -99,63 +95,26 @@ def ablate(ablation: Ablation, out: Path, workers: int = 1, progress: Progress |
     return {"folder": out, "failed": failed}
 
 
+def _played(wanted: Sequence[Job], workers: int) -> Iterator[tuple[Job, str | None]]:
+    """All self-plays as they end, those first that had ended before; why one failed, None where it did not."""
+    ended, others = [job for job in wanted if _ended(job)], [job for job in wanted if not _ended(job)]
+    if current().world > 1:
+        if workers > 1:
+            raise HermesError("workers are processes of one command; under `accelerate launch` leave --workers out")
+        ended, others = list(wanted), []
+    for job in ended:
+        yield job, _play(job)
+    for number, why in played([job.settings for job in others], workers):
+        yield others[number], why
+
+
 def _ended(job: Job) -> bool:
     folder = job.settings.out
     return folder is not None and (round_folder(folder, job.settings.rounds) / "round.json").exists()
 
 
-def _played(wanted: list[Job], workers: int) -> Iterator[tuple[Job, str | None]]:
-    if workers == 1:
-        for job in wanted:
-            yield job, _play(job)
-        return
-    context = multiprocessing.get_context("spawn")
-    gpus: Queue[str] = context.Queue()
-    for number in range(workers):
-        gpus.put(_gpu(number))
-    with ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(workers, gpus)) as pool:
-        running = {pool.submit(_play, job): job for job in wanted}
-        try:
-            for done in as_completed(running):
-                yield running[done], done.result()
-        except BrokenProcessPool:
-            raise HermesError(
-                f"one of the {workers} workers was killed, as systems do that run out of memory; the same command goes "
-                "on where it was, with fewer --workers perhaps to its end"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _gpu(number: int) -> str:
-    """The GPU that a worker sees, "" for as many as there are."""
-    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    if not seen:
-        import torch
-
-        seen = [str(card) for card in range(torch.cuda.device_count())]
-    return seen[number % len(seen)] if seen else ""
-
-
-def _begin_worker(workers: int, gpus: "Queue[str]") -> None:
-    """Workers share the cores evenly, each has one GPU where there are some, and none outlives the command."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if card := gpus.get():
-        os.environ["CUDA_VISIBLE_DEVICES"] = card
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
-
-
 def _play(job: Job) -> str | None:
-    """Play one self-play to its end; the reason where it cannot be."""
+    """Play one self-play in this process; the reason where it cannot be."""
     from hermes.align.play.selfplay import align
 
     try:
