@@ -20,7 +20,7 @@ from hermes.harness.records.types import Record
 
 ObjectiveName = Literal["sum", "product", "coupled", "joint", "softproduct", "ipo", "und", "gen", "replay"]
 UndPairs = Literal["captions", "answers", "both", "own-answers"]
-GenPairs = Literal["images", "own-captions"]
+GenPairs = Literal["images", "own-captions", "reconstruction"]
 Differ = Literal["anything", "count", "attributes"]
 Rule = Literal["fresh", "paper", "released"]
 
@@ -288,7 +288,7 @@ class PreferenceSettings(Record):
     gen_pairs: GenPairs = Field(
         "images",
         description="What is preferred as image: the model's own images or, of winners by themselves, the real one, "
-        "drawn from the model's best caption of it.",
+        "drawn from the model's best caption of it, or from what its understanding encoder sees of it.",
     )
     critic: str = Field("self", description="Who judges candidates; `hermes list judges` shows all.")
     scores: Literal["critic", "dual"] = Field(
@@ -434,17 +434,18 @@ class AlignSettings(
         return self
 
     @model_validator(mode="after")
-    def _own_captions_are_winners_alone(self) -> "AlignSettings":
+    def _real_images_are_winners_alone(self) -> "AlignSettings":
+        what = f"gen_pairs {self.gen_pairs!r}"
         if self.gen_pairs == "images":
             return self
         if self.side_loss != SUPERVISED:
-            raise ValueError("gen_pairs 'own-captions' has real images without worse ones; give side_loss 'sft'")
+            raise ValueError(f"{what} has real images without worse ones; give side_loss 'sft'")
         if self.rule != "fresh":
-            raise ValueError("gen_pairs 'own-captions' is of a round's captions, so it goes with rule 'fresh' alone")
+            raise ValueError(f"{what} is of a round's real images, so it goes with rule 'fresh' alone")
         if self.und_pairs == "own-answers":
-            raise ValueError("und_pairs 'own-answers' are about images, which gen_pairs 'own-captions' draws none of")
+            raise ValueError(f"und_pairs 'own-answers' are about images, which {what} draws none of")
         if self.objective == "und":
-            raise ValueError("gen_pairs 'own-captions' trains images, at which objective 'und' does not look")
+            raise ValueError(f"{what} trains images, at which objective 'und' does not look")
         return self
 
     def uses(self, side: Literal["und", "gen"]) -> bool:

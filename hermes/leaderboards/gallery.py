@@ -70,6 +70,7 @@ class _Candidate(_Read):
     image: str | None = None
     plan: str | None = None
     prompt: str | None = None
+    again: bool = False
 
 
 class _Duel(_Read):
@@ -199,7 +200,7 @@ def _captions(duel: _Duel | None) -> Iterator[str]:
 
 def _images(duel: _Duel | None, media: Path) -> Iterator[str]:
     for kind, name, one in _both(duel):
-        said = {"drawn from": one.prompt, "planned": one.plan}
+        said = {"drawn from what is seen of it, and" if one.again else "drawn from": one.prompt, "planned": one.plan}
         more = "".join(f'<br><span class="plan">{how}: {_text(text)}</span>' for how, text in said.items() if text)
         yield _figure(one.image or "", media, name, kind, f"<figcaption>{_score(name, one)}{more}</figcaption>")
 

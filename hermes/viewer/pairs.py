@@ -26,6 +26,7 @@ class _Candidate(_Read):
     image: str | None = None
     plan: str | None = None
     prompt: str | None = None
+    again: bool = False
 
 
 class _Duel(_Read):
@@ -85,6 +86,7 @@ class Pairs:
                         "own": bool(pair.und and pair.und.winner.image),
                         "question": said(pair.und.winner.prompt if pair.und else None),
                         "told": said(pair.gen.winner.prompt if pair.gen else None),
+                        "again": bool(pair.gen and pair.gen.winner.again),
                         "und": self._duel(pair.und, pictures),
                         "gen": self._duel(pair.gen, pictures),
                     }

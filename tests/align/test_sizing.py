@@ -1,9 +1,11 @@
 """The plan's memory of a training step against what a real one allocates, part by part."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_janus
 import torch
 from torch import nn
 
@@ -132,3 +134,18 @@ def test_the_plan_of_a_shard_is_close_to_what_it_takes(outlines: dict[str, Outli
     blank = real(outlines["large"], settings)
     shard(blank.module, reshard=True)
     assert planned.peak(PAIRS) == pytest.approx(stepped(blank, blank.module, False), rel=CLOSE)
+
+
+def test_a_picture_that_is_drawn_again_takes_what_is_seen_of_it_too(tmp_path: Path) -> None:
+    """Of Janus: as many more tokens in a row as its vision encoder gives."""
+    from hermes.harness.models.janus.outline import PROMPT
+    from hermes.harness.models.janus.outline import outline_of as janus_outline
+
+    outline = janus_outline(tiny_janus.save(tmp_path / "janus") / "config.json")
+    settings = TrainSettings(objective="gen")
+    plain, again = (step_sizes(outline, settings, "float32", False, False, SIDES, TOKENS, one) for one in (False, True))
+    codes = outline.codes
+    longer = (PROMPT + 2 * codes) / (PROMPT + codes)
+    assert longer < again.flops / plain.flops < 1.3 * longer  # beside them, attention and the encoder itself
+    assert again.pair > 1.1 * plain.pair
+    assert again.forward == plain.forward  # what draws and reads is as before

@@ -44,7 +44,7 @@ def write_pairs(preferences: Sequence[Preference], media: Path, out: Path) -> in
     """Write the preferences as one JSON array, in one step; returns how many.
 
     Images are named relative to the folder of ``out``. A side that an item lacks is left out of its record. Raises
-    HermesError for an image that is not in ``media``.
+    HermesError for an image that is not in ``media``, and for pairs of --gen-pairs reconstruction.
     """
 
     def stored(digest: str, key: str, item: str) -> str:
@@ -54,6 +54,11 @@ def write_pairs(preferences: Sequence[Preference], media: Path, out: Path) -> in
         # "../" goes up from where a linked folder really is.
         return Path(os.path.relpath(path.resolve(), out.parent.resolve())).as_posix()
 
+    if again := next((one.id for one in preferences if one.gen and one.gen.winner.again), None):
+        raise HermesError(
+            f"item {again!r} is drawn from what the model sees of its own picture (--gen-pairs reconstruction), which "
+            "this format cannot say; such a self-play has no preferences to write"
+        )
     records = [_record(_with_images(preference, stored)) for preference in preferences]
     write_json(out, records)
     return len(records)

@@ -27,7 +27,8 @@ class Candidate(Record):
     ``confidence`` ranks candidates of one score: the mean log-probability of the right answers, where it was measured.
     ``advantage`` is what it is worth beside the item's others, where groups are trained on. ``prompt`` asked for a
     ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. An image
-    with a ``prompt`` is drawn from that and not from the item's caption. ``right`` says of each of the item's questions
+    with a ``prompt`` is drawn from that and not from the item's caption, and one ``again`` from what the model sees of
+    it, too. ``right`` says of each of the item's questions
     about an image whether the critic answered it rightly, as 0 and 1.
     """
 
@@ -43,6 +44,7 @@ class Candidate(Record):
     plan: str | None = None
     advantage: float | None = None
     prompt: str | None = None
+    again: bool = False
     right: str | None = None
 
 

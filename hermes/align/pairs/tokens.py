@@ -27,7 +27,7 @@ def train_pair(preference: Preference, media: Path, losers: bool = True) -> Trai
 
     def image(one: Candidate) -> LikelihoodItem:
         prompt = preference.caption if one.prompt is None else one.prompt
-        return LikelihoodItem("image", prompt, stored(one.image), plan=one.plan)
+        return LikelihoodItem("image", prompt, stored(one.image), plan=one.plan, again=one.again)
 
     und, gen = preference.und, preference.gen
     return TrainPair(

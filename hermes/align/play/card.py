@@ -50,6 +50,10 @@ TOLD = (
     "best of it{also}"
 )
 """What is trained where the model draws from its own captions."""
+SEEN = (
+    "In each round the model is trained to draw real images again from the features of its own understanding encoder "
+    "(after RecA, arXiv 2509.07295){also}"
+)
 ALONE = {"understanding": "und", "generation": "gen"}
 UNUSED = {"und": "critic", "gen": "similarity"}
 """Of the settings that are shown the one that has no part in a side."""
@@ -127,6 +131,8 @@ def _about(settings: AlignSettings, origin: Origin, number: int, adapter: bool, 
         how = "This is the control: as many steps as self-play takes, on replayed data and without preferences."
     elif settings.gen_pairs == "own-captions":
         how = f"{TOLD.format(also=', and on these captions' if settings.prefers_captions else '')} {PAPER}."
+    elif settings.gen_pairs == "reconstruction":
+        how = f"{SEEN.format(also=', and on its own best captions of them' if settings.prefers_captions else '')}."
     elif settings.side_loss == SUPERVISED:
         told = (SIDES[side] if side else BOTH).replace(" against the worst", "")
         how = f"{told}. The way of drawing and judging is HermesFlow's (arXiv 2502.12148)."

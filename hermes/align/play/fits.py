@@ -58,7 +58,8 @@ class Training:
             checkpointing=settings.checkpointing,
         )
         bf16, tokens = bool(settings.bf16), settings.caption_tokens
-        return _sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens)
+        again = settings.gen_pairs == "reconstruction"
+        return _sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens, again)
 
     def budget(self, settings: AlignSettings, ranks: Ranks | None = None) -> Budget:
         """The memory of a step, on these processes or others."""
@@ -93,6 +94,13 @@ class Training:
 
 @cache
 def _sizes(
-    outline: Outline, step: TrainSettings, dtype: str, bf16: bool, cuda: bool, sides: tuple[Side, ...], tokens: int
+    outline: Outline,
+    step: TrainSettings,
+    dtype: str,
+    bf16: bool,
+    cuda: bool,
+    sides: tuple[Side, ...],
+    tokens: int,
+    again: bool,
 ) -> StepSizes:
-    return step_sizes(outline, step, dtype, bf16, cuda, sides, tokens)
+    return step_sizes(outline, step, dtype, bf16, cuda, sides, tokens, again)

@@ -13,7 +13,7 @@ from hermes.align.pairs.differing import differing_bars, kind_of
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
 from hermes.align.pairs.items import Item, with_known_pictures
-from hermes.align.pairs.ranking import ranked_bars, told_bars
+from hermes.align.pairs.ranking import ranked_bars, seen_bars, told_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
 from hermes.align.settings import AlignSettings
@@ -144,7 +144,7 @@ def _bars(
     """
     settings, ids = game.settings, {item.id for item in items}
     if settings.rule == "fresh":
-        return _fresh_bars(settings, list(_candidates_of(game, number, ids)), items, real, game.source.world)
+        return _fresh_bars(settings, list(_candidates_of(game, number, ids)), items, real, number, game.source.world)
     rounds = [_candidates_of(game, earlier, ids) for earlier in range(1, number + 1)]
     return {key: [bar] for key, bar in preferences.raise_bars(rounds, settings.rule).items()}
 
@@ -154,6 +154,7 @@ def _fresh_bars(
     found: Sequence[preferences.Candidate],
     items: Sequence[Item],
     real: Mapping[str, str],
+    number: int,
     world: str,
 ) -> dict[tuple[str, preferences.Side], list[preferences.Bar]]:
     """Who meets whom among a round's candidates."""
@@ -166,6 +167,8 @@ def _fresh_bars(
         bars |= differing_bars(images, kinds, settings.differ, pairs, settings.threshold)
     if settings.gen_pairs == "own-captions":
         bars |= told_bars(bars, real)
+    elif settings.gen_pairs == "reconstruction":
+        bars |= seen_bars(real, number)
     if not settings.prefers_captions:
         bars = {key: own for key, own in bars.items() if key[1] == "gen"}
     answers = (one for one in found if one.prompt)

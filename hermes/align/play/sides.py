@@ -30,6 +30,11 @@ def refuse_other_side(cls: Any, settings: AlignSettings) -> None:
     """
     lacks, kinds = lacking(cls.abilities), likelihoods_of(cls)
     who = f"model {settings.model!r}"
+    if settings.gen_pairs == "reconstruction" and not getattr(cls, "reconstructs", False):
+        raise HermesError(
+            f"{who} does not draw from what it sees of a picture, which --gen-pairs reconstruction needs; BAGEL and "
+            "Janus do, and --gen-pairs own-captions is for all that caption and draw"
+        )
     if len(kinds) == 1:
         why = lacks or f"has no likelihood of {'pictures' if kinds == ('text',) else 'texts'}"
         fitting = _objectives(kinds[0]) if lacks else (ALONE[kinds[0]], "replay")

@@ -47,10 +47,20 @@ class StepSizes(Record):
 
 
 def step_sizes(
-    outline: Outline, settings: TrainSettings, dtype: str, bf16: bool, cuda: bool, sides: tuple[Side, ...], tokens: int
+    outline: Outline,
+    settings: TrainSettings,
+    dtype: str,
+    bf16: bool,
+    cuda: bool,
+    sides: tuple[Side, ...],
+    tokens: int,
+    again: bool = False,
 ) -> StepSizes:
-    """The sizes of a step of ``settings`` in this precision; texts have ``tokens`` tokens."""
-    look = partial(_look, outline, settings, dtype, bf16, cuda, sides, tokens)
+    """The sizes of a step of ``settings`` in this precision.
+
+    Texts have ``tokens`` tokens; ``again``: pictures are drawn from what is seen of them.
+    """
+    look = partial(_look, outline, settings, dtype, bf16, cuda, sides, tokens, again)
     few, more = look(1), look(2)
     grown = {name: _ahead(few[name], more[name], outline.layers - 1) for name in few}
     return StepSizes.model_validate({**grown, "block": few["block"], "block_trained": few["block_trained"]})
@@ -72,6 +82,7 @@ def _look(
     cuda: bool,
     sides: tuple[Side, ...],
     tokens: int,
+    again: bool,
     layers: int,
 ) -> dict[str, object]:
     """The sizes of a model of so few layers."""
@@ -102,7 +113,7 @@ def _look(
     peaks = []
     for pairs in (1, 2):
         trained = [side for side in sides if LOOKS_AT.get(settings.objective) in (None, side)]
-        batches = [blank.batch(side, pairs, tokens) for side in trained]
+        batches = [blank.batch("again" if again and side == "image" else side, pairs, tokens) for side in trained]
         with watched(module, bf16, cuda) as live:
             total = torch.stack([module(batch)[0].sum() for batch in batches]).sum()
             kept = live.now

@@ -148,7 +148,8 @@ class LikelihoodItem:
     masks, and for a flow or a diffusion the times and the noise (`models/noising.py`) are drawn from ``seed`` alone,
     so items with one seed are masked, or noised, alike. An image that was planned has its ``plan``, as in `Drew`: then
     log p(plan | prompt) + log p(image | plan), or of the prompt where the plan is empty. A text with a ``plan`` is the
-    plan alone, of a model that plans: log p(plan | prompt), in which ``text`` and ``image`` have no part.
+    plan alone, of a model that plans: log p(plan | prompt), in which ``text`` and ``image`` have no part. ``again``, of
+    a model that `reconstructs`: log p(image | what the model sees of this very image, prompt).
     """
 
     kind: Literal["text", "image"]
@@ -157,6 +158,7 @@ class LikelihoodItem:
     text: str = ""
     seed: int = 0
     plan: str | None = None
+    again: bool = False
 
 
 def likelihoods_of(model: Any) -> tuple[str, ...]:
@@ -175,6 +177,7 @@ class Alignable(UnifiedModel, Protocol):
     many masks, or draws of noise, an image's likelihood is averaged over; ``recompute_activations(on)``, gradient
     checkpointing; ``outline(reference)`` of the class, the `models.outline.Outline` that plans measure, None where the
     settings are not there; ``likelihoods`` of the class, the kinds of items that have one, where not both do;
+    ``reconstructs`` of the class, True where pictures can be drawn from the features of an understanding encoder;
     ``refuse_untrainable(reference)`` of the class, which raises HermesError for a checkpoint that it runs and cannot
     train, before weights are read.
     """

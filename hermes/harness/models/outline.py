@@ -11,7 +11,8 @@ from hermes.harness.system import hub
 if TYPE_CHECKING:
     from torch import nn
 
-Side = Literal["text", "image"]
+Side = Literal["text", "image", "again"]
+"""Texts, pictures, and pictures that are drawn again, behind what is seen of them, of a model that `reconstructs`."""
 
 
 @dataclass(frozen=True)

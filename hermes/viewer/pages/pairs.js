@@ -81,7 +81,7 @@ const pairs = (() => {
         ? duel(`Answers about the ${pair.own ? "own" : "real"} picture`, pair.und, dom.block(pair.question))
         : duel("Captions of the real picture", pair.und),
       pair.told
-        ? duel("The real picture, from the model's own caption", pair.gen, dom.block(pair.told))
+        ? duel(`The real picture, from ${pair.again ? "what is seen of it" : "the model's own caption"}`, pair.gen, dom.block(pair.told))
         : duel("Pictures of the true caption", pair.gen),
     );
   }

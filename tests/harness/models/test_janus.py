@@ -1,6 +1,7 @@
 """Janus: transformers' own answers and images, seeds of a request alone, exact likelihoods, a whole run and round."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,31 @@ def test_likelihoods_do_not_depend_on_the_batch_and_have_gradients(model: Janus)
         missing = [name for name, p in model.module.named_parameters() if p.requires_grad and p.grad is None]
         assert missing == []
     model.module.zero_grad()
+
+
+def test_a_picture_that_is_drawn_again_stands_behind_what_is_seen_of_it(model: Janus, theirs: tuple[Any, Any]) -> None:
+    """The vision encoder's features, the request and the picture's own codes, through transformers' parts."""
+    network, processor = theirs
+    item = LikelihoodItem("image", "Describe it.", noise(2, (16, 16)), again=True)
+    ready, plain, other = model.prepare([item, replace(item, again=False), replace(item, image=noise(3, (16, 16)))])
+    places = processor.image_start_token + processor.image_token * 16 + processor.image_end_token
+    said = chat(processor, item.prompt, item.image).replace(processor.image_token, places) + processor.image_start_token
+    ids = processor.tokenizer(said, return_tensors="pt")["input_ids"]
+    pixels_seen = processor.image_processor(item.image.open(), return_tensors="pt")["pixel_values"]
+    codes = torch.tensor(ready.target)
+    with torch.no_grad():
+        words = network.get_input_embeddings()(ids)
+        features = network.model.aligner(network.model.vision_model(pixels_seen).last_hidden_state)
+        words = words.masked_scatter((ids == network.config.image_token_id)[..., None], features)
+        drawn_so_far = network.prepare_embeddings_for_image_generation(codes[None, :-1])
+        states = network.model.language_model(inputs_embeds=torch.cat([words, drawn_so_far], 1)).last_hidden_state
+        told = torch.log_softmax(network.model.generation_head(states[0, -len(codes) :]), -1)
+        expected = told[torch.arange(len(codes)), codes].sum()
+        found, counts = model.module(model.collate([plain, ready, other]))
+    assert tuple(ids[0].tolist()) == ready.prompt
+    assert counts.tolist() == [len(codes)] * 3
+    torch.testing.assert_close(found[1], expected, atol=1e-3, rtol=1e-5)
+    assert abs(float(found[0] - found[1])) > 1e-3
 
 
 def test_what_the_model_draws_can_be_read_back(model: Janus) -> None:

@@ -47,6 +47,7 @@ class BAGEL:
     extra: ClassVar[str | None] = "diffusers"
     packages: ClassVar[tuple[str, ...]] = ("diffusers",)
     alignable: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "adapter", "as_released")
     decoding: ClassVar[tuple[str, ...]] = ("top_p",)
 
@@ -132,11 +133,14 @@ class BAGEL:
         return [pictures[index] for index in range(len(requests))]
 
     def prepare(self, items: Sequence[LikelihoodItem]) -> "list[Prepared]":
-        """Tokenised items; picklable. Texts stand behind a picture as ``understand`` sees it, and their prompt."""
+        """Tokenised items; picklable. Texts stand behind a picture as ``understand`` sees it, and their prompt; a
+        picture that is drawn again stands behind a small copy of itself.
+        """
         from hermes.harness.models.bagel.likelihood import Prepared
         from hermes.harness.models.bagel.pixels import levels_of
 
         seen = Once(lambda picture: levels_of(self.eyes.asked_about(picture)))
+        small = Once(lambda picture: levels_of(self.eyes.glanced_at(picture)))
         clean = Once(lambda picture: self.eyes.read(self.eyes.drawn(picture)))
         prepared = []
         for item in items:
@@ -145,7 +149,8 @@ class BAGEL:
                 prepared.append(Prepared(prompt, tuple(self._ids(item.text)), seen(item.image)))
             else:
                 told = clean(item.image)
-                prepared.append(Prepared(prompt, None, tokens=told.tokens.numpy(), grid=told.grid, seed=item.seed))
+                drawn = Prepared(prompt, None, tokens=told.tokens.numpy(), grid=told.grid, seed=item.seed)
+                prepared.append(replace(drawn, seen=small(item.image)) if item.again else drawn)
         return prepared
 
     def with_seed(self, prepared: "Prepared", seed: int) -> "Prepared":

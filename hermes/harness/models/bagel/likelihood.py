@@ -31,8 +31,8 @@ NO_TOKENS = np.empty((0, 0), np.float32)
 class Prepared:
     """One tokenised item. ``text`` None: log p(picture | prompt) under the noise of ``seed``; else log p(text | ...).
 
-    ``seen`` (H, W, 3) are the levels of a picture that is read, ``tokens`` (M, channels) the clean ones of one that is
-    drawn, of ``grid`` rows and columns.
+    ``seen`` (H, W, 3) are the levels of a picture that is read, none where a picture is drawn from words alone;
+    ``tokens`` (M, channels) the clean ones of one that is drawn, of ``grid`` rows and columns.
     """
 
     prompt: tuple[int, ...]
@@ -50,8 +50,8 @@ class Prepared:
 class LikelihoodBatch:
     """Rows of texts, and those of pictures of noise, one for each draw.
 
-    patches (S, n), ``cuts`` (pictures,) of them each; noised and target (M, channels) and times (R,); owner (R,), the
-    item of each draw, of which there are ``draws`` for each; counts (B,).
+    patches (S, n), of which ``cuts`` are one picture's each; noised and target (M, channels) and times (R,); owner
+    (R,), the item of each draw, of which there are ``draws`` for each; counts (B,).
     """
 
     rows: Packed
@@ -103,7 +103,7 @@ def collate_items(
     joined = {name: torch.cat([getattr(part, name) for part in (nothing, *parts)]) for name in _Part._fields[1:]}
     return LikelihoodBatch(
         rows=packed([row for part in parts for row in part.rows], sides, [group for group, _ in numbered]),
-        cuts=tuple(len(part.patches) for part in parts if len(part.patches)),
+        cuts=tuple(len(part.patches) // len(part.rows) for part in parts if len(part.patches) for _ in part.rows),
         owner=torch.tensor(owner, dtype=torch.long),
         counts=torch.tensor(counts),
         draws=draws,
@@ -121,13 +121,19 @@ def _read(item: Prepared, texts: Sequence[Sequence[int]], marks: Marks, settings
 
 
 def _drawn(item: Prepared, marks: Marks, settings: Settings, draws: int, nothing: _Part) -> _Part:
-    """A picture under noise behind its prompt, in a row for each draw."""
+    """A picture under noise behind what is seen of it, if anything is, and its prompt, in a row for each draw."""
     clean = torch.from_numpy(item.tokens)
     times = logit_normal(levels_of(item.seed, draws), shift=settings.train_shift).float()
     noise = noise_of(item.seed, draws, clean.shape)
     noised, target = flowed(clean.expand_as(noise), noise, times)
-    rows = [Row(marks).text(item.prompt).noise(item.grid)] * draws
-    return nothing._replace(rows=rows, noised=noised.flatten(0, 1), target=target.flatten(0, 1), times=times)
+    row, patches = Row(marks), nothing.patches
+    if item.seen.size:
+        pixels = pixels_of(item.seen)
+        row = row.seen((pixels.shape[1] // settings.patch, pixels.shape[2] // settings.patch))
+        patches = patches_of(pixels, settings.patch).repeat(draws, 1)
+    rows = [row.text(item.prompt).noise(item.grid)] * draws
+    noise_and_target = {"noised": noised.flatten(0, 1), "target": target.flatten(0, 1)}
+    return nothing._replace(rows=rows, patches=patches, times=times, **noise_and_target)
 
 
 def _alike(items: Sequence[Prepared]) -> list[list[int]]:

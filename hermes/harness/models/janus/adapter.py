@@ -41,6 +41,7 @@ class Janus:
     extra: ClassVar[str | None] = "models"
     packages: ClassVar[tuple[str, ...]] = ("torchvision",)  # without it transformers prepares images with other pixels
     alignable: ClassVar[bool] = True
+    reconstructs: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("dtype", "device_map", "adapter")
     decoding: ClassVar[tuple[str, ...]] = ("top_p",)
 
@@ -189,8 +190,10 @@ class Janus:
             # A square of it, as the model draws: the processor would pad to one, and the grey would be learnt.
             drawing = centre_square(picture, self.side)
             pixels = self.processor.image_processor(drawing, return_tensors="pt")["pixel_values"][0]
-            ids = generation_inputs(self.processor, [item.prompt])["input_ids"][0].tolist()
-            return Prepared(tuple(ids), tuple(encode(self.network, pixels.to(self.network.device))), None, True)
+            inputs = generation_inputs(self.processor, [item.prompt], [drawing] if item.again else [])
+            codes = tuple(encode(self.network, pixels.to(self.network.device)))
+            again = pixels if item.again else None
+            return Prepared(tuple(inputs["input_ids"][0].tolist()), codes, again, drawn=True)
         tokenizer = self.processor.tokenizer
         inputs = understanding_inputs(self.processor, [question(self.processor, item.prompt, 1)], [picture])
         said = tokenizer(answer(self.processor, item.prompt, 1, item.text), add_special_tokens=False)["input_ids"]

@@ -14,7 +14,7 @@ NOTHING = -1
 class Prepared:
     """One tokenised item: the prompt's ids, then the targets, which are text ids or, where ``drawn``, image codes.
 
-    ``pixels`` (3, S, S) is the picture that the prompt's placeholders stand for, None for an image item.
+    ``pixels`` (3, S, S) is the picture that the prompt's placeholders stand for, None where it has none.
     """
 
     prompt: tuple[int, ...]

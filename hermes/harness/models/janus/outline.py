@@ -37,9 +37,11 @@ def _build(config: Any, layers: int) -> Blank:
 
 def _batch(config: Any, side: Side, pairs: int, tokens: int) -> LikelihoodBatch:
     codes, size = config.vision_config.num_image_tokens, config.vision_config.image_size
+    seen, pixels = (0,) * PROMPT + (config.image_token_id,) * codes, torch.zeros(3, size, size)
     if side == "image":
         item = Prepared((0,) * PROMPT, (0,) * codes, None, drawn=True)
+    elif side == "again":
+        item = Prepared(seen, (0,) * codes, pixels, drawn=True)
     else:
-        seen = (0,) * PROMPT + (config.image_token_id,) * codes
-        item = Prepared(seen, (0,) * tokens, torch.zeros(3, size, size), drawn=False)
+        item = Prepared(seen, (0,) * tokens, pixels, drawn=False)
     return collate_items([item] * (2 * pairs), 0, size)

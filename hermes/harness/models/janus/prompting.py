@@ -26,10 +26,13 @@ def understanding_inputs(processor: Any, texts: Sequence[str], images: Sequence[
     )
 
 
-def generation_inputs(processor: Any, prompts: Sequence[str]) -> Any:
-    """Token ids (B, L), padded on the left and ending with the begin-of-image token, and their mask."""
-    texts = [question(processor, prompt, 0) for prompt in prompts]
-    return processor(text=texts, padding=True, generation_mode="image", return_tensors="pt")
+def generation_inputs(processor: Any, prompts: Sequence[str], seen: Sequence[Image.Image] = ()) -> Any:
+    """Token ids (B, L), padded on the left and ending with the begin-of-image token, and their mask.
+
+    Where pictures are ``seen``, one for each prompt, places for its features stand before it.
+    """
+    texts = [question(processor, prompt, int(bool(seen))) for prompt in prompts]
+    return processor(text=texts, images=list(seen) or None, padding=True, generation_mode="image", return_tensors="pt")
 
 
 def _asked(prompt: str, images: int) -> list[dict[str, Any]]:

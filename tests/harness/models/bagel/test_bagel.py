@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from safetensors.torch import load_file, save_file
 
 import hermes
 from hermes.align.losses.likelihoods import TrainPair
+from hermes.align.pairs.preferences import Preference, read_records
+from hermes.align.pairs.tokens import train_pair
 from hermes.align.settings import TrainSettings
 from hermes.align.training.trainer import train
 from hermes.harness.contracts.model import LikelihoodItem
@@ -207,6 +210,43 @@ def test_pictures_are_measured_under_noise_of_their_seed(model: BAGEL) -> None:
     assert model.with_seed(text, 3) is text
 
 
+def test_a_picture_that_is_drawn_again_stands_behind_what_is_seen_of_it(model: BAGEL) -> None:
+    """RecA's order: the picture through the vision encoder, a request, the picture under noise; for each draw."""
+    from hermes.harness.models.bagel.rows import Row, packed
+
+    item = LikelihoodItem("image", "Describe it.", noise(2, (60, 30)), seed=5, again=True)
+    network, marks = model.loaded.network, model.loaded.marks
+    model.masks = 3
+    try:
+        ready, plain = model.prepare([item, replace(item, again=False)])
+        others = model.prepare([*items(), replace(item, image=noise(7))])
+        with torch.no_grad():
+            batch = model.collate([ready])
+            found, counts = model.module(batch)
+            seen = model.eyes.see(model.eyes.glanced_at(item.image.open()))
+            row = Row(marks).seen(seen.grid).text(model._ids(item.prompt)).noise(ready.grid)
+            rows = packed([row] * 3, network.sides)
+            _, made = network.read(rows, seen.features.repeat(3, 1), batch.noised, batch.times)
+            errors = (network.llm2vae(made) - batch.target).square().sum()
+            together, _ = model.module(model.collate([others[0], ready, *others[1:]]))
+            without, _ = model.module(model.collate([plain]))
+    finally:
+        model.masks = 1
+    assert float(found) == pytest.approx(-0.5 * float(errors) / 3, rel=1e-5)
+    assert float(together[1]) == pytest.approx(float(found), rel=1e-5)
+    assert counts.tolist() == [ready.tokens.size]
+    assert abs(float(without - found)) > 1e-3
+
+
+def test_what_is_to_be_drawn_again_is_seen_small(model: BAGEL) -> None:
+    """At most 224 px wide and high, as RecA has it, or as much as the checkpoint's encoder takes."""
+    wide = model.eyes.glanced_at(noise(1, (900, 300)).open())
+    longest = min(224, model.loaded.settings.seen_rule(False).longest)
+    assert longest - model.loaded.settings.patch < wide.width <= longest
+    assert wide.height == pytest.approx(wide.width / 3, abs=model.loaded.settings.patch)
+    assert model.eyes.glanced_at(noise(1, (24, 24)).open()).size == (24, 24)
+
+
 def test_a_likelihood_is_that_of_the_tokens_one_by_one(model: BAGEL) -> None:
     from hermes.harness.models.bagel.rows import Row
     from hermes.harness.models.bagel.writing import remember, step_by_step
@@ -323,6 +363,29 @@ def test_a_round_of_self_play_trains_it_and_keeps_its_layout(folder: Path, quick
     moved = {name for name in before if not torch.equal(before[name].float(), after[name].float())}
     assert {LAYER.format(""), LAYER.format("_moe_gen")} < moved
     assert adapter_of(str(checkpoint), ["bagel"]) == "bagel"
+
+
+def test_a_round_of_reconstruction_draws_nothing_and_makes_pictures_likelier(
+    folder: Path, quick: None, tmp_path: Path
+) -> None:
+    played = hermes.align(
+        str(folder), recipe="none", data="shapes", judge="oracle", items=3, rounds=1, batch_size=1, bf16=False,
+        objective="gen", side_loss="sft", gen_pairs="reconstruction", pairing="either", epochs=4,
+        similarity="minilm", eval_limit=1, device="cpu", confidence=False, replay=0.0, lr=1e-3, masks=2,
+        out=tmp_path / "run", runs=tmp_path, progress=False,
+    )  # fmt: skip
+    assert played.rounds[1].pairs == 3
+    assert not [*tmp_path.glob("answers/*/candidate-*/media/*")]
+    pairs = [
+        train_pair(one, tmp_path / "run" / "media", losers=False)
+        for one in read_records(tmp_path / "run" / "round-1" / "preferences.jsonl", Preference)
+    ]
+    drawn_again = [one.gen[0] for one in pairs if one.gen]
+    assert [one.again for one in drawn_again] == [True] * 3
+    before, after = BAGEL.load(str(folder)), hermes.load_model(str(tmp_path / "run/round-1/checkpoint"), "cpu")
+    with torch.no_grad():
+        told = [one.module(one.collate(one.prepare(drawn_again)))[0].sum() for one in (before, after)]
+    assert float(told[1]) > float(told[0])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
