@@ -13,7 +13,8 @@ from test_selfplay import play
 
 from hermes.align.pairs.exchange import read_pairs, write_pairs
 from hermes.align.pairs.preferences import Candidate, Preference, build, read_records
-from hermes.align.pairs.ranking import ranked_bars, told_bars
+from hermes.align.pairs.ranking import ranked_bars
+from hermes.align.pairs.redrawn import told_bars
 from hermes.align.pairs.tokens import train_pair
 from hermes.align.settings import AlignSettings
 from hermes.harness.system.errors import HermesError

@@ -10,7 +10,7 @@ from test_selfplay import play
 
 from hermes.align.pairs.exchange import write_pairs
 from hermes.align.pairs.preferences import Preference, read_records
-from hermes.align.pairs.ranking import REQUESTS, seen_bars
+from hermes.align.pairs.redrawn import REQUESTS, seen_bars
 from hermes.align.pairs.tokens import train_pair
 from hermes.align.settings import AlignSettings
 from hermes.harness.system.errors import HermesError

@@ -13,7 +13,8 @@ from hermes.align.pairs.differing import differing_bars, kind_of
 from hermes.align.pairs.drawing import draw_candidates
 from hermes.align.pairs.exchange import pair_candidates, read_pairs
 from hermes.align.pairs.items import Item, with_known_pictures
-from hermes.align.pairs.ranking import ranked_bars, seen_bars, told_bars
+from hermes.align.pairs.ranking import ranked_bars
+from hermes.align.pairs.redrawn import seen_bars, told_bars
 from hermes.align.pairs.tokens import token_ties
 from hermes.align.play.game import Game
 from hermes.align.settings import AlignSettings
