@@ -78,8 +78,9 @@ class _Duel(_Read):
     loser: _Candidate
 
     @property
-    def margin(self) -> float:
-        return self.winner.score - self.loser.score
+    def margin(self) -> float | None:
+        """None where the winner stands for itself: trained on alone, beside nothing that was worse."""
+        return None if self.winner == self.loser else self.winner.score - self.loser.score
 
 
 class _Pair(_Read):
@@ -130,9 +131,9 @@ def _margins(pairs: Sequence[_Pair]) -> Table:
     """Scores and margins of both sides."""
     rows = []
     for name, duels in _by_side(pairs).items():
-        there = [duel for duel in duels if duel]
+        there = [duel for duel in duels if duel and duel.margin is not None]
         if there:
-            margins = np.quantile([duel.margin for duel in there], list(QUANTILES.values()))
+            margins = np.quantile([duel.margin or 0.0 for duel in there], list(QUANTILES.values()))
             means = (fmean(duel.winner.score for duel in there), fmean(duel.loser.score for duel in there))
             rows.append((Cell(text=name), Cell(len(there)), *(Cell(float(value)) for value in (*means, *margins))))
     numbers = ("Mean winner", "Mean loser", *(f"Margin {name.lower()}" for name in QUANTILES))
@@ -190,7 +191,9 @@ def _about(duel: _Duel | None) -> str:
 
 
 def _margin(duel: _Duel | None) -> str:
-    return f", margin <b>{duel.margin:.3f}</b>" if duel else ": no pair"
+    if duel is None:
+        return ": no pair"
+    return "" if duel.margin is None else f", margin <b>{duel.margin:.3f}</b>"
 
 
 def _captions(duel: _Duel | None) -> Iterator[str]:
@@ -206,7 +209,9 @@ def _images(duel: _Duel | None, media: Path) -> Iterator[str]:
 
 
 def _both(duel: _Duel | None) -> list[tuple[str, str, _Candidate]]:
-    return [("won", "winner", duel.winner), ("lost", "loser", duel.loser)] if duel else []
+    if duel is None:
+        return []
+    return [("won", "winner", duel.winner), *([] if duel.margin is None else [("lost", "loser", duel.loser)])]
 
 
 def _text(text: str) -> str:

@@ -30,8 +30,14 @@ class _Candidate(_Read):
 
 
 class _Duel(_Read):
+    """A winner that is its own loser stands for itself: it has no margin, and no loser is shown."""
+
     winner: _Candidate
     loser: _Candidate
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.winner == self.loser else self.winner.score - self.loser.score
 
 
 class _Pair(_Read):
@@ -65,7 +71,7 @@ class Pairs:
                     self.ids.append(pair.item_id)
                     self.captions.append(short(pair.caption))
                     for side, duel in (("und", pair.und), ("gen", pair.gen)):
-                        self.margins[side].append(duel.winner.score - duel.loser.score if duel else None)
+                        self.margins[side].append(duel.margin if duel else None)
                 start += len(line)
 
     def __len__(self) -> int:
@@ -104,6 +110,7 @@ class Pairs:
                 "plan": said(one.plan),
             }
             for name, one in (("winner", duel.winner), ("loser", duel.loser))
+            if name == "winner" or duel.margin is not None
         }
 
     def _picture(self, digest: str, pictures: Pictures) -> dict[str, Any]:

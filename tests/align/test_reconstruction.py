@@ -99,8 +99,11 @@ def test_it_is_told_wherever_pairs_are_and_is_no_preference_to_export(tmp_path: 
     asked = first.gen.winner.prompt
     page = (tmp_path / "run/round-1/pairs.html").read_text()
     assert f'drawn from what is seen of it, and: <span class="text">{asked}</span>' in page
-    shown = Pairs(tmp_path / "run", 1).pairs([0], Pictures())[0]
-    assert (shown["again"], asked in str(shown["told"])) == (True, True)
+    assert "loser" not in page.partition("</style>")[2]  # a winner that stands for itself
+    pairs = Pairs(tmp_path / "run", 1)
+    (shown,) = pairs.pairs([0], Pictures())
+    assert (shown["again"], asked in str(shown["told"]), list(shown["gen"])) == (True, True, ["winner"])
+    assert pairs.margins == {"und": [None] * 6, "gen": [None] * 6}
     card = (tmp_path / "run/round-1/checkpoint/README.md").read_text()
     assert "draw real images again from the features of its own understanding encoder (after RecA" in card
     assert "HermesFlow" not in card

@@ -88,12 +88,13 @@ const pairs = (() => {
 
   function duel(title, both, asked) {
     if (!both) return parts.section(title, dom.h("p", { class: "soft" }, "No pair on this side."));
-    const margin = dom.h("span", { class: "tag" }, `margin ${format.number(both.winner.score - both.loser.score, 3)}`);
+    const margin =
+      both.loser && dom.h("span", { class: "tag" }, `margin ${format.number(both.winner.score - both.loser.score, 3)}`);
     const sides = dom.h(
       "div",
       { class: "duel" },
       candidate(both.winner, "won", "✓", "Winner"),
-      candidate(both.loser, "lost-duel", "✗", "Loser"),
+      both.loser && candidate(both.loser, "lost-duel", "✗", "Loser"),
     );
     return dom.h("section", {}, dom.h("h2", {}, title, margin), asked, sides);
   }
