@@ -29,13 +29,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ablation")
 
 
+@pytest.fixture(scope="module")
+def told() -> list[Any]:
+    """What the ablation's command has said, once it was given."""
+    return []
+
+
 @pytest.fixture
-def ablation(home: Path, command: Command) -> tuple[Path, Any]:
+def ablation(home: Path, told: list[Any], command: Command) -> tuple[Path, Any]:
     """The folder of an ablation with an arm that cannot be played, and what the command said; played once."""
-    path = home / "arms.toml"
-    arms = "[arms.sum]\nobjective = 'sum'\n[arms.'no pairs']\nobjective = 'sum'\nthreshold = 1.0\npairing = 'both'\n"
-    path.write_text(f"seeds = [3]\n[common]\n{COMMON}\n{arms}")
-    return home / "out", command("ablate", path, "--out", home / "out", "--quiet")
+    if not told:
+        path = home / "arms.toml"
+        arms = (
+            "[arms.sum]\nobjective = 'sum'\n[arms.'no pairs']\nobjective = 'sum'\nthreshold = 1.0\npairing = 'both'\n"
+        )
+        path.write_text(f"seeds = [3]\n[common]\n{COMMON}\n{arms}")
+        told.append(command("ablate", path, "--out", home / "out", "--quiet"))
+    return home / "out", told[0]
 
 
 def test_an_ablation_prints_its_report_and_what_failed(ablation: tuple[Path, Any]) -> None:
