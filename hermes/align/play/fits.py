@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from hermes.align.play.budget import Budget, Ranks, budget
@@ -59,7 +58,7 @@ class Training:
         )
         bf16, tokens = bool(settings.bf16), settings.caption_tokens
         again = settings.gen_pairs == "reconstruction"
-        return _sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens, again)
+        return step_sizes(self.outline, step, self.dtype(settings), bf16, self.cuda, self.sides, tokens, again)
 
     def budget(self, settings: AlignSettings, ranks: Ranks | None = None) -> Budget:
         """The memory of a step, on these processes or others."""
@@ -90,17 +89,3 @@ class Training:
                 if self.budget(settings, Ranks(number=number, sharded=True)).largest(self.free):
                     yield f"configs/fsdp.yaml with {number} processes"
                     break
-
-
-@cache
-def _sizes(
-    outline: Outline,
-    step: TrainSettings,
-    dtype: str,
-    bf16: bool,
-    cuda: bool,
-    sides: tuple[Side, ...],
-    tokens: int,
-    again: bool,
-) -> StepSizes:
-    return step_sizes(outline, step, dtype, bf16, cuda, sides, tokens, again)

@@ -4,7 +4,7 @@ Layers are alike and so are pairs, so what a step takes is linear in both, and f
 """
 
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, cast
 
 from hermes.align.settings import TrainSettings
@@ -46,6 +46,7 @@ class StepSizes(Record):
     row: dict[str, int]
 
 
+@cache
 def step_sizes(
     outline: Outline,
     settings: TrainSettings,
