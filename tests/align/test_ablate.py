@@ -110,7 +110,7 @@ def test_it_goes_on_with_more_arms_and_seeds_and_a_report_compares_them(
 
 def test_an_arm_that_fails_or_is_killed_stops_no_other(tmp_path: Path) -> None:
     arms = {"none": {"objective": "sum", "threshold": 1.0, "pairing": "both"}, "sum": ARMS["sum"]}
-    for name, end in (("killed", "os.kill(os.getpid(), 9)"), ("left", "os._exit(3)")):
+    for name, end in (("killed", "os.kill(os.getpid(), 9)"), ("broken", "os.abort()"), ("left", "os._exit(3)")):
         (tmp_path / f"{name}.py").write_text(f"import os\n\n{end}\n")
         arms = {name: {"plugin": [str(tmp_path / f"{name}.py")]}} | arms
     told = Told()
@@ -120,10 +120,11 @@ def test_an_arm_that_fails_or_is_killed_stops_no_other(tmp_path: Path) -> None:
     assert failed == {
         "killed, seed 0": "its process was killed (SIGKILL), as systems do that run out of memory; the same command "
         "goes on where it was",
+        "broken, seed 0": "its process was killed (SIGABRT); the same command goes on where it was",
         "left, seed 0": "its process ended with exit code 3; the same command goes on where it was",
     }
     assert sorted(line.partition(":")[0] for line in told.lines) == [
-        f"{name}, seed 0 has failed, the others go on" for name in ("killed", "left", "none")
+        f"{name}, seed 0 has failed, the others go on" for name in ("broken", "killed", "left", "none")
     ]
     text = (tmp_path / "out" / "report.md").read_text()
     assert "no valid preference pair" in text

@@ -1,5 +1,6 @@
 """Real images drawn again from what the model sees of them (RecA): who can, what is trained on, told and refused."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_it_is_told_wherever_pairs_are_and_is_no_preference_to_export(tmp_path: 
 
 
 @pytest.mark.usefixtures("sees")
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_any_number_of_processes_finds_the_same(tmp_path: Path) -> None:
     def work(folder: Path) -> None:
         play(folder, **ALONE)

@@ -28,8 +28,8 @@ class Candidate(Record):
     ``advantage`` is what it is worth beside the item's others, where groups are trained on. ``prompt`` asked for a
     ``text`` that is no caption; its ``image`` is the one that it is about, where that is not the real one. An image
     with a ``prompt`` is drawn from that and not from the item's caption, and one ``again`` from what the model sees of
-    it, too. ``right`` says of each of the item's questions
-    about an image whether the critic answered it rightly, as 0 and 1.
+    it, too. ``right`` says of each of the item's questions about an image whether the critic answered it rightly, as 0
+    and 1.
     """
 
     item_id: str

@@ -71,8 +71,8 @@ def _outcome(child: Child) -> str | None:
         child.process.join()
         code = child.process.exitcode or 0
         if code < 0:
-            name = signal.Signals(-code).name
-            return f"its process was killed ({name}), as systems do that run out of memory; {GO_ON}"
+            name, why = signal.Signals(-code).name, ", as systems do that run out of memory" * (-code == signal.SIGKILL)
+            return f"its process was killed ({name}){why}; {GO_ON}"
         return f"its process ended with exit code {code}; {GO_ON}"
     finally:
         child.said.close()
